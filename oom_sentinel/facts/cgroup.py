@@ -1,0 +1,47 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Facts about memory control groups, v1 and v2."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryCgroup:
+    """
+    One memory control group (Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst).
+
+    `path` is below the controller's mount.  A limit of None means none is set; in v1
+    `memsw_limit_bytes` bounds memory and swap together, in v2 `swap_max_bytes` swap alone.
+    """
+
+    path: str
+    version: int
+    limit_bytes: 'int | None' = None
+    usage_bytes: 'int | None' = None
+    swap_max_bytes: 'int | None' = None
+    swap_usage_bytes: 'int | None' = None
+    memsw_limit_bytes: 'int | None' = None
+    inactive_file_bytes: 'int | None' = None
+    oom_kill: 'int | None' = None
+    oom_group: bool = False
+    oom_kill_disable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CgroupChain:
+    """A task's memory control group and its ancestors, the innermost first."""
+
+    path: str
+    groups: 'tuple[MemoryCgroup, ...]' = ()

@@ -1,0 +1,76 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Facts from /proc/meminfo, /proc/pressure/memory and /proc/vmstat."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class MemInfo:
+    """
+    /proc/meminfo in bytes (Documentation/filesystems/proc.rst).
+
+    A field that this kernel does not print is None, except the totals every kernel has.
+    """
+
+    mem_total_bytes: int
+    mem_free_bytes: int
+    mem_available_bytes: 'int | None' = None
+    buffers_bytes: 'int | None' = None
+    cached_bytes: 'int | None' = None
+    swap_total_bytes: int = 0
+    swap_free_bytes: int = 0
+    shmem_bytes: 'int | None' = None
+    slab_bytes: 'int | None' = None
+    s_reclaimable_bytes: 'int | None' = None
+    kernel_stack_bytes: 'int | None' = None
+    page_tables_bytes: 'int | None' = None
+    anon_pages_bytes: 'int | None' = None
+    commit_limit_bytes: 'int | None' = None
+    committed_as_bytes: 'int | None' = None
+
+
+@dataclass(frozen=True, slots=True)
+class PressureLine:
+    """One line of a PSI file: shares in percent (0..100), total stall in microseconds."""
+
+    avg10: float
+    avg60: float
+    avg300: float
+    total_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pressure:
+    """Pressure stall information (Documentation/accounting/psi.rst)."""
+
+    some: PressureLine
+    full: 'PressureLine | None' = None
+
+
+@dataclass(frozen=True, slots=True)
+class VmStat:
+    """Counters of /proc/vmstat; oom_kill is there since Linux 4.13."""
+
+    oom_kill: 'int | None' = None
+
+
+@dataclass(frozen=True, slots=True)
+class VmPolicy:
+    """Values of /proc/sys/vm that decide what happens when memory runs out."""
+
+    overcommit_memory: 'int | None' = None
+    oom_kill_allocating_task: 'int | None' = None
+    panic_on_oom: 'int | None' = None

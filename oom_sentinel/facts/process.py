@@ -1,0 +1,98 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Facts about processes: identity, what runs in them, what they hold."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Identity:
+    """A process that cannot be mistaken for another: PID and start time in clock ticks."""
+
+    pid: int
+    start_time: int
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """
+    What a process runs; changes only with exec.
+
+    `executable` is the program's base name: of the executable itself where readable, for
+    an interpreter the script's.  `package` is PKG of a path below lib/PKG/.  `node_names`
+    are fully qualified and come from the command line.  `ros` says that it runs from
+    lib/PKG of a ROS prefix, carries --ros-args or maps librcl.
+    """
+
+    comm: str
+    cmdline: 'tuple[str, ...]' = ()
+    exe: 'str | None' = None
+    executable: str = ''
+    package: 'str | None' = None
+    node_names: 'tuple[str, ...]' = ()
+    ros: bool = False
+    ros_domain_id: 'int | None' = None
+    ros_prefix: 'str | None' = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskMemory:
+    """What a task holds, as oom_badness() counts it: resident, swapped, page tables."""
+
+    rss_bytes: int
+    swap_bytes: int
+    page_table_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """
+    One process as read now.
+
+    `memory` is None for kernel threads and for what was not read this time;
+    `graph_node_names` come from the ROS graph and carry less trust than the program's own.
+    `same_pid_namespace` is None when the link could not be read.
+    """
+
+    pid: int
+    start_time: int
+    ppid: int
+    uid: int
+    program: Program
+    state: str = 'S'
+    memory: 'TaskMemory | None' = None
+    oom_score: 'int | None' = None
+    oom_score_adj: 'int | None' = None
+    cgroup: 'str | None' = None
+    kernel_thread: bool = False
+    same_pid_namespace: 'bool | None' = None
+    graph_node_names: 'tuple[str, ...]' = ()
+
+    @property
+    def identity(self) -> Identity:
+        """Return what tells this process from a later one with the same PID."""
+        return Identity(self.pid, self.start_time)
+
+    @property
+    def node_names(self) -> 'tuple[str, ...]':
+        """Return every known node name, those of the command line first."""
+        own = self.program.node_names
+        return own + tuple(n for n in self.graph_node_names if n not in own)
+
+    @property
+    def label(self) -> str:
+        """Return how an operator knows it: its first node, else its executable."""
+        names = self.node_names
+        return names[0] if names else (self.program.executable or self.program.comm)

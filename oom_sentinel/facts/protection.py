@@ -1,0 +1,100 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What protection wants, did and found: written by plan and procfs, told by report."""
+
+from dataclasses import dataclass
+
+from oom_sentinel.facts.process import Identity
+from oom_sentinel.facts.process import Process
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """
+    The oom_score_adj that a process shall have.
+
+    `wanted` is what the parameters ask for, `value` what is written now: the same unless
+    lowering is denied (`value` is then the lowest permitted) or the process is raised so that
+    the order is kept.  `group` is None for a process that no group matches.
+    """
+
+    process: Process
+    group: 'str | None'
+    wanted: int
+    value: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """One write to do: from one value to another, on exactly this process."""
+
+    identity: Identity
+    group: 'str | None'
+    old: int
+    value: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """
+    What a write came to.
+
+    `result` is 'written', 'denied' (below the floor; `achieved` is the lowest permitted
+    value), 'not_owner' (the file belongs to another user, or the process is not dumpable),
+    'vanished', 'dead' (a zombie) or 'failed'.
+    """
+
+    adjustment: Adjustment
+    result: str
+    achieved: 'int | None' = None
+    why: str = ''
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """A value that another program changed and that was put back."""
+
+    label: str
+    pid: int
+    expected: int
+    found: int
+    wall_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """
+    The state of protection after a cycle.
+
+    `shift` is by how much other ROS processes are raised because lowering was denied.
+    `outcomes` holds the latest outcome per process that is not simply in order, `drifts` the
+    recent ones.  `watching` is the reason why nothing is written (disabled, restored, a second
+    sentinel), None while protecting.  `nodes_without_process` are graph nodes that a node:
+    selector matches but whose process can't be found.  `self_value` is the sentinel's own
+    oom_score_adj.
+    """
+
+    targets: 'tuple[Target, ...]' = ()
+    outcomes: 'tuple[Outcome, ...]' = ()
+    drifts: 'tuple[Drift, ...]' = ()
+    shift: int = 0
+    watching: 'str | None' = None
+    nodes_without_process: 'tuple[str, ...]' = ()
+    self_value: 'int | None' = None
+    lost_order: 'tuple[str, ...]' = ()
+    neighbours: 'tuple[str, ...]' = ()
+    oom_group_paths: 'tuple[str, ...]' = ()

@@ -1,0 +1,68 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Everything that one cycle read; time arrives inside it."""
+
+from dataclasses import dataclass
+
+from oom_sentinel.facts.cgroup import CgroupChain
+from oom_sentinel.facts.level import Unavailable
+from oom_sentinel.facts.memory import MemInfo
+from oom_sentinel.facts.memory import Pressure
+from oom_sentinel.facts.memory import VmPolicy
+from oom_sentinel.facts.memory import VmStat
+from oom_sentinel.facts.process import Process
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What does not change while the sentinel runs; page_size in bytes."""
+
+    hostname: str
+    page_size: int
+    kernel_release: str
+    clock_ticks: int = 100
+    boot_id: 'str | None' = None
+
+    @property
+    def kernel_version(self) -> 'tuple[int, int]':
+        """Return major and minor of the kernel release, (0, 0) when it is not readable."""
+        parts = self.kernel_release.split('-')[0].split('.')
+        if len(parts) < 2 or not (parts[0].isdigit() and parts[1].isdigit()):
+            return (0, 0)
+        return (int(parts[0]), int(parts[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """
+    One reading of the machine.
+
+    `chains` are the memory control groups of the sentinel (`own_cgroup`) and of the tracked
+    processes, each path once.  `processes` is the whole table as last read, at
+    `processes_monotonic_s`.  `members` maps a cgroup path to the PIDs below it.
+    """
+
+    monotonic_s: float
+    wall_s: float
+    host: Host
+    meminfo: 'MemInfo | Unavailable'
+    pressure: 'Pressure | Unavailable'
+    vmstat: 'VmStat | Unavailable'
+    policy: VmPolicy = VmPolicy()
+    chains: 'tuple[CgroupChain, ...] | Unavailable' = ()
+    own_cgroup: 'str | None' = None
+    processes: 'tuple[Process, ...]' = ()
+    processes_monotonic_s: float = 0.0
+    members: 'tuple[tuple[str, frozenset[int]], ...]' = ()

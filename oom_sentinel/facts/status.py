@@ -1,0 +1,40 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""A status as /diagnostics carries it, free of ROS."""
+
+from dataclasses import dataclass
+
+from oom_sentinel.facts.level import Level
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One DiagnosticStatus: `name` without the node's name, values in a stable order."""
+
+    name: str
+    level: Level
+    message: str
+    values: 'tuple[tuple[str, str], ...]' = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one cycle has to say; percentages 0..100, `oom_risk` 0..1, None unavailable."""
+
+    statuses: 'tuple[Status, ...]' = ()
+    memory_available_percent: 'float | None' = None
+    memory_pressure_some_avg10: 'float | None' = None
+    oom_risk: float = 0.0
+    level_changed: bool = False

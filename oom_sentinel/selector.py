@@ -1,0 +1,97 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Selectors: which nodes and processes a group means.
+
+Pure text matching with shell globs, case-sensitive; knows facts only.
+"""
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Sequence
+
+from oom_sentinel.facts.process import Process
+
+KINDS = ('node', 'exe', 'pkg', 'cgroup', 'cmd')
+
+# `cmd:` sees whole command lines, so it must not take whoever merely names a program.
+BYSTANDERS = frozenset((
+    'sh', 'bash', 'dash', 'zsh', 'fish', 'ksh', 'tcsh', 'busybox', 'sudo', 'su', 'env',
+    'vi', 'vim', 'nvim', 'nano', 'emacs', 'code', 'gedit', 'kate', 'less', 'more', 'tail',
+    'grep', 'rg', 'watch', 'tmux', 'screen', 'ssh', 'docker', 'man', 'cat',
+    'gdb', 'gdbserver', 'lldb', 'strace', 'ltrace', 'perf', 'valgrind', 'heaptrack',
+    'oom_sentinel', 'oom_sentinel_node'))
+
+
+class SelectorError(ValueError):
+    """A selector that is empty or malformed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """One selector: its kind, its glob, and whether it excludes (leading `!`)."""
+
+    kind: str
+    pattern: str
+    exclude: bool = False
+
+
+def parse(text: str) -> Selector:
+    """
+    Return the selector that this text spells.
+
+    :raises SelectorError: when it is empty, has an empty pattern or a relative node name.
+    """
+    body = text.strip()
+    exclude = body.startswith('!')
+    if exclude:
+        body = body[1:].strip()
+    if not body:
+        raise SelectorError(f'selector {text!r} is empty')
+    kind, colon, pattern = body.partition(':')
+    if not colon or kind not in KINDS:
+        if colon and kind.isidentifier() and '/' not in kind and '*' not in kind:
+            raise SelectorError(
+                f'selector {text!r}: unknown kind {kind!r}, allowed: {", ".join(KINDS)}')
+        kind, pattern = ('node', body) if body.startswith('/') else ('exe', body)
+    pattern = pattern.strip()
+    if not pattern:
+        raise SelectorError(f'selector {text!r} has an empty pattern')
+    if kind in ('node', 'cgroup') and not pattern.startswith(('/', '*')):
+        raise SelectorError(f'selector {text!r}: a {kind} pattern starts with / or *')
+    return Selector(kind, pattern, exclude)
+
+
+def _hit(selector: Selector, process: Process, node_name: 'str | None') -> bool:
+    """Tell whether the glob alone matches, `!` left aside."""
+    program = process.program
+    if selector.kind == 'node':
+        return node_name is not None and fnmatchcase(node_name, selector.pattern)
+    if selector.kind == 'exe':
+        return fnmatchcase(program.executable, selector.pattern)
+    if selector.kind == 'pkg':
+        return program.package is not None and fnmatchcase(program.package, selector.pattern)
+    if selector.kind == 'cgroup':
+        return process.cgroup is not None and fnmatchcase(process.cgroup, selector.pattern)
+    if program.executable in BYSTANDERS or program.comm in BYSTANDERS:
+        return False
+    return fnmatchcase(' '.join(program.cmdline), selector.pattern)
+
+
+def matches(selectors: Sequence[Selector], process: Process, node_name: 'str | None') -> bool:
+    """Tell whether a process, seen as this node (None: as no node), is meant."""
+    if any(s.exclude and _hit(s, process, node_name) for s in selectors):
+        return False
+    return any(not s.exclude and _hit(s, process, node_name) for s in selectors)
