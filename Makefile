@@ -1,0 +1,66 @@
+# Without ROS installed: make setup | run | test | bench.  With ROS: colcon build.
+# Every target brings what it needs; a second run reinstalls nothing that is up to date.
+
+PYTHON ?= python3
+DISTRO ?= kilted
+VENV ?= .venv
+BIN := $(abspath $(VENV))/bin
+PARAMS ?= config/oom_sentinel.yaml
+
+# The wheels start the interpreter anew with LD_LIBRARY_PATH, unless this says it is done.
+unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
+unexport PYTHONPATH
+export AMENT_PREFIX_PATH := $(abspath $(VENV))
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+LOOPBACK := ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
+
+.PHONY: setup run test test-unprivileged test-jazzy bench vm-test lint clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: setup.py setup.cfg package.xml Makefile scripts/link_package.sh
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo 'The ROS wheels exist for Python 3.10 to 3.13; choose one: make PYTHON=python3.12'; \
+	    exit 1; }
+	$(PYTHON) -m venv $(VENV) || \
+	  { echo 'python3-venv is missing: apt-get install python3-venv'; exit 1; }
+	$(BIN)/python -m pip install --quiet --use-pep517 --editable '.[$(DISTRO),test]'
+	sh scripts/link_package.sh $(VENV)
+	@touch $@
+
+run: setup
+	@echo 'oom_sentinel watches this machine; stop it with ctrl-c.'
+	@echo '  topics    /diagnostics and /oom_sentinel/oom_risk, on ROS_DOMAIN_ID $${ROS_DOMAIN_ID:-0}'
+	@echo '  with ROS  ros2 topic echo /diagnostics; ros2 run rqt_runtime_monitor rqt_runtime_monitor'
+	@echo '  without   $(VENV)/bin/oom_sentinel order -n 5'
+	@echo '  tuning    $(PARAMS), or ros2 param set /oom_sentinel scan_period 1.0'
+	$(BIN)/oom_sentinel_node --ros-args --params-file $(PARAMS)
+
+test: setup
+	$(LOOPBACK) $(BIN)/python -m pytest
+
+# The ROS tests as a robot's user: no root, 1024 descriptors, no XDG_RUNTIME_DIR.
+test-unprivileged: setup
+	@command -v setpriv >/dev/null && [ "$$(id -u)" = 0 ] || \
+	  { echo 'test-unprivileged changes the user: it needs root and setpriv'; exit 1; }
+	home=$$(mktemp -d) && chmod 777 $$home && \
+	  $(LOOPBACK) HOME=$$home PYTHONDONTWRITEBYTECODE=1 setpriv --reuid=65534 --regid=65534 \
+	  --clear-groups sh -c 'ulimit -n 1024; unset XDG_RUNTIME_DIR; exec "$$@"' sh \
+	  $(BIN)/python -m pytest -p no:cacheprovider test/ros
+
+test-jazzy:
+	$(MAKE) --no-print-directory setup VENV=.venv-jazzy DISTRO=jazzy
+	$(MAKE) --no-print-directory test VENV=.venv-jazzy DISTRO=jazzy
+
+bench: setup
+	$(LOOPBACK) $(BIN)/python -m bench
+
+vm-test: setup
+	@test -x test/vm/run || { echo 'test/vm/run is not there yet'; exit 1; }
+	$(LOOPBACK) PYTHON=$(BIN)/python test/vm/run
+
+lint: setup
+	$(BIN)/python -m pytest test/test_flake8.py test/test_pep257.py test/test_mypy.py
+
+clean:
+	rm -rf .venv .venv-jazzy build install log *.egg-info
