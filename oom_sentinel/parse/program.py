@@ -1,0 +1,126 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What a process runs, from its name, command line and executable."""
+
+from typing import Sequence
+
+from oom_sentinel.facts.process import Program
+
+INTERPRETERS = ('python', 'pypy', 'perl', 'ruby', 'node', 'lua')
+INTERPRETER_OPTIONS_WITH_VALUE = frozenset(('-W', '-X', '-Q', '--check-hash-based-pycs'))
+
+
+def _base(path: str) -> str:
+    return path.rstrip('/').rpartition('/')[2]
+
+
+def _is_interpreter(name: str) -> bool:
+    """Tell python3, python3.11, perl5... from programs that merely begin so."""
+    for stem in INTERPRETERS:
+        if name.startswith(stem) and not name[len(stem):].strip('0123456789.-'):
+            return True
+    return False
+
+
+def script(cmdline: 'Sequence[str]') -> 'str | None':
+    """
+    Return the script that an interpreter was given, None for none.
+
+    `python -m pkg.module` gives the module's name; `-c` and standard input none.
+    """
+    arguments = iter(cmdline[1:])
+    for argument in arguments:
+        if argument == '-m':
+            return next(arguments, None)
+        if argument in ('-c', '-e', '-'):
+            return None
+        if argument in INTERPRETER_OPTIONS_WITH_VALUE:
+            next(arguments, None)
+        elif not argument.startswith('-'):
+            return argument
+    return None
+
+
+def package_of(path: str) -> 'tuple[str, str] | None':
+    """Return prefix and PKG of a program PREFIX/lib/PKG/program, None for any other path."""
+    parts = path.split('/')
+    if len(parts) < 4 or parts[-3] != 'lib' or not parts[-2] or not path.startswith('/'):
+        return None
+    return '/'.join(parts[:-3]) or '/', parts[-2]
+
+
+def node_names(cmdline: 'Sequence[str]') -> 'tuple[str, ...]':
+    """
+    Return the fully qualified node name that --ros-args gives, none when it gives none.
+
+    Only remappings between --ros-args and -- count; a rule for one node of several
+    (`name:__node:=x`) names that node.
+    """
+    names, spaces, inside = [], '/', False
+    remap = False
+    for word in cmdline:
+        if word == '--ros-args':
+            inside, remap = True, False
+        elif word == '--':
+            inside = False
+        elif inside and remap:
+            remap = False
+            key, assign, value = word.partition(':=')
+            key = key.rpartition(':')[2]
+            if assign and key in ('__node', '__name') and value:
+                names.append(value)
+            elif assign and key == '__ns' and value:
+                spaces = value
+        elif inside and word in ('-r', '--remap'):
+            remap = True
+    prefix = '/' + spaces.strip('/')
+    return tuple(dict.fromkeys(
+        (prefix if prefix != '/' else '') + '/' + name.lstrip('/') for name in names))
+
+
+def classify(comm: str, cmdline: 'Sequence[str]', exe: 'str | None', *,
+             maps_librcl: bool = False, ros_prefixes: 'Sequence[str]' = (),
+             ros_domain_id: 'int | None' = None) -> Program:
+    """
+    Return what a process runs.
+
+    :param exe: target of /proc/PID/exe, None where unreadable.
+    :param ros_prefixes: prefixes that are known to hold ROS packages; a program in lib/PKG of
+        another prefix is ROS when it carries --ros-args or maps librcl.
+    """
+    path = (exe or (cmdline[0] if cmdline else '') or comm)
+    if path.endswith(' (deleted)'):
+        path = path[:-len(' (deleted)')]
+    executable = _base(path)
+    if _is_interpreter(executable) and cmdline:
+        given = script(cmdline)
+        if given is not None:
+            path, executable = given, _base(given)
+    found = package_of(path) or (package_of(cmdline[0]) if cmdline else None)
+    ros_args = '--ros-args' in cmdline
+    in_prefix = found is not None and (
+        found[0] in ros_prefixes or found[0].startswith('/opt/ros/'))
+    return Program(
+        comm=comm, cmdline=tuple(cmdline), exe=exe, executable=executable or comm,
+        package=found[1] if found else None, node_names=node_names(cmdline),
+        ros=bool((ros_args and not _only_mentions_ros(executable)) or maps_librcl or in_prefix),
+        ros_domain_id=ros_domain_id, ros_prefix=found[0] if found else None)
+
+
+def _only_mentions_ros(executable: str) -> bool:
+    """Tell a shell or editor that merely carries --ros-args in its words."""
+    return executable in ('sh', 'bash', 'dash', 'zsh', 'fish', 'vi', 'vim', 'nvim', 'nano',
+                          'emacs', 'grep', 'sudo', 'ssh', 'docker', 'gdb', 'strace', 'tmux',
+                          'screen', 'less', 'watch', 'ros2')
