@@ -83,9 +83,10 @@ class Protection:
     `shift` is by how much other ROS processes are raised because lowering was denied.
     `outcomes` holds the latest outcome per process that is not simply in order, `drifts` the
     recent ones.  `watching` is the reason why nothing is written (disabled, restored, a second
-    sentinel), None while protecting.  `nodes_without_process` are graph nodes that a node:
-    selector matches but whose process can't be found.  `self_value` is the sentinel's own
-    oom_score_adj.
+    sentinel), None while protecting.  `lost_order` says where the wanted order does not hold
+    and someone must act, `notes` what is worth knowing while nobody must.
+    `nodes_without_process` are graph nodes that a node: selector matches but whose process
+    can't be found.  `self_value` is the sentinel's own oom_score_adj.
     """
 
     targets: 'tuple[Target, ...]' = ()
@@ -98,3 +99,4 @@ class Protection:
     lost_order: 'tuple[str, ...]' = ()
     neighbours: 'tuple[str, ...]' = ()
     oom_group_paths: 'tuple[str, ...]' = ()
+    notes: 'tuple[str, ...]' = ()
