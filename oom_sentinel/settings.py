@@ -21,10 +21,10 @@ out.
 """
 
 import dataclasses
+from dataclasses import dataclass
 import difflib
 import math
 import re
-from dataclasses import dataclass
 from typing import Mapping
 
 from oom_sentinel import selector

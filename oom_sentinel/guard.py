@@ -1,0 +1,266 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Protection as it goes on: writes what the plan wants, remembers what it changed.
+
+Holds the floors found, the ledger of original values and the drifts seen.  Reads no parameter
+but through Settings and knows nothing of ROS.
+"""
+
+from dataclasses import replace
+import os
+from typing import Iterable
+
+from oom_sentinel import plan
+from oom_sentinel import procfs
+from oom_sentinel.facts.process import Identity
+from oom_sentinel.facts.process import Process
+from oom_sentinel.facts.protection import Adjustment
+from oom_sentinel.facts.protection import Drift
+from oom_sentinel.facts.protection import Outcome
+from oom_sentinel.facts.protection import Protection
+from oom_sentinel.facts.sample import Host
+from oom_sentinel.parse import stat
+from oom_sentinel.settings import Group
+from oom_sentinel.settings import Settings
+
+DRIFT_TOLD_S = 60.0
+NEIGHBOURS = {
+    'earlyoom': 'earlyoom runs: it ends processes with SIGTERM at 10 % available, before '
+                'this reports ERROR, and leaves no kernel record',
+    'nohang': 'nohang runs: it ends processes by its own rules before the kernel does',
+    'systemd-oomd': 'systemd-oomd runs: it kills whole control groups and ignores '
+                    'oom_score_adj',
+}
+
+
+class Guard:
+    """Keeps the processes of a root at the values that the settings want."""
+
+    def __init__(self, root: procfs.Root, host: Host, view: plan.View) -> None:
+        """Take the lock and what an earlier sentinel of this boot left; write nothing yet."""
+        self.root = root
+        self.view = view
+        self.state = procfs.StateDirectory(boot_id=host.boot_id)
+        self.ledger: 'dict[Identity, procfs.Ledger]' = {}
+        self.floors: 'dict[Identity, int]' = {}
+        self.outcomes: 'dict[Identity, Outcome]' = {}
+        self.drifts: 'tuple[Drift, ...]' = ()
+        self.planned = plan.Plan()
+        self._assigned: 'dict[int, tuple[tuple[object, ...], Group | None]]' = {}
+        self.self_value: 'int | None' = None
+        self.watching: 'str | None' = None
+        self.paused = False
+        self.trouble: 'str | None' = None
+        self._begin()
+
+    def _begin(self) -> None:
+        if not self.root.live:
+            self.watching = 'a captured tree is only looked at'
+            return
+        try:
+            self.watching = self.state.acquire()
+            if self.watching is None:
+                self.ledger = self.state.load()
+        except (OSError, ValueError) as error:
+            self.trouble = f'the state file cannot be used ({error}): after a crash the old ' \
+                           'values would be unknown'
+
+    def forget_floors(self) -> None:
+        """Find the lowest permitted values anew, as `~/apply` asks."""
+        self.floors.clear()
+
+    def protect(self, processes: 'Iterable[Process]', settings: Settings,
+                wall_s: float) -> int:
+        """Write whatever differs from the plan and return how many values were written."""
+        table = tuple(processes)
+        self._forget_dead(table)
+        originals = {i: entry.original for i, entry in self.ledger.items()}
+        self.planned = plan.plan(table, settings, self.view, self.floors, originals,
+                                 self._assign)
+        if self._idle(settings):
+            return 0
+        known = {t.process.identity: t.process for t in self.planned.targets}
+        parents = {p.pid: p for p in table}
+        before = dict(self.ledger)
+        written = 0
+        for _ in range(3):  # a denial changes the plan for others: plan again with the floor
+            denied_before = len(self.floors)
+            for adjustment in plan.adjustments(self.planned):
+                self._note_drift(adjustment, known, wall_s)
+                written += self._write(adjustment, known, parents)
+            if len(self.floors) == denied_before:
+                break
+            table = tuple(self._as_written(p) for p in table)
+            self.planned = plan.plan(table, settings, self.view, self.floors, originals,
+                                     self._assign)
+        written += self._protect_self(settings)
+        self._drop_returned(known)
+        self.drifts = tuple(d for d in self.drifts if wall_s - d.wall_s < DRIFT_TOLD_S)
+        if self.ledger != before:
+            self._save()
+        return written
+
+    def _idle(self, settings: Settings) -> bool:
+        return bool(self.watching) or self.paused or not settings.protection_enabled
+
+    def _assign(self, process: Process, settings: Settings) -> 'Group | None':
+        """Return the group of a process; globs are matched again only when a fact changed."""
+        last = self._assigned.get(process.pid)
+        facts = (process.program, process.cgroup, process.graph_node_names, settings)
+        if last is not None and all(a is b for a, b in zip(last[0], facts)):
+            return last[1]
+        group = plan.group_of(process, settings)
+        self._assigned[process.pid] = (facts, group)
+        return group
+
+    def _forget_dead(self, table: 'tuple[Process, ...]') -> None:
+        if len(self._assigned) > 2 * len(table) + 64:
+            self._assigned.clear()
+        if not (self.ledger or self.floors or self.outcomes):
+            return
+        alive = {p.identity for p in table}
+        for memory in (self.ledger, self.floors, self.outcomes):
+            for identity in [i for i in memory if i not in alive and i.pid != self.view.pid]:
+                del memory[identity]  # type: ignore[attr-defined]
+
+    def _as_written(self, process: Process) -> Process:
+        outcome = self.outcomes.get(process.identity)
+        if outcome is None or outcome.achieved is None:
+            return process
+        return replace(process, oom_score_adj=outcome.achieved)
+
+    def _note_drift(self, adjustment: Adjustment, known: 'dict[Identity, Process]',
+                    wall_s: float) -> None:
+        entry = self.ledger.get(adjustment.identity)
+        if entry is None or adjustment.old in (entry.written, adjustment.value):
+            return
+        if entry.written != adjustment.value:
+            return  # the parameters changed, not the process
+        self.drifts = self.drifts[-7:] + (Drift(
+            known[adjustment.identity].label, adjustment.identity.pid, entry.written,
+            adjustment.old, wall_s),)
+
+    def _original(self, process: Process, parents: 'dict[int, Process]') -> int:
+        """Return the value from before: its parent's, where it inherited what we wrote."""
+        assert process.oom_score_adj is not None
+        parent = parents.get(process.ppid)
+        entry = self.ledger.get(parent.identity) if parent is not None else None
+        if entry is not None and entry.written == process.oom_score_adj:
+            return entry.original
+        return process.oom_score_adj
+
+    def _write(self, adjustment: Adjustment, known: 'dict[Identity, Process]',
+               parents: 'dict[int, Process]') -> int:
+        identity = adjustment.identity
+        last = self.outcomes.get(identity)
+        if (last is not None and last.result in ('not_owner', 'failed', 'dead')
+                and last.adjustment.value == adjustment.value):
+            return 0  # said already; asked again when the process or the parameters change
+        outcome = procfs.apply(self.root, adjustment)
+        if outcome.result == 'vanished':
+            return 0
+        self.outcomes[identity] = outcome
+        if outcome.result == 'denied' and outcome.achieved is not None:
+            self.floors[identity] = outcome.achieved
+        if outcome.achieved is None or outcome.result not in ('written', 'denied'):
+            return 0
+        entry = self.ledger.get(identity)
+        original = entry.original if entry else self._original(known[identity], parents)
+        self.ledger[identity] = procfs.Ledger(identity, original, outcome.achieved)
+        return 1
+
+    def _drop_returned(self, known: 'dict[Identity, Process]') -> None:
+        """Forget processes that no group matches and that have their old value again."""
+        grouped = {t.process.identity for t in self.planned.targets if t.value != t.wanted
+                   or t.group is not None}
+        for identity, entry in list(self.ledger.items()):
+            if entry.written == entry.original and identity not in grouped \
+                    and identity in known:
+                del self.ledger[identity]
+                self.outcomes.pop(identity, None)
+
+    def _protect_self(self, settings: Settings) -> int:
+        wanted = max(-999, settings.protection_self_oom_score_adj)
+        if settings.protection_allow_unkillable:
+            wanted = settings.protection_self_oom_score_adj
+        try:
+            present = int(self.root.read('/proc/self/oom_score_adj'))
+        except (OSError, ValueError):
+            self.self_value = None
+            return 0
+        self.self_value = present
+        identity = self._self_identity()
+        if present in (wanted, max(wanted, self.floors.get(identity, -1000))):
+            return 0
+        outcome = procfs.apply(self.root, Adjustment(
+            identity, None, present, wanted, 'the sentinel itself'))
+        if outcome.result == 'denied' and outcome.achieved is not None:
+            self.floors[identity] = outcome.achieved
+        if outcome.achieved is not None:
+            self.self_value = outcome.achieved
+        return int(outcome.achieved is not None and outcome.achieved != present)
+
+    def _self_identity(self) -> Identity:
+        return Identity(os.getpid(), stat.parse(self.root.read('/proc/self/stat')).start_time)
+
+    def _save(self) -> None:
+        if self.watching:
+            return
+        try:
+            self.state.save(self.ledger)
+            self.trouble = None
+        except OSError as error:
+            self.trouble = f'the state file cannot be written ({error}): after a crash the ' \
+                           'old values would be unknown'
+
+    def restore(self) -> 'tuple[int, int]':
+        """Give every changed process its old value back; return how many of how many."""
+        if self.watching:
+            return (0, 0)
+        done, entries = 0, list(self.ledger.values())
+        for entry in entries:
+            outcome = procfs.apply(self.root, Adjustment(
+                entry.identity, None, entry.written, entry.original, 'restored'))
+            if outcome.result in ('written', 'vanished', 'dead'):
+                done += 1
+                self.ledger.pop(entry.identity, None)
+                self.outcomes.pop(entry.identity, None)
+        self._save()
+        return (done, len(entries))
+
+    def release(self) -> None:
+        """Give the lock back."""
+        self.state.release()
+
+    def protection(self, settings: Settings, processes: 'Iterable[Process]',
+                   missing: 'tuple[str, ...]',
+                   oom_group_paths: 'tuple[str, ...]') -> Protection:
+        """Return the state of protection for the report."""
+        watching = self.watching
+        if watching is None and self.paused:
+            watching = 'restored on request; ~/apply starts protection again'
+        if watching is None and not settings.protection_enabled:
+            watching = 'protection.enabled is false'
+        comms = {p.program.comm for p in processes}
+        notes = self.planned.notes + ((self.trouble,) if self.trouble else ())
+        return Protection(
+            targets=self.planned.targets,
+            outcomes=tuple(o for o in self.outcomes.values() if o.result != 'written'),
+            drifts=self.drifts, shift=0 if watching else self.planned.shift,
+            watching=watching, nodes_without_process=missing, self_value=self.self_value,
+            lost_order=self.planned.lost_order,
+            neighbours=tuple(text for name, text in NEIGHBOURS.items() if name in comms),
+            oom_group_paths=oom_group_paths, notes=notes)
