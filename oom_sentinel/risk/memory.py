@@ -1,0 +1,127 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Levels of the machine's memory, of pressure, and of a memory control group."""
+
+from dataclasses import dataclass
+
+from oom_sentinel.facts.cgroup import CgroupChain
+from oom_sentinel.facts.cgroup import MemoryCgroup
+from oom_sentinel.facts.level import Level
+from oom_sentinel.facts.level import Unavailable
+from oom_sentinel.facts.memory import MemInfo
+from oom_sentinel.facts.memory import Pressure
+from oom_sentinel.facts.memory import VmPolicy
+from oom_sentinel.risk.verdict import Finding
+from oom_sentinel.settings import Settings
+
+MIB = 1 << 20
+
+
+def available_bytes(meminfo: MemInfo) -> 'int | None':
+    """Return MemAvailable; kernels before 3.14 have none."""
+    return meminfo.mem_available_bytes
+
+
+def _graded(low: bool, very_low: bool, text: str) -> 'tuple[Finding, ...]':
+    if very_low:
+        return (Finding(Level.ERROR, text),)
+    return (Finding(Level.WARN, text),) if low else ()
+
+
+def memory(meminfo: 'MemInfo | Unavailable', policy: VmPolicy,
+           settings: Settings) -> 'tuple[Finding, ...]':
+    """Return what is wrong with the machine's memory; swap counts only when memory is low."""
+    if isinstance(meminfo, Unavailable):
+        return (Finding(Level.WARN, f'Memory is {meminfo}'),)
+    found: 'tuple[Finding, ...]' = ()
+    low = False
+    available = available_bytes(meminfo)
+    if available is not None:
+        percent = 100.0 * available / meminfo.mem_total_bytes
+        low = percent < settings.memory_available_warn_percent
+        found += _graded(low, percent < settings.memory_available_error_percent,
+                         f'{percent:.0f} % of memory is available')
+    if meminfo.swap_total_bytes and low:
+        used = 100.0 * (1 - meminfo.swap_free_bytes / meminfo.swap_total_bytes)
+        found += _graded(used > settings.swap_used_warn_percent,
+                         used > settings.swap_used_error_percent,
+                         f'{used:.0f} % of swap is used')
+    limit, committed = meminfo.commit_limit_bytes, meminfo.committed_as_bytes
+    if policy.overcommit_memory == 2 and limit and committed is not None:
+        left = 100.0 * (limit - committed) / limit
+        found += _graded(left < settings.memory_available_warn_percent,
+                         left < settings.memory_available_error_percent,
+                         f'{left:.0f} % of CommitLimit is left: with overcommit mode 2 malloc '
+                         'fails there and no process is killed')
+    return found
+
+
+def pressure(reading: 'Pressure | Unavailable', settings: Settings) -> 'tuple[Finding, ...]':
+    """Return what PSI says; without PSI there is nothing to say and nothing wrong."""
+    if isinstance(reading, Unavailable):
+        return ()
+    found: 'tuple[Finding, ...]' = ()
+    if reading.some.avg10 > settings.pressure_some_avg10_warn:
+        found += (Finding(Level.WARN,
+                          f'some tasks waited for memory {reading.some.avg10:.0f} % of the '
+                          'last 10 s'),)
+    if reading.full is not None and reading.full.avg10 > settings.pressure_full_avg10_error:
+        found += (Finding(Level.ERROR,
+                          f'every task waited for memory {reading.full.avg10:.0f} % of the '
+                          'last 10 s'),)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Headroom:
+    """What a limited control group still has: bytes and percent of its limit."""
+
+    group: MemoryCgroup
+    left_bytes: int
+    percent: float
+
+
+def headroom(group: MemoryCgroup) -> 'Headroom | None':
+    """Return limit less usage, with the page cache that can be dropped; None unlimited."""
+    if not group.limit_bytes or group.usage_bytes is None:
+        return None
+    left = group.limit_bytes - group.usage_bytes + (group.inactive_file_bytes or 0)
+    left = max(0, min(left, group.limit_bytes))
+    return Headroom(group, left, 100.0 * left / group.limit_bytes)
+
+
+def tightest(chains: 'tuple[CgroupChain, ...] | Unavailable',
+             machine_bytes: 'int | None') -> 'Headroom | None':
+    """Return the limit with the least left; one above the machine's memory is none."""
+    if isinstance(chains, Unavailable):
+        return None
+    found = [room for chain in chains for group in chain.groups
+             for room in (headroom(group),) if room is not None
+             and (machine_bytes is None or (group.limit_bytes or 0) < machine_bytes)]
+    return min(found, key=lambda room: (room.percent, room.left_bytes)) if found else None
+
+
+def cgroups(room: 'Headroom | None', settings: Settings) -> 'tuple[Finding, ...]':
+    """Return what is wrong with the tightest control group, by the machine's thresholds."""
+    if room is None:
+        return ()
+    found = _graded(room.percent < settings.memory_available_warn_percent,
+                    room.percent < settings.memory_available_error_percent,
+                    f'{room.percent:.0f} % of the limit of control group {room.group.path} '
+                    'is left')
+    if room.group.oom_kill_disable:
+        found += (Finding(Level.WARN, f'control group {room.group.path} has oom_kill_disable: '
+                          'at its limit its tasks hang instead of one being killed'),)
+    return found

@@ -1,0 +1,269 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+One cycle: sample, assess, plan, apply, compose; the sentinel without ROS.
+
+Node, tests and benches run the same one.  It holds the history between cycles and decides
+when the process table is worth reading; everything it concludes comes from the pure rooms.
+"""
+
+from dataclasses import replace
+import os
+import time
+from typing import Callable
+from typing import Mapping
+
+from oom_sentinel import plan
+from oom_sentinel import procfs
+from oom_sentinel import report
+from oom_sentinel import risk
+from oom_sentinel import selector
+from oom_sentinel.facts.cgroup import CgroupChain
+from oom_sentinel.facts.level import Level
+from oom_sentinel.facts.level import Unavailable
+from oom_sentinel.facts.memory import MemInfo
+from oom_sentinel.facts.process import Process
+from oom_sentinel.facts.process import Program
+from oom_sentinel.facts.protection import Protection
+from oom_sentinel.facts.sample import Sample
+from oom_sentinel.facts.status import Report
+from oom_sentinel.guard import Guard
+from oom_sentinel.settings import Settings
+
+# While memory is plentiful the whole table's memory is read this seldom, in seconds: it only
+# feeds the kill order shown; new processes are met at every scan all the same.
+PLENTIFUL_SWEEP_S = 20.0
+PLENTIFUL_SHARE = 2.0  # times memory.available_warn_percent
+
+_NOBODY = Process(0, 0, 0, 0, Program(''))  # what a node without a process is matched as
+
+
+def ros_prefixes() -> 'tuple[str, ...]':
+    """Return the prefixes that hold ROS packages, from AMENT_PREFIX_PATH."""
+    return tuple(p.rstrip('/') for p in os.environ.get('AMENT_PREFIX_PATH', '').split(':') if p)
+
+
+def own_domain_id() -> int:
+    """Return this process's ROS_DOMAIN_ID, 0 when unset."""
+    value = os.environ.get('ROS_DOMAIN_ID', '').strip()
+    return int(value) if value.isdigit() else 0
+
+
+class Sentinel:
+    """Knows and protects; call `cycle` every publish_period, `scan` when something forked."""
+
+    def __init__(self, settings: Settings, *, root: str = '/',
+                 node_name: str = '/oom_sentinel',
+                 monotonic: 'Callable[[], float]' = time.monotonic,
+                 wall: 'Callable[[], float]' = time.time) -> None:
+        """Open the tree and take over what an earlier sentinel of this boot left."""
+        self.settings = settings
+        self.node_name = node_name
+        self._monotonic = monotonic
+        self._wall = wall
+        self.root = procfs.Root(root)
+        self.host = self.root.host()
+        self.table = procfs.Table(self.root, ros_prefixes=ros_prefixes())
+        self.guard = Guard(self.root, self.host, plan.View(
+            os.geteuid(), os.getpid(), own_domain_id()))
+        self._graph: 'dict[int, tuple[str, ...]]' = {}
+        self._missing: 'tuple[str, ...]' = ()
+        self._processes: 'tuple[Process, ...]' = ()
+        self._scanned_s = self._swept_s = float('-inf')
+        self._last_pid: 'int | None' = None
+        self._history = risk.History()
+        self._assessment: 'risk.Assessment | None' = None
+        self._levels: 'tuple[tuple[str, Level], ...]' = ()
+        self._plentiful = False
+
+    @property
+    def hostname(self) -> str:
+        """Return the host's name."""
+        return self.host.hostname
+
+    def configure(self, settings: Settings) -> None:
+        """Take new settings; the next scan, due at once, follows them."""
+        self.settings = settings
+        self._scanned_s = float('-inf')
+
+    def learn(self, names: 'Mapping[int, tuple[str, ...]]',
+              missing: 'tuple[str, ...]' = ()) -> None:
+        """Take node names by PID from the ROS graph, and its nodes without a process."""
+        if dict(names) != self._graph:
+            self._graph = dict(names)
+            self._scanned_s = float('-inf')
+        self._missing = missing
+
+    def ros_processes(self) -> 'tuple[Process, ...]':
+        """Return what looks like ROS, of this domain, the sentinel included."""
+        view = self.guard.view
+        return tuple(p for p in self._processes
+                     if p.program.ros and p.program.ros_domain_id in (None, view.ros_domain_id))
+
+    def forked(self) -> bool:
+        """Tell, for a microsecond or two, whether a new process may have come."""
+        last = self.root.last_pid()
+        return last != self._last_pid or self.table.young(self._monotonic())
+
+    def _sweep_due(self, now_s: float) -> bool:
+        return not self._plentiful or now_s - self._swept_s >= PLENTIFUL_SWEEP_S
+
+    def scan(self) -> None:
+        """Read the process table and protect."""
+        now_s = self._monotonic()
+        self._last_pid = self.root.last_pid()
+        everything = self._sweep_due(now_s)
+        tracked = frozenset(t.process.pid for t in self.guard.planned.targets)
+        processes = self.table.read(now_s, everything=everything, tracked=tracked)
+        self._processes = tuple(
+            replace(p, graph_node_names=self._graph[p.pid]) if p.pid in self._graph else p
+            for p in processes)
+        self._scanned_s = now_s
+        if everything:
+            self._swept_s = now_s
+        self._update_ancestors()
+        self.guard.protect(self._processes, self.settings, self._wall())
+
+    def _update_ancestors(self) -> None:
+        parents = {p.pid: p.ppid for p in self._processes}
+        found, pid = set(), os.getppid()
+        while pid > 0 and pid not in found:
+            found.add(pid)
+            pid = parents.get(pid, 0)
+        if frozenset(found) != self.guard.view.ancestors:
+            self.guard.view = replace(self.guard.view, ancestors=frozenset(found))
+
+    def _chains(self) -> 'tuple[tuple[CgroupChain, ...] | Unavailable, str | None]':
+        cgroups = self.table.cgroups
+        if cgroups.mount is None:
+            return cgroups.unavailable, None
+        own = cgroups.path_of('self')
+        paths = dict.fromkeys([own] + [t.process.cgroup for t in self.guard.planned.targets
+                                       if t.wanted < 0])
+        return tuple(cgroups.chain(path) for path in paths if path is not None), own
+
+    def _members(self, chains: 'tuple[CgroupChain, ...] | Unavailable'
+                 ) -> 'tuple[tuple[str, frozenset[int]], ...]':
+        if isinstance(chains, Unavailable):
+            return ()
+        limited = dict.fromkeys(
+            group.path for chain in chains for group in chain.groups
+            if group.limit_bytes is not None or group.memsw_limit_bytes is not None)
+        return tuple((path, self.table.cgroups.members(path)) for path in limited)
+
+    def sample(self) -> Sample:
+        """Return a reading of the machine with the process table as last scanned."""
+        chains, own = self._chains()
+        return Sample(
+            self._monotonic(), self._wall(), self.host, self.root.meminfo(),
+            self.root.pressure(), self.root.vmstat(), self.root.policy(), chains, own,
+            self._processes, self._swept_s, self._members(chains))
+
+    def protection(self, sample: Sample) -> Protection:
+        """Return the state of protection against this sample."""
+        chains = () if isinstance(sample.chains, Unavailable) else sample.chains
+        groups = tuple(dict.fromkeys(
+            group.path for chain in chains if chain.path != sample.own_cgroup or
+            len(chains) == 1 for group in chain.groups if group.oom_group))
+        missing = tuple(name for name in self._missing if self._named(name))
+        return self.guard.protection(self.settings, self._processes, missing, groups)
+
+    def _named(self, node_name: str) -> bool:
+        """Tell whether a node: selector of a group means this node."""
+        return any(s.kind == 'node' and not s.exclude and selector.matches(
+            (s,), _NOBODY, node_name) for g in self.settings.protection_groups for s in g.match)
+
+    def cycle(self) -> Report:
+        """Sample, assess, protect when a scan is due, and return what there is to say."""
+        if self._monotonic() - self._scanned_s >= self.settings.scan_period * 0.95:
+            self.scan()
+        sample = self.sample()
+        protection = self.protection(sample)
+        assessment, self._history = risk.assess(
+            sample, self._history, self.settings, protection)
+        self._assessment = assessment
+        self._plentiful = self._is_plentiful(sample, assessment)
+        statuses = report.compose(sample, assessment, protection, self.settings)
+        levels = tuple((s.name, s.level) for s in statuses)
+        changed, self._levels = bool(self._levels) and levels != self._levels, levels
+        return Report(statuses, _available_percent(sample), _some_avg10(sample),
+                      assessment.oom_risk, changed)
+
+    def _is_plentiful(self, sample: Sample, assessment: 'risk.Assessment') -> bool:
+        percent = _available_percent(sample)
+        return (assessment.risk.level == Level.OK and percent is not None
+                and not sample.members
+                and percent > PLENTIFUL_SHARE * self.settings.memory_available_warn_percent)
+
+    def apply(self) -> 'tuple[bool, str]':
+        """Rescan and apply now, asking anew for what was denied; say what was done."""
+        if self.guard.watching:
+            return False, f'Nothing was written: {self.guard.watching}.'
+        if not self.settings.protection_enabled:
+            return False, 'Nothing was written: protection.enabled is false.'
+        self.guard.paused = False
+        self.guard.forget_floors()
+        self.guard.outcomes.clear()
+        self._swept_s = float('-inf')
+        self.scan()
+        targets = self.guard.planned.targets
+        denied = [o for o in self.guard.outcomes.values() if o.result == 'denied']
+        words = f'{len(targets)} processes have the value that protection wants'
+        if denied:
+            words = (f'{len(targets)} processes are looked after, lowering was denied for '
+                     f'{len(denied)}; the others are raised by {self.guard.planned.shift}')
+        return True, words + '.'
+
+    def restore(self) -> 'tuple[bool, str]':
+        """Give every changed process its old value back and stop protecting until apply."""
+        if self.guard.watching:
+            return False, f'Nothing was changed by this sentinel: {self.guard.watching}.'
+        self.guard.paused = True
+        done, total = self.guard.restore()
+        return done == total, (f'{done} of {total} changed processes have their old value '
+                               'again; protection rests until ~/apply.')
+
+    def close(self, orderly: bool) -> str:
+        """
+        End: restore where that is safe, release the lock, return the line for the log.
+
+        :param orderly: false after an exception; then every value stays.
+        """
+        try:
+            if self.guard.watching or not self.guard.ledger:
+                return 'No value to restore.'
+            if not orderly:
+                return 'Values stay as they are: the sentinel ends after an error.'
+            if not self.settings.protection_restore_on_exit:
+                return 'Values stay as they are: protection.restore_on_exit is false.'
+            if self._assessment is not None and self._assessment.risk.level != Level.OK:
+                return 'Values stay as they are: memory is at risk, protection outlives me.'
+            done, total = self.guard.restore()
+            return f'{done} of {total} changed processes have their old value again.'
+        finally:
+            self.guard.release()
+            # The last message still runs a cycle, which must not write anything again.
+            self.guard.watching = self.guard.watching or 'the sentinel has ended'
+
+
+def _available_percent(sample: Sample) -> 'float | None':
+    meminfo = sample.meminfo
+    if not isinstance(meminfo, MemInfo) or meminfo.mem_available_bytes is None:
+        return None
+    return 100.0 * meminfo.mem_available_bytes / meminfo.mem_total_bytes
+
+
+def _some_avg10(sample: Sample) -> 'float | None':
+    return None if isinstance(sample.pressure, Unavailable) else sample.pressure.some.avg10
