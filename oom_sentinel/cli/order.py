@@ -1,0 +1,126 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""`oom_sentinel order`: the order in which the kernel would kill now."""
+
+import argparse
+
+from oom_sentinel import badness
+from oom_sentinel import plan
+from oom_sentinel import sentinel
+from oom_sentinel.badness import Candidate
+from oom_sentinel.cli import output
+from oom_sentinel.cli import params
+from oom_sentinel.cli.output import Reading
+from oom_sentinel.cli.output import Unusable
+from oom_sentinel.facts.process import Process
+from oom_sentinel.settings import Settings
+
+NAME = 'order'
+HELP = 'The order in which the kernel would kill now, on the machine or inside a cgroup.'
+MIB = 1 << 20
+
+
+def add_arguments(verb: argparse.ArgumentParser) -> None:
+    """Add the verb's own arguments."""
+    verb.add_argument('-n', type=_count, default=None, metavar='N',
+                      help='only the first N (default: 20 in a table, all in JSON)')
+    verb.add_argument('--cgroup', metavar='PATH',
+                      help='inside this memory control group, a path below its mount')
+    verb.add_argument('--params-file', metavar='FILE', help='groups as this file defines them')
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'{text!r} is no number of at least 1')
+    return int(text)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the order; return 0."""
+    settings = params.load(arguments.params_file)
+    reading = output.read(arguments.root, sentinel.ros_prefixes())
+    page = reading.host.page_size
+    totalpages = badness.machine_totalpages(reading.meminfo, page)
+    processes = reading.processes
+    if arguments.cgroup is not None:
+        processes, totalpages = _inside(arguments.cgroup, reading)
+    order = badness.kill_order(processes, totalpages=totalpages, page_size=page)
+    if arguments.json:
+        output.as_json(document(order[:arguments.n], reading, totalpages, settings))
+    else:
+        _print(order[:arguments.n or 20], settings, output.colored(arguments.color))
+    return 0
+
+
+def _inside(path: str, reading: Reading) -> 'tuple[tuple[Process, ...], int]':
+    """Return the processes in a control group and its own totalpages."""
+    cgroups = reading.table.cgroups
+    if cgroups.mount is None:
+        raise Unusable(f'--cgroup {path}: {cgroups.unavailable.why}')
+    if path.startswith(cgroups.mount.mount_point + '/'):
+        path = path[len(cgroups.mount.mount_point):]
+    path = '/' + path.strip('/')
+    if '..' in path.split('/') or not cgroups.exists(path):
+        raise Unusable(f'--cgroup {path}: no such control group below '
+                       f'{cgroups.mount.mount_point}')
+    members = cgroups.members(path)
+    totalpages = badness.cgroup_totalpages(
+        cgroups.group(path), reading.meminfo, reading.host.page_size)
+    return tuple(p for p in reading.processes if p.pid in members), totalpages
+
+
+def document(order: 'tuple[Candidate, ...]', reading: Reading, totalpages: int,
+             settings: Settings) -> 'dict[str, object]':
+    """Return the JSON document of INTERFACE.md."""
+    machine = badness.machine_totalpages(reading.meminfo, reading.host.page_size)
+    return {'host': reading.host.hostname, 'time': reading.wall_s, 'totalpages': totalpages,
+            'page_size': reading.host.page_size,
+            'processes': [_process(c, machine, reading, settings) for c in order]}
+
+
+def _process(candidate: Candidate, machine: int, reading: Reading,
+             settings: Settings) -> 'dict[str, object]':
+    process, memory = candidate.process, candidate.process.memory
+    group = plan.group_of(process, settings)
+    globally = badness.of(process, totalpages=machine, page_size=reading.host.page_size)
+    return {
+        'rank': candidate.rank, 'pid': process.pid, 'start_time': process.start_time,
+        'comm': process.program.comm, 'cmdline': list(process.program.cmdline),
+        'node_names': list(process.node_names), 'package': process.program.package,
+        'executable': process.program.executable, 'group': group.name if group else None,
+        'rss_bytes': memory.rss_bytes if memory else None,
+        'swap_bytes': memory.swap_bytes if memory else None,
+        'page_table_bytes': memory.page_table_bytes if memory else None,
+        'oom_score_adj': process.oom_score_adj, 'badness': candidate.badness,
+        'oom_score': process.oom_score,
+        'predicted_oom_score': badness.oom_score(
+            globally, totalpages=machine, kernel_version=reading.host.kernel_version),
+        'cgroup': process.cgroup}
+
+
+def _print(order: 'tuple[Candidate, ...]', settings: Settings, color: bool) -> None:
+    rows = []
+    for candidate in order:
+        process, memory = candidate.process, candidate.process.memory
+        group = plan.group_of(process, settings)
+        rows.append((
+            '-' if candidate.rank is None else str(candidate.rank),
+            'never' if candidate.badness is None else str(candidate.badness),
+            str(process.oom_score), str(process.oom_score_adj),
+            f'{memory.rss_bytes / MIB:.0f}' if memory else '?',
+            f'{memory.swap_bytes / MIB:.0f}' if memory else '?',
+            str(process.pid), output.shown(process.label), group.name if group else ''))
+    output.table(('RANK', 'BADNESS (pages)', 'oom_score', 'oom_score_adj', 'RSS (MiB)',
+                  'SWAP (MiB)', 'PID', 'NODE OR PROGRAM', 'GROUP'), rows, range(7), color, 1)

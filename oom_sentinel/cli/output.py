@@ -1,0 +1,110 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Tables and JSON on standard output, and reading the tree that all verbs start from."""
+
+from dataclasses import dataclass
+import json
+import os
+import sys
+import time
+from typing import Any
+from typing import Sequence
+
+from oom_sentinel import procfs
+from oom_sentinel.facts.level import Unavailable
+from oom_sentinel.facts.memory import MemInfo
+from oom_sentinel.facts.process import Process
+from oom_sentinel.facts.sample import Host
+from oom_sentinel.procfs.root import CaptureError
+
+GROWN_UP_S = 1e6
+RED, BOLD, PLAIN = '\x1b[31m', '\x1b[1m', '\x1b[0m'
+
+
+class Unusable(Exception):
+    """Usage or input that no result can come from; the text says what and where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a verb reads first: the tree, the host, memory and the whole process table."""
+
+    root: procfs.Root
+    table: procfs.Table
+    host: Host
+    meminfo: MemInfo
+    processes: 'tuple[Process, ...]'
+    wall_s: float
+
+
+def read(path: str, ros_prefixes: 'tuple[str, ...]') -> Reading:
+    """
+    Read a tree.
+
+    :raises Unusable: when it is no captured tree or lacks /proc/meminfo.
+    """
+    try:
+        root = procfs.Root(path)
+        host = root.host()
+        meminfo = root.meminfo()
+        if isinstance(meminfo, Unavailable):
+            raise Unusable(f'--root {path}: memory is {meminfo}')
+        table = procfs.Table(root, ros_prefixes=ros_prefixes)
+        table.read(0.0)
+        # Seen a second time, nobody is young: what maps librcl is recognised too.
+        processes = table.read(GROWN_UP_S, scores=True)
+    except CaptureError as error:
+        raise Unusable(f'--root {path}: not a captured tree: {error}') from error
+    except OSError as error:
+        raise Unusable(f'--root {path}: {error.filename}: {error.strerror}') from error
+    wall_s = time.time() if root.capture is None else root.capture.wall_s
+    return Reading(root, table, host, meminfo, processes, wall_s)
+
+
+def as_json(document: Any) -> None:
+    """Print one JSON document."""
+    json.dump(document, sys.stdout, indent=2, sort_keys=False)
+    print()
+
+
+def colored(choice: str) -> bool:
+    """Tell whether to color: always, never, or on a terminal without NO_COLOR."""
+    if choice == 'auto':
+        return sys.stdout.isatty() and 'NO_COLOR' not in os.environ
+    return choice == 'always'
+
+
+def shown(text: str, width: int = 40) -> str:
+    """Return a name that cannot disturb a terminal, cut to a width."""
+    safe = ''.join(c if c.isprintable() else c.encode('unicode_escape').decode() for c in text)
+    return safe if len(safe) <= width else safe[:width - 3] + '...'
+
+
+def table(head: 'Sequence[str]', rows: 'Sequence[Sequence[str]]', right: 'Sequence[int]',
+          color: bool, red_rows: int = 0) -> None:
+    """Print columns; those in `right` are aligned to the right, the first rows in red."""
+    lines = [list(head), *(list(row) for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    for index, line in enumerate(lines):
+        text = '  '.join(cell.rjust(width) if i in right else cell.ljust(width)
+                         for i, (cell, width) in enumerate(zip(line, widths))).rstrip()
+        tint = BOLD if index == 0 else RED if index <= red_rows else ''
+        say(f'{tint}{text}{PLAIN}' if color and tint else text)
+
+
+def say(text: str) -> None:
+    """Print a line; what the terminal's encoding lacks shows as backslash escapes."""
+    encoding = sys.stdout.encoding or 'utf-8'
+    print(text.encode(encoding, 'backslashreplace').decode(encoding))
