@@ -1,0 +1,194 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+The node: publishers, timers, services and parameters over one `Sentinel`.
+
+Timers run on the steady clock and stamps are system time, so neither a paused simulation nor
+a clock jump stops it.
+"""
+
+import traceback
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from oom_sentinel.facts.status import Report
+from oom_sentinel.graph import Graph
+from oom_sentinel.node import messages
+from oom_sentinel.node.parameters import foreign
+from oom_sentinel.node.parameters import Parameters
+from oom_sentinel.node.parameters import refused
+from oom_sentinel.sentinel import Sentinel
+from oom_sentinel.settings import declarations_for
+from oom_sentinel.settings import SettingsError
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock
+from rclpy.clock import ClockType
+from rclpy.node import Node
+from std_msgs.msg import Float64
+from std_srvs.srv import Trigger
+
+LOOK_S = 0.4  # how soon a new process is noticed: one pread of /proc/loadavg each time
+CYCLE_S = 1.0  # levels are looked at this often even when publish_period is longer
+COMPLAIN_S = 60.0
+
+
+class OomSentinel(Node):
+    """Publishes what the sentinel finds, and lets ROS tune it."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """
+        Declare parameters, open the sentinel and start the timers.
+
+        :raises SettingsError: when a start parameter is refused.
+        """
+        super().__init__('oom_sentinel', **kwargs)
+        self.parameters: 'Parameters | None' = None
+        self.parameters = Parameters(self, self.declare_parameter, self.undeclare_parameter)
+        self.sentinel = Sentinel(self.parameters.settings,
+                                 node_name=self.get_fully_qualified_name())
+        self.graph = Graph(self)
+        self._said: 'dict[str, float]' = {}
+        self._published_s = float('-inf')
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._system = Clock(clock_type=ClockType.SYSTEM_TIME)
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self._available = self.create_publisher(Float64, '~/memory_available_percent', 10)
+        self._pressure = self.create_publisher(Float64, '~/memory_pressure_some_avg10', 10)
+        self._risk = self.create_publisher(Float64, '~/oom_risk', 10)
+        self.create_service(Trigger, '~/apply', self._apply)
+        self.create_service(Trigger, '~/restore', self._restore)
+        settings = self.parameters.settings
+        self._cycle_timer = self.create_timer(
+            min(CYCLE_S, settings.publish_period), self._guarded(self.cycle), clock=self._steady)
+        self._look_timer = self.create_timer(
+            min(LOOK_S, settings.scan_period), self._guarded(self.look), clock=self._steady)
+        self._tell_start()
+
+    def _tell_start(self) -> None:
+        watching = self.sentinel.guard.watching
+        self.get_logger().info(
+            f'watching {self.sentinel.hostname}; diagnostics on '
+            f'{self._diagnostics.topic_name}' + (f'; only watching: {watching}'
+                                                 if watching else ''))
+
+    def _guarded(self, work: Any) -> Any:
+        """Return work that can't end the node: an error is logged once a minute."""
+        def run() -> None:
+            try:
+                work()
+            except Exception as error:  # noqa: B902 - nothing read may stop the cycle
+                self._complain(error)
+        return run
+
+    def _complain(self, error: Exception) -> None:
+        key = f'{type(error).__name__}: {error}'
+        now_s = self._steady.now().nanoseconds / 1e9
+        if now_s - self._said.get(key, float('-inf')) >= COMPLAIN_S:
+            self._said[key] = now_s
+            self.get_logger().error(f'a cycle failed and is tried again: {key}\n'
+                                    + traceback.format_exc())
+
+    def look(self) -> None:
+        """Scan at once when something was forked."""
+        if self.sentinel.forked():
+            self.sentinel.scan()
+            self._learn()
+
+    def _learn(self) -> None:
+        processes = self.sentinel.ros_processes()
+        if self.graph.changed(processes):
+            self.sentinel.learn(*self.graph.names(processes))
+
+    def cycle(self) -> None:
+        """Run the sentinel's cycle; publish every publish_period, at once on a new level."""
+        assert self.parameters is not None
+        self._learn()
+        report = self.sentinel.cycle()
+        now_s = self._steady.now().nanoseconds / 1e9
+        due_s = self._published_s + self.parameters.settings.publish_period
+        if report.level_changed or now_s >= due_s - 0.05:
+            self._published_s = now_s
+            self.publish(report)
+
+    def publish(self, report: Report) -> None:
+        """Publish a report."""
+        assert self.parameters is not None
+        self._diagnostics.publish(messages.array(
+            report.statuses, self._system.now().to_msg(), self.get_fully_qualified_name(),
+            self.parameters.settings.hardware_id or self.sentinel.hostname))
+        for publisher, value in ((self._available, report.memory_available_percent),
+                                 (self._pressure, report.memory_pressure_some_avg10),
+                                 (self._risk, report.oom_risk)):
+            if value is not None:
+                publisher.publish(Float64(data=float(value)))
+
+    def _apply(self, _request: Any, response: Any) -> Any:
+        return self._answer(response, self.sentinel.apply)
+
+    def _restore(self, _request: Any, response: Any) -> Any:
+        return self._answer(response, self.sentinel.restore)
+
+    def _answer(self, response: Any, work: Any) -> Any:
+        try:
+            response.success, response.message = work()
+        except Exception as error:  # noqa: B902 - the caller shall read it, the node go on
+            self._complain(error)
+            response.success, response.message = False, f'{type(error).__name__}: {error}'
+        return response
+
+    def set_parameters_atomically(self, parameter_list: Any) -> SetParametersResult:
+        """Check against the table, declare new groups, set all or nothing."""
+        if self.parameters is None or all(foreign(p.name) for p in parameter_list):
+            return super().set_parameters_atomically(parameter_list)
+        try:
+            return self._set(list(parameter_list))
+        except SettingsError as error:
+            return refused(str(error))
+        except Exception as error:  # noqa: B902 - an exception here would end the node
+            self._complain(error)
+            return refused(f'{type(error).__name__}: {error}')
+
+    def _set(self, parameter_list: 'list[Any]') -> SetParametersResult:
+        parameters = self.parameters
+        assert parameters is not None
+        taken, values, settings = parameters.check(parameter_list)
+        added = parameters.declare_missing(declarations_for(values), values)
+        result = super().set_parameters_atomically(taken)
+        if not result.successful:
+            parameters.forget(added)
+            return result
+        parameters.values = values
+        for name in parameters.declared:
+            parameters.values.setdefault(name, parameters.declared[name].default)
+        self._follow(settings)
+        return result
+
+    def _follow(self, settings: Any) -> None:
+        """Let new settings take effect now."""
+        assert self.parameters is not None
+        self.parameters.settings = settings
+        self.sentinel.configure(settings)
+        for timer, seconds in ((self._cycle_timer, min(CYCLE_S, settings.publish_period)),
+                               (self._look_timer, min(LOOK_S, settings.scan_period))):
+            if timer.timer_period_ns != int(seconds * 1e9):
+                timer.timer_period_ns = int(seconds * 1e9)
+                timer.reset()
+
+    def end(self, orderly: bool) -> None:
+        """Restore where that is safe, say so and publish a last time."""
+        line = self.sentinel.close(orderly)
+        self.get_logger().info(line)
+        if orderly:
+            self._guarded(lambda: self.publish(self.sentinel.cycle()))()

@@ -1,0 +1,173 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What every test may use: a private ROS domain on loopback, stand-in nodes, the node itself."""
+
+import contextlib
+import fcntl
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import pytest
+
+os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+HERE = os.path.dirname(os.path.abspath(__file__))
+STANDIN = os.path.join(HERE, 'standin.py')
+TIMEOUT_S = 20.0
+
+
+def wait_for(condition, what, timeout_s=TIMEOUT_S):
+    """Return the first true value of the condition; fail with what was awaited."""
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    pytest.fail(f'not within {timeout_s:g} s: {what}')
+
+
+def oom_score_adj(pid):
+    """Return a process's oom_score_adj."""
+    with open(f'/proc/{pid}/oom_score_adj', encoding='ascii') as stream:
+        return int(stream.read())
+
+
+def lowering_permitted():
+    """Tell whether this machine lets us go below 0: most containers and CI machines do not."""
+    child = subprocess.Popen(['sleep', '30'])
+    try:
+        with open(f'/proc/{child.pid}/oom_score_adj', 'wb', buffering=0) as stream:
+            stream.write(b'-1')
+        return True
+    except PermissionError:
+        return False
+    finally:
+        child.kill()
+        child.wait()
+
+
+def domain_lock(number):
+    """Open a domain's lock file, made by whichever user came first."""
+    path = f'/tmp/oom_sentinel_test_domain_{number}'
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDONLY, 0o644))
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def ros_domain_id():
+    """Take a ROS domain for this run alone, so that two runs at once do not meet."""
+    numbers = list(range(1, 102))
+    random.shuffle(numbers)
+    for number in numbers:
+        lock = domain_lock(number)
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.environ['ROS_DOMAIN_ID'] = str(number)
+            yield number
+            os.close(lock)
+            return
+        os.close(lock)
+    pytest.fail('no free ROS domain')
+
+
+@pytest.fixture(autouse=True)
+def own_runtime_dir(tmp_path, monkeypatch):
+    """Give each test a state directory and a ROS home of its own."""
+    for name in ('XDG_RUNTIME_DIR', 'ROS_HOME'):
+        folder = tmp_path / name.lower()
+        folder.mkdir()
+        monkeypatch.setenv(name, str(folder))
+    monkeypatch.setenv('ROS_LOG_DIR', str(tmp_path / 'ros_home'))
+
+
+class Robot:
+    """Stand-in processes below a prefix of their own, ended at the end of the test."""
+
+    def __init__(self, prefix):
+        """Keep the prefix."""
+        self.prefix = prefix
+        self.children = []
+
+    def start(self, package, name, *, node=None, ros=True, mib=0, leak_mib_s=0.0,
+              go=None, preexec=None, env=None):
+        """Start one; it looks like lib/PKG/NAME --ros-args -r __node:=NODE."""
+        program = self.prefix / 'lib' / package / name
+        program.parent.mkdir(parents=True, exist_ok=True)
+        if not program.exists():
+            with open(STANDIN, encoding='utf-8') as stream:
+                program.write_text(f'#!{os.path.realpath("/usr/bin/env")} python3\n'
+                                   + stream.read())
+            program.chmod(0o755)
+        command = [sys.executable, '-I', str(program), str(mib), str(leak_mib_s),
+                   str(go or '-')]
+        if ros:
+            command += ['--ros-args'] + (['-r', f'__node:={node}'] if node else [])
+        child = subprocess.Popen(command, preexec_fn=preexec, env=env,
+                                 stdout=subprocess.PIPE)
+        self.children.append(child)
+        assert child.stdout.readline() == b'ready\n'
+        return child
+
+    def end(self):
+        """Kill and reap every child."""
+        for child in self.children:
+            if child.poll() is None:
+                child.kill()
+            child.wait()
+            child.stdout.close()
+
+
+@pytest.fixture
+def robot(tmp_path):
+    """Return a robot without any process yet."""
+    made = Robot(tmp_path / 'robot')
+    yield made
+    made.end()
+
+
+def program(name):
+    """Return the path of one of our installed programs."""
+    return os.path.join(os.path.dirname(sys.executable), name)
+
+
+@contextlib.contextmanager
+def running_sentinel(parameters, *, env=None, command_prefix=(), remaps=()):
+    """Run the real node with these parameters and yield its process."""
+    with tempfile.NamedTemporaryFile('w', suffix='.yaml') as file:
+        import json
+        json.dump({'/**': {'ros__parameters': parameters}}, file)
+        file.flush()
+        os.chmod(file.name, 0o644)
+        command = [*command_prefix, program('oom_sentinel_node'), '--ros-args',
+                   '--params-file', file.name, *remaps]
+        child = subprocess.Popen(command, env=env, stdout=subprocess.PIPE,
+                                 stderr=subprocess.STDOUT)
+        try:
+            yield child
+        finally:
+            if child.poll() is None:
+                child.send_signal(signal.SIGINT)
+                try:
+                    child.wait(15)
+                except subprocess.TimeoutExpired:
+                    child.kill()
+                    child.wait()
+            child.stdout.close()
