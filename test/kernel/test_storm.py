@@ -1,0 +1,225 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Real OOM kills in a memory control group: who dies, with the sentinel and without.
+
+Every storm counts all deaths: with the sentinel never more innocents die than without it.
+"""
+
+import os
+import shutil
+import time
+
+from conftest import lowering_permitted
+from conftest import oom_score_adj
+from conftest import running_sentinel
+from conftest import wait_for
+import pytest
+
+LIMIT_MIB = 300
+ROUNDS = int(os.environ.get('OOM_SENTINEL_STORMS', '3'))
+PARAMETERS = {
+    'scan_period': 0.2, 'publish_period': 0.5, 'groups': ['critical', 'expendable'],
+    'group.critical.match': ['exe:critical'], 'group.critical.oom_score_adj': -500,
+    'group.expendable.match': ['exe:recorder'], 'group.expendable.oom_score_adj': 300,
+}
+
+
+class Cgroup:
+    """A memory control group of our own, v1 or v2, with a limit and without swap."""
+
+    def __init__(self, path, version):
+        """Make it."""
+        self.path, self.version = path, version
+        os.mkdir(path)
+        limit = str(LIMIT_MIB << 20)
+        if version == 1:
+            self._write('memory.limit_in_bytes', limit)
+            if os.path.exists(os.path.join(path, 'memory.memsw.limit_in_bytes')):
+                self._write('memory.memsw.limit_in_bytes', limit)
+        else:
+            self._write('memory.max', limit)
+            self._write('memory.swap.max', '0')
+
+    def _write(self, name, text):
+        with open(os.path.join(self.path, name), 'w', encoding='ascii') as stream:
+            stream.write(text)
+
+    def join(self):
+        """Move the calling process in."""
+        self._write('cgroup.procs', str(os.getpid()))
+
+    def remove(self):
+        """Remove it; its processes are gone."""
+        wait_for(self._removed, f'{self.path} is empty and removed')
+
+    def _removed(self):
+        try:
+            os.rmdir(self.path)
+            return True
+        except OSError:
+            return False
+
+
+def memory_folder():
+    """Return the folder of the memory hierarchy and its version, None where none is usable."""
+    if os.geteuid() != 0:
+        return None
+    if os.path.isdir('/sys/fs/cgroup/memory'):
+        return '/sys/fs/cgroup/memory', 1
+    control = '/sys/fs/cgroup/cgroup.subtree_control'
+    if os.path.exists(control):
+        with open(control, encoding='ascii') as stream:
+            if 'memory' in stream.read().split():
+                return '/sys/fs/cgroup', 2
+    return None
+
+
+@pytest.fixture
+def cgroup():
+    """Return a memory control group of our own."""
+    folder = memory_folder()
+    if folder is None:
+        pytest.skip('no memory controller that we may use: needs root and cgroup v1 or v2 '
+                    'with memory')
+    name = f'{folder[0]}/oom_sentinel_test_{os.getpid()}_{time.monotonic_ns()}'
+    try:
+        made = Cgroup(name, folder[1])
+    except OSError as error:
+        pytest.skip(f'a memory control group cannot be made here: {error}')
+    yield made
+    made.remove()
+
+
+class Storm:
+    """A critical node, three innocents and a leaker in one control group."""
+
+    def __init__(self, robot, cgroup, tmp_path, *, critical_mib=150, leaker=('demo', 'leaky'),
+                 ros_leaker=True):
+        """Start them; the leak waits for `break_loose`."""
+        self.go = tmp_path / f'go_{time.monotonic_ns()}'
+        inside = {'preexec': cgroup.join}
+        self.critical = robot.start('base', 'critical', node='critical', mib=critical_mib,
+                                    **inside)
+        self.innocents = [robot.start('demo', f'innocent{i}', node=f'innocent{i}', mib=5,
+                                      **inside) for i in range(3)]
+        self.leaker = robot.start(*leaker, node='leaky' if ros_leaker else None,
+                                  ros=ros_leaker, leak_mib_s=400.0, go=self.go, **inside)
+        self.everyone = [self.critical, *self.innocents, self.leaker]
+
+    def break_loose(self):
+        """Let it leak until the leaker is dead; return (critical died, dead innocents)."""
+        self.go.touch()
+        wait_for(lambda: self.leaker.poll() is not None, 'the leaker dies in the end', 60)
+        assert self.leaker.returncode == -9
+        time.sleep(0.2)
+        innocents = sum(1 for child in self.innocents if child.poll() is not None)
+        return self.critical.poll() is not None, innocents
+
+    def protected(self, leaker_value):
+        """Tell whether every value is what it shall be."""
+        low = -500 if LOWERING else 0
+        return (oom_score_adj(self.critical.pid) == low
+                and oom_score_adj(self.leaker.pid) == leaker_value)
+
+    def end(self):
+        """Kill and reap everybody."""
+        for child in self.everyone:
+            child.kill()
+            child.wait()
+
+
+LOWERING = lowering_permitted()
+SHIFT = 0 if LOWERING else 400
+
+
+def test_without_the_sentinel_the_critical_node_dies(robot, cgroup, tmp_path):
+    """The kernel takes the largest, which is the critical one: the trouble we exist for."""
+    storm = Storm(robot, cgroup, tmp_path)
+    assert storm.break_loose() == (True, 0)
+    storm.end()
+
+
+@pytest.mark.parametrize('leaker', [('demo', 'leaky'), ('rosbag', 'recorder')])
+def test_with_the_sentinel_only_the_leaker_dies(robot, cgroup, tmp_path, leaker):
+    """Round after round, whether the leaker is in a group or in none."""
+    value = SHIFT + (300 if leaker[1] == 'recorder' else 0)
+    with running_sentinel(PARAMETERS):
+        for _ in range(ROUNDS):
+            storm = Storm(robot, cgroup, tmp_path, leaker=leaker)
+            wait_for(lambda: storm.protected(value), 'everybody has the value of the plan')
+            assert storm.break_loose() == (False, 0)
+            storm.end()
+
+
+def test_a_leak_in_a_protected_node_takes_only_itself(robot, cgroup, tmp_path):
+    """Once it outgrows its head start it dies; the innocents and the other one do not."""
+    parameters = dict(PARAMETERS)
+    parameters['group.critical.match'] = ['exe:critical', 'exe:leaky']
+    low = -500 if LOWERING else 0
+    with running_sentinel(parameters):
+        storm = Storm(robot, cgroup, tmp_path, critical_mib=40)
+        wait_for(lambda: storm.protected(low), 'the leaker is protected too')
+        assert storm.break_loose() == (False, 0)
+        storm.end()
+
+
+def test_a_leak_in_a_component_container_takes_only_itself(robot, cgroup, tmp_path):
+    """A container that leaks while its name is protected is no exception."""
+    parameters = dict(PARAMETERS)
+    parameters['group.critical.match'] = ['exe:critical', 'node:/leaky']
+    low = -500 if LOWERING else 0
+    with running_sentinel(parameters):
+        storm = Storm(robot, cgroup, tmp_path, critical_mib=40,
+                      leaker=('rclcpp_components', 'component_container'))
+        wait_for(lambda: storm.protected(low), 'the container is protected')
+        assert storm.break_loose() == (False, 0)
+        storm.end()
+
+
+def test_a_leak_outside_ros_kills_no_more_than_without_the_sentinel(robot, cgroup, tmp_path):
+    """A process that is not ROS is never touched; compare all deaths with and without."""
+    deaths = {}
+    for name in ('without', 'with'):
+        storm = None
+        if name == 'without':
+            storm = Storm(robot, cgroup, tmp_path, leaker=('x', 'hog'), ros_leaker=False)
+            deaths[name] = storm.break_loose()
+        else:
+            with running_sentinel(PARAMETERS):
+                storm = Storm(robot, cgroup, tmp_path, leaker=('x', 'hog'), ros_leaker=False)
+                wait_for(lambda: storm.protected(0), 'the others are protected')
+                wait_for(lambda: oom_score_adj(storm.innocents[0].pid) == SHIFT,
+                         'innocents have their value')
+                deaths[name] = storm.break_loose()
+        storm.end()
+    assert sum(deaths['with']) <= sum(deaths['without']), deaths
+
+
+def test_values_outlive_a_killed_sentinel_and_still_protect(robot, cgroup, tmp_path):
+    """A sentinel that dies leaves its values; the storm after it takes only the leaker."""
+    with running_sentinel(PARAMETERS) as sentinel:
+        storm = Storm(robot, cgroup, tmp_path)
+        wait_for(lambda: storm.protected(SHIFT), 'everybody has the value of the plan')
+        sentinel.kill()
+        sentinel.wait()
+        assert storm.break_loose() == (False, 0)
+        storm.end()
+
+
+def test_the_lock_folder_of_the_tests_is_private():
+    """The tests must never touch the state of a sentinel that runs on this machine."""
+    assert shutil.disk_usage(os.environ['XDG_RUNTIME_DIR']).total > 0
+    assert os.environ['XDG_RUNTIME_DIR'] != f'/run/user/{os.geteuid()}'
