@@ -1,0 +1,47 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""CPU and RSS of the idle node with 500 other processes, beside a bare node in the same run."""
+
+import os
+import subprocess
+import sys
+import time
+
+from bench.crowd import crowd
+from bench.crowd import load
+from bench.crowd import rss_mib
+
+SECONDS = float(os.environ.get('BENCH_IDLE_S', '20'))
+BARE = ('import rclpy\nrclpy.init()\nn = rclpy.create_node("bare")\n'
+        'n.create_timer(1.0, lambda: None)\nrclpy.spin(n)\n')
+
+
+def measure(runs):
+    """Return rows (sentinel %, bare %, sentinel MiB, bare MiB), one a run."""
+    program = os.path.join(os.path.dirname(sys.executable), 'oom_sentinel_node')
+    rows = []
+    with crowd(500):
+        nodes = [subprocess.Popen([program], stderr=subprocess.DEVNULL),
+                 subprocess.Popen([sys.executable, '-c', BARE])]
+        try:
+            time.sleep(15)  # discovery and the youth of the crowd are over
+            for _ in range(runs):
+                sentinel, bare = load([n.pid for n in nodes], SECONDS)
+                rows.append((sentinel, bare, *(rss_mib(n.pid) for n in nodes)))
+        finally:
+            for node in nodes:
+                node.kill()
+                node.wait()
+    return rows
