@@ -73,11 +73,12 @@ def _arguments(argv: 'Sequence[str] | None') -> argparse.Namespace:
 
 
 def main(argv: 'Sequence[str] | None' = None) -> int:
-    """Run a verb and return the exit code."""
-    try:
-        arguments = _arguments(argv)
-    except SystemExit as end:
-        return int(end.code or 0)
+    """
+    Run a verb and return the exit code.
+
+    :raises SystemExit: from argparse, for --help and for usage errors.
+    """
+    arguments = _arguments(argv)
     try:
         code = int(arguments.run(arguments))
         sys.stdout.flush()
