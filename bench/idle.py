@@ -36,7 +36,7 @@ def measure(runs):
         nodes = [subprocess.Popen([program], stderr=subprocess.DEVNULL),
                  subprocess.Popen([sys.executable, '-c', BARE])]
         try:
-            time.sleep(15)  # discovery and the youth of the crowd are over
+            time.sleep(40)  # discovery and the youth of the crowd (SETTLED_S) are over
             for _ in range(runs):
                 sentinel, bare = load([n.pid for n in nodes], SECONDS)
                 rows.append((sentinel, bare, *(rss_mib(n.pid) for n in nodes)))

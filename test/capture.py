@@ -13,65 +13,147 @@
 # limitations under the License.
 
 """
-Capture this machine's /proc and /sys into a tree for `--root`: a bug report is a fixture.
+Capture a live /proc and /sys into a tree for `--root`, so that a bug report becomes a fixture.
 
-Usage: python3 test/capture.py DIRECTORY [PROCESSES_MAX].  Environments are never captured.
+Only what the sentinel reads is taken.  Environments, memory maps and boot_id are never taken,
+values that look secret are struck out of command lines; look through the tree all the same
+before you publish it.
 """
 
+import argparse
 import json
 import os
 import pathlib
+import re
 import socket
 import sys
 import time
 
-HOST = ('meminfo', 'vmstat', 'pressure/memory', 'loadavg', 'self/mountinfo', 'self/cgroup',
-        'sys/vm/overcommit_memory', 'sys/vm/oom_kill_allocating_task', 'sys/vm/panic_on_oom',
-        'sys/kernel/random/boot_id')
-TASK = ('stat', 'status', 'comm', 'cmdline', 'oom_score', 'oom_score_adj', 'cgroup')
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+from oom_sentinel import procfs  # noqa: E402,I100
+from oom_sentinel.procfs.cgroups import MemoryCgroups  # noqa: E402,I100
+
+HOST = ('meminfo', 'vmstat', 'pressure/memory', 'loadavg', 'self/cgroup', 'self/uid_map',
+        'sys/vm/overcommit_memory', 'sys/vm/oom_kill_allocating_task', 'sys/vm/panic_on_oom')
+TASK = ('stat', 'comm', 'cmdline', 'cgroup', 'oom_score_adj')
+LINKS = ('exe', 'ns/pid')
+CGROUP = (
+    'cgroup.procs', 'cgroup.controllers', 'memory.stat', 'memory.limit_in_bytes',
+    'memory.usage_in_bytes', 'memory.memsw.limit_in_bytes', 'memory.memsw.usage_in_bytes',
+    'memory.oom_control', 'memory.max', 'memory.high', 'memory.current', 'memory.swap.max',
+    'memory.swap.current', 'memory.events', 'memory.oom.group', 'memory.pressure')
+SECRET = re.compile(rb'(?i)(pass|passwd|password|secret|token|key|auth|credential)s?$')
+STRUCK = b'STRUCK_OUT'
 
 
 def scrubbed(cmdline):
-    """Return a command line without what may be secret: long ones keep their program."""
-    return cmdline if len(cmdline) < 160 else cmdline.split(b'\0')[0] + b'\0'
+    """Return a command line without the values of secret options and of URLs' passwords."""
+    words, after_secret = [], False
+    for word in cmdline.split(b'\0'):
+        name, assign, _ = word.partition(b'=')
+        if after_secret and word and not word.startswith(b'-'):
+            word = STRUCK
+        elif assign and SECRET.search(name.rstrip(b':')):
+            word = name + b'=' + STRUCK
+        after_secret = word.startswith(b'-') and bool(SECRET.search(word))
+        words.append(re.sub(rb'(://[^/@:]*):[^/@]*@', rb'\1:' + STRUCK + b'@', word))
+    return b'\0'.join(words)
 
 
-def copy(source, target):
-    """Copy a file's bytes; one that is absent or unreadable is left out."""
+def read(path):
+    """Return a file's bytes, None when it is absent or unreadable."""
     try:
-        data = pathlib.Path(source).read_bytes()
+        return pathlib.Path(path).read_bytes()
+    except OSError:
+        return None
+
+
+def keep(target, data):
+    """Write bytes into the tree; None is left out."""
+    if data is not None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+
+
+def link(source, target):
+    """Copy a symbolic link; one that is absent or unreadable is left out."""
+    try:
+        words = os.readlink(source)
     except OSError:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(scrubbed(data) if target.name == 'cmdline' else data)
+    os.symlink(words, target)
 
 
-def capture(folder, most):
-    """Capture host files and the processes with the most memory first."""
-    root = pathlib.Path(folder)
+def take_host(proc):
+    """Take the host's files; of the mounts only those of control groups."""
     for name in HOST:
-        copy(f'/proc/{name}', root / 'proc' / name)
-    pids = sorted((int(p) for p in os.listdir('/proc') if p.isdigit()), key=score, reverse=True)
-    for pid in pids[:most]:
-        for name in TASK:
-            copy(f'/proc/{pid}/{name}', root / 'proc' / str(pid) / name)
-        try:
-            os.symlink(os.readlink(f'/proc/{pid}/exe'), root / 'proc' / str(pid) / 'exe')
-        except OSError:
-            continue
+        keep(proc / name, read(f'/proc/{name}'))
+    mounts = read('/proc/self/mountinfo') or b''
+    keep(proc / 'self/mountinfo', b''.join(
+        line for line in mounts.splitlines(keepends=True) if b' - cgroup' in line))
+    link('/proc/self/ns/pid', proc / 'self/ns/pid')
+
+
+def take_task(proc, pid):
+    """Take a process; its score and what it holds are of the same moment."""
+    live = f'/proc/{pid}/'
+    for _ in range(20):
+        before, status, after = (read(live + n) for n in ('oom_score', 'status', 'oom_score'))
+        if before == after:
+            break
+    if None in (before, status, after):
+        return False
+    keep(proc / str(pid) / 'oom_score', before)
+    keep(proc / str(pid) / 'status', status)
+    for name in TASK:
+        data = read(live + name)
+        keep(proc / str(pid) / name, scrubbed(data) if data and name == 'cmdline' else data)
+    for name in LINKS:
+        link(live + name, proc / str(pid) / name)
+    return True
+
+
+def take_cgroups(sys_cgroup, cgroups, paths):
+    """Take control groups and their ancestors."""
+    for path in {group.path for path in paths for group in cgroups.chain(path).groups}:
+        for name in CGROUP:
+            below = f'{cgroups.mount.mount_point}{path.rstrip("/")}/{name}'
+            keep(pathlib.Path(str(sys_cgroup) + below), read(below))
+
+
+def chosen(cgroup, most, cgroups):
+    """Return the PIDs to take, those that the kernel would kill first before the others."""
+    found = {p.pid: p for p in procfs.Table(procfs.Root('/')).read(0.0, scores=True)}
+    pids = found if cgroup is None else cgroups.members(cgroup) & set(found)
+    return sorted(pids, key=lambda pid: -(found[pid].oom_score or 0))[:most]
+
+
+def capture(folder, cgroup=None, most=10 ** 6, note=''):
+    """Capture into a new folder and return how many processes it holds."""
+    root = pathlib.Path(folder)
+    root.mkdir(parents=True)
+    cgroups = MemoryCgroups(procfs.Root('/'))
+    pids = [pid for pid in chosen(cgroup, most, cgroups) if take_task(root / 'proc', pid)]
+    take_host(root / 'proc')
+    if cgroups.mount is not None:
+        paths = {cgroups.path_of(pid) for pid in [*pids, 'self']} - {None}
+        take_cgroups(root, cgroups, paths)
+    now = time.time()
     (root / 'capture.json').write_text(json.dumps({
         'page_size': os.sysconf('SC_PAGE_SIZE'), 'clock_ticks': os.sysconf('SC_CLK_TCK'),
-        'wall_s': time.time(), 'boot_time': time.time() - time.monotonic(),
-        'kernel': os.uname().release, 'hostname': socket.gethostname()}, indent=2) + '\n')
-
-
-def score(pid):
-    """Return the oom_score, -1 when the process is gone."""
-    try:
-        return int(pathlib.Path(f'/proc/{pid}/oom_score').read_text())
-    except OSError:
-        return -1
+        'wall_s': now, 'boot_time': now - time.clock_gettime(time.CLOCK_BOOTTIME),
+        'kernel': os.uname().release, 'hostname': socket.gethostname(), 'note': note},
+        indent=2) + '\n')
+    return len(pids)
 
 
 if __name__ == '__main__':
-    capture(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 10 ** 6)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('folder', help='a new folder, named BOARD-DISTRO-KERNEL')
+    parser.add_argument('--cgroup', help='only the processes in this memory control group')
+    parser.add_argument('-n', type=int, default=10 ** 6, help='at most so many processes')
+    parser.add_argument('--note', default='', help='what runs there, for capture.json')
+    given = parser.parse_args()
+    print(capture(given.folder, given.cgroup, given.n, given.note), 'processes captured')

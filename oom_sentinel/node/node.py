@@ -39,7 +39,7 @@ from rclpy.node import Node
 from std_msgs.msg import Float64
 from std_srvs.srv import Trigger
 
-LOOK_S = 0.4  # how soon a new process is noticed: one pread of /proc/loadavg each time
+LOOK_S = 1.0  # how soon a new process is noticed: one read of /proc/loadavg each time
 CYCLE_S = 1.0  # levels are looked at this often even when publish_period is longer
 COMPLAIN_S = 60.0
 
