@@ -20,6 +20,7 @@ from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Status
+from oom_sentinel.report.text import counted
 from oom_sentinel.report.text import listed
 from oom_sentinel.report.text import MIB
 from oom_sentinel.report.text import mib
@@ -38,7 +39,7 @@ def compose(group: Group, sample: Sample, assessment: Assessment,
                       _values((), sample, assessment))
     rss = sum(t.process.memory.rss_bytes for t in targets if t.process.memory)
     return Status(name, Level.OK,
-                  f'{len(targets)} processes hold {mib(rss)} MiB at oom_score_adj '
+                  f'{counted(len(targets))}, {mib(rss)} MiB resident, oom_score_adj '
                   f'{listed(sorted({str(t.value) for t in targets}))}.',
                   _values(tuple(targets), sample, assessment))
 

@@ -18,6 +18,7 @@ from oom_sentinel.facts.level import Level
 from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.status import Status
+from oom_sentinel.report.text import counted
 from oom_sentinel.report.text import listed
 from oom_sentinel.report.text import sentence
 from oom_sentinel.risk import Assessment
@@ -38,7 +39,7 @@ def compose(assessment: Assessment, protection: Protection, settings: Settings) 
     parts = list(found.reasons) or [_calm(protection, bool(denied))]
     return Status('Protection', found.level, sentence(parts), (
         *((f'group {g.name}', _group(g, protection)) for g in settings.protection_groups),
-        ('denied', f'{len(denied)} processes; {GRANT}' if denied else 'nothing'),
+        ('denied', f'{counted(len(denied))}; {GRANT}' if denied else 'nothing'),
         ('not owned', listed([f'PID {o.adjustment.identity.pid}: {o.why}'
                               for o in protection.outcomes if o.result == 'not_owner'], 3)),
         ('others raised by', str(protection.shift)),
@@ -59,7 +60,7 @@ def _group(group: Group, protection: Protection) -> str:
     present = sorted({_achieved(t, protection) for t in targets})
     return (f'wanted {group.oom_score_adj}, achieved '
             + ', '.join('unknown' if v == 1001 else str(v) for v in present)
-            + f' for {len(targets)} processes')
+            + f' for {counted(len(targets))}')
 
 
 def _achieved(target: Target, protection: Protection) -> int:

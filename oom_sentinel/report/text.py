@@ -38,6 +38,11 @@ def listed(items: 'Sequence[str]', most: int = LISTED_MAX) -> str:
     return ', '.join(items[:most]) + (f', +{more} more' if more > 0 else '')
 
 
+def counted(count: int) -> str:
+    """Return a number of processes in words."""
+    return '1 process' if count == 1 else f'{count} processes'
+
+
 def sentence(parts: 'Sequence[str]') -> str:
     """Return the parts as one sentence that begins with a capital and ends with a stop."""
     joined = '; '.join(parts)
