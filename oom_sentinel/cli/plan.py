@@ -27,6 +27,8 @@ from oom_sentinel.facts.protection import Target
 from oom_sentinel.procfs import capability
 
 NAME = 'plan'
+DENIED = ('{count} may be denied: lowering needs CAP_SYS_RESOURCE, or a floor granted at the '
+          "start, such as OOMScoreAdjust= in the robot's systemd unit.")
 # user_namespaces(7): what the initial namespace shows.
 WHOLE_UID_MAP = [b'0', b'0', b'4294967295']
 HELP = 'What protection would change with a parameter file, changing nothing.'
@@ -45,15 +47,18 @@ def run(arguments: argparse.Namespace) -> int:
     view = _view(reading)
     may = _permission(reading)
     planned = plan.plan(reading.processes, settings, view, {}, {})
-    found = [_adjustment(t, may) for t in planned.targets
-             if t.process.oom_score_adj != t.value]
+    changes = tuple(t for t in planned.targets if t.process.oom_score_adj != t.value)
+    found = [_adjustment(t, may) for t in changes]
+    doubtful = sum(entry['achievable'] != entry['wanted'] for entry in found)
     if arguments.json:
         output.as_json({'adjustments': found})
     else:
-        _print(found, output.colored(arguments.color))
+        _print(changes, found, output.colored(arguments.color))
+        if doubtful:
+            output.say(DENIED.format(count=doubtful))
         for note in planned.lost_order + planned.notes:
             output.say(f'Note: {note}.')
-    return int(any(entry['achievable'] != entry['wanted'] for entry in found))
+    return int(doubtful > 0)
 
 
 def _view(reading: Reading) -> plan.View:
@@ -79,8 +84,7 @@ class Permission:
             return present, f'; the process belongs to uid {target.process.uid}, denied'
         if present is None or target.value >= present or self.lower:
             return target.value, ''
-        return None, ('; lowering needs CAP_SYS_RESOURCE or a floor that was granted at the '
-                      'start, which only a write can tell')
+        return None, '; whether lowering is permitted only a write can tell'
 
 
 def _permission(reading: Reading) -> Permission:
@@ -103,17 +107,14 @@ def _adjustment(target: Target, may: Permission) -> 'dict[str, object]':
             'why': target.why + doubt}
 
 
-def _print(found: 'list[dict[str, object]]', color: bool) -> None:
+def _print(changes: 'tuple[Target, ...]', found: 'list[dict[str, object]]',
+           color: bool) -> None:
     if not found:
         output.say('Nothing to change: every matching process has the value that is wanted.')
         return
-    rows = []
-    for entry in found:
-        names = entry['node_names']
-        label = names[0] if isinstance(names, list) and names else entry['comm']
-        rows.append((str(entry['pid']), output.shown(str(label)), str(entry['group'] or ''),
-                     str(entry['from']), str(entry['wanted']),
-                     'unknown' if entry['achievable'] is None else str(entry['achievable']),
-                     str(entry['why'])))
+    rows = [(str(entry['pid']), output.shown(target.process.label), target.group or '',
+             str(entry['from']), str(entry['wanted']),
+             'unknown' if entry['achievable'] is None else str(entry['achievable']),
+             str(entry['why'])) for target, entry in zip(changes, found)]
     output.table(('PID', 'NODE OR PROGRAM', 'GROUP', 'FROM', 'WANTED', 'ACHIEVABLE', 'WHY'),
                  rows, (0, 3, 4, 5), color)

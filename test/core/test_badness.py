@@ -14,25 +14,32 @@
 
 """The kernel is the oracle of the arithmetic: this machine's, and the rounding of C."""
 
+import os
+
 from hypothesis import given
 from hypothesis import strategies as st
 from oom_sentinel import badness
 from oom_sentinel import procfs
 from oom_sentinel.facts.cgroup import MemoryCgroup
 from oom_sentinel.facts.memory import MemInfo
+from oom_sentinel.facts.process import Process
+from oom_sentinel.facts.process import Program
+from oom_sentinel.facts.process import TaskMemory
 import pytest
 
 PAGES = st.integers(0, 1 << 24)
 ADJ = st.integers(-999, 1000)
 
 
-def read_score(pid):
-    """Return /proc/PID/oom_score, None when the process is gone."""
-    try:
-        with open(f'/proc/{pid}/oom_score', encoding='ascii') as stream:
-            return int(stream.read())
-    except OSError:
-        return None
+def slack_pages(kernel_version):
+    """
+    Return by how many pages oom_score may differ from status, 0 on older kernels.
+
+    Since 6.2 rss is summed up per CPU: each of the four counters may lag behind by one batch
+    a CPU (percpu_counter_batch, lib/percpu_counter.c).
+    """
+    cpus = os.cpu_count() or 1
+    return 4 * cpus * max(32, 2 * cpus) if kernel_version >= (6, 2) else 0
 
 
 def test_predicts_the_oom_score_of_every_process_of_this_machine():
@@ -40,29 +47,22 @@ def test_predicts_the_oom_score_of_every_process_of_this_machine():
     root = procfs.Root('/')
     host, meminfo = root.host(), root.meminfo()
     total = badness.machine_totalpages(meminfo, host.page_size)
-    before = {p.pid: p for p in procfs.Table(root).read(float('inf'), scores=True)}
-    after = {p.pid: p for p in procfs.Table(root).read(float('inf'), scores=True)}
-    # Since 6.2 the kernel counts rss per CPU and lazily: what it sums up for oom_score may
-    # lag behind status by a batch per CPU and counter.
-    slack_pages = 3 * 64 * 64
-    compared = 0
-    for pid, process in before.items():
-        again = after.get(pid)
-        if process.kernel_thread or again is None or again.memory != process.memory \
-                or again.oom_score != process.oom_score or process.pid == 1 \
-                or process.memory is None or again.oom_score_adj != process.oom_score_adj:
-            continue
+    before, after = ({p.pid: p for p in procfs.Table(root).read(scores=True)
+                      if p.memory is not None and p.pid != 1} for _ in range(2))
+    slack = slack_pages(host.kernel_version)
+    quiet = [p for pid, p in before.items() if pid in after
+             and (p.memory, p.oom_score, p.oom_score_adj) == (
+                 after[pid].memory, after[pid].oom_score, after[pid].oom_score_adj)]
+    exact = 0
+    for process in quiet:
         points = badness.of(process, totalpages=total, page_size=host.page_size)
-        near = {badness.oom_score(p, totalpages=total, kernel_version=host.kernel_version)
-                for p in ((points,) if points is None
-                          else (points - slack_pages, points, points + slack_pages))}
-        exact = badness.oom_score(points, totalpages=total,
-                                  kernel_version=host.kernel_version)
-        assert process.oom_score in near, (process.label, points)
-        if len(near) == 1:
-            assert process.oom_score == exact
-        compared += 1
-    assert compared >= 3
+        low, score, high = (badness.oom_score(
+            points if points is None else points + off, totalpages=total,
+            kernel_version=host.kernel_version) for off in (-slack, 0, slack))
+        assert low <= process.oom_score <= high, (process.label, points, process.oom_score)
+        exact += score == process.oom_score
+    assert len(quiet) >= max(1, len(set(before) & set(after)) // 2), 'too few compared'
+    assert exact >= 0.9 * len(quiet), 'the formula is right only by its slack'
 
 
 @given(PAGES, PAGES, ADJ, ADJ)
@@ -100,3 +100,43 @@ def test_totalpages_of_a_cgroup_counts_the_swap_it_may_use(group, pages):
     swap = (100 if group.memsw_limit_bytes else 50) << 12
     meminfo = MemInfo(1000 << 12, 0, swap_total_bytes=swap)
     assert badness.cgroup_totalpages(group, meminfo, 4096) == pages
+
+
+def task(pid, rss_pages=100, adj=0, start_time=None, **more):
+    """Return a process that holds so many pages."""
+    return Process(pid, pid if start_time is None else start_time, 1, 1000, Program('x'),
+                   memory=TaskMemory(rss_pages << 12, 0, 0), oom_score_adj=adj, **more)
+
+
+def ranked(*processes):
+    """Return (rank, PID) of the kill order on a machine of a million pages."""
+    order = badness.kill_order(processes, totalpages=1_000_000, page_size=4096)
+    return [(c.rank, c.process.pid) for c in order]
+
+
+def test_among_equals_the_younger_dies():
+    """select_bad_process() keeps the later task of the list."""
+    assert ranked(task(10), task(12), task(11)) == [(1, 12), (2, 11), (3, 10)]
+    assert ranked(task(10, start_time=9), task(11, start_time=5)) == [(1, 10), (2, 11)]
+
+
+def test_the_unkillable_come_last_and_kernel_threads_not_at_all():
+    """PID 1 and -1000 have no rank; a kernel thread holds no memory."""
+    assert ranked(task(1, 9000), task(9, 8000, -1000), task(2, 1),
+                  Process(3, 3, 2, 0, Program('kswapd0'), kernel_thread=True)) == [
+        (1, 2), (None, 1), (None, 9)]
+
+
+def test_a_head_start_is_tenths_of_a_percent_of_totalpages():
+    """-300 on a million pages outweighs 300 000 of them, and not one more."""
+    assert ranked(task(5, 300_000, -300), task(6, 0))[0] == (1, 6)
+    assert ranked(task(5, 300_001, -300), task(6, 0))[0] == (1, 5)
+
+
+@given(st.lists(st.tuples(PAGES, ADJ), max_size=20), st.integers(1, 1 << 26))
+def test_the_order_is_the_order_of_badness(held, totalpages):
+    """Whatever is held, every process stands in it once, the worst first."""
+    table = [task(pid, rss, adj) for pid, (rss, adj) in enumerate(held, 2)]
+    order = badness.kill_order(table, totalpages=totalpages, page_size=4096)
+    assert [c.rank for c in order] == list(range(1, len(table) + 1))
+    assert sorted(c.badness for c in order)[::-1] == [c.badness for c in order]
