@@ -15,6 +15,8 @@
 """The kernel is the oracle of the arithmetic: this machine's, and the rounding of C."""
 
 import os
+import subprocess
+import time
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,7 +44,18 @@ def slack_pages(kernel_version):
     return 4 * cpus * max(32, 2 * cpus) if kernel_version >= (6, 2) else 0
 
 
-def test_predicts_the_oom_score_of_every_process_of_this_machine():
+@pytest.fixture
+def sleepers():
+    """Run a few processes that do not change, also where a container has no other."""
+    children = [subprocess.Popen(['sleep', '60']) for _ in range(5)]
+    time.sleep(0.1)  # exec is over: what they hold stays
+    yield
+    for child in children:
+        child.kill()
+        child.wait()
+
+
+def test_predicts_the_oom_score_of_every_process_of_this_machine(sleepers):
     """Those that changed between the two reads are left out, and most must not be."""
     root = procfs.Root('/')
     host, meminfo = root.host(), root.meminfo()
@@ -61,7 +74,7 @@ def test_predicts_the_oom_score_of_every_process_of_this_machine():
             kernel_version=host.kernel_version) for off in (-slack, 0, slack))
         assert low <= process.oom_score <= high, (process.label, points, process.oom_score)
         exact += score == process.oom_score
-    assert len(quiet) >= max(1, len(set(before) & set(after)) // 2), 'too few compared'
+    assert len(quiet) >= max(5, len(set(before) & set(after)) // 2), 'too few compared'
     assert exact >= 0.9 * len(quiet), 'the formula is right only by its slack'
 
 

@@ -359,7 +359,7 @@ def test_a_reader_that_leaves_early_is_no_error():
 def test_a_capture_of_this_machine_is_a_tree(tmp_path, capsys):
     """It reads like the live machine, predicts its scores and holds no environment."""
     tree = tmp_path / 'board-distro-1.0'
-    assert capture.capture(tree, most=25) == 25
+    assert 1 <= capture.capture(tree, most=25) <= 25
     document = order(capsys, '--root', tree)
     assert document['page_size'] == os.sysconf('SC_PAGE_SIZE')
     assert 1 <= len(document['processes']) <= 25
