@@ -38,6 +38,7 @@ def main():
           f'{RUNS} runs\n')
     rows = idle.measure(RUNS)
     middle = [median(column) for column in zip(*rows)]
+    print(f'forks of others while idle was measured: {middle[4]:.1f} a second\n')
     print('| idle, 500 other processes | sentinel | bare node | difference |\n|---|---|---|---|')
     print(f'| CPU of one core | {middle[0]:.3f} % | {middle[1]:.3f} % | '
           f'x {middle[0] / max(middle[1], 1e-9):.1f} |')

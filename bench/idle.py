@@ -29,19 +29,29 @@ BARE = ('import rclpy\nrclpy.init()\nn = rclpy.create_node("bare")\n'
 
 
 def measure(runs):
-    """Return rows (sentinel %, bare %, sentinel MiB, bare MiB), one a run."""
+    """Return rows (sentinel %, bare %, sentinel MiB, bare MiB, forks a second), one a run."""
     program = os.path.join(os.path.dirname(sys.executable), 'oom_sentinel_node')
     rows = []
+    forks = [_last_pid()]
     with crowd(500):
         nodes = [subprocess.Popen([program], stderr=subprocess.DEVNULL),
                  subprocess.Popen([sys.executable, '-c', BARE])]
         try:
             time.sleep(40)  # discovery and the youth of the crowd (SETTLED_S) are over
+            forks.append(_last_pid())
             for _ in range(runs):
                 sentinel, bare = load([n.pid for n in nodes], SECONDS)
-                rows.append((sentinel, bare, *(rss_mib(n.pid) for n in nodes)))
+                forks.append(_last_pid())
+                rows.append((sentinel, bare, *(rss_mib(n.pid) for n in nodes),
+                             (forks[-1] - forks[-2]) / SECONDS))
         finally:
             for node in nodes:
                 node.kill()
                 node.wait()
     return rows
+
+
+def _last_pid():
+    """Return the PID that was given last."""
+    with open('/proc/loadavg', encoding='ascii') as stream:
+        return int(stream.read().split()[4])

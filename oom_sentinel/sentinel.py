@@ -45,6 +45,7 @@ from oom_sentinel.settings import Settings
 # While memory is plentiful the whole table's memory is read this seldom, in seconds: it only
 # feeds the kill order shown; new processes are met at every scan all the same.
 PLENTIFUL_SWEEP_S = 20.0
+LISTING_S = 10.0  # a listing comes this often even when nothing was forked
 PLENTIFUL_SHARE = 2.0  # times memory.available_warn_percent
 
 _NOBODY = Process(0, 0, 0, 0, Program(''))  # what a node without a process is matched as
@@ -81,7 +82,7 @@ class Sentinel:
         self._graph: 'dict[int, tuple[str, ...]]' = {}
         self._missing: 'tuple[str, ...]' = ()
         self._processes: 'tuple[Process, ...]' = ()
-        self._scanned_s = self._swept_s = float('-inf')
+        self._scanned_s = self._swept_s = self._listed_s = float('-inf')
         self._last_pid: 'int | None' = None
         self._history = risk.History()
         self._assessment: 'risk.Assessment | None' = None
@@ -96,14 +97,14 @@ class Sentinel:
     def configure(self, settings: Settings) -> None:
         """Take new settings; the next scan, due at once, follows them."""
         self.settings = settings
-        self._scanned_s = float('-inf')
+        self._scanned_s = self._listed_s = float('-inf')
 
     def learn(self, names: 'Mapping[int, tuple[str, ...]]',
               missing: 'tuple[str, ...]' = ()) -> None:
         """Take node names by PID from the ROS graph, and its nodes without a process."""
         if dict(names) != self._graph:
             self._graph = dict(names)
-            self._scanned_s = float('-inf')
+            self._scanned_s = self._listed_s = float('-inf')
         self._missing = missing
 
     def ros_processes(self) -> 'tuple[Process, ...]':
@@ -123,6 +124,9 @@ class Sentinel:
     def scan(self) -> None:
         """Read the process table and protect."""
         now_s = self._monotonic()
+        if self._nobody_came(now_s):
+            self._scanned_s = now_s
+            return
         self._last_pid = self.root.last_pid()
         everything = self._sweep_due(now_s)
         tracked = frozenset(t.process.pid for t in self.guard.planned.targets)
@@ -130,11 +134,22 @@ class Sentinel:
         self._processes = tuple(
             replace(p, graph_node_names=self._graph[p.pid]) if p.pid in self._graph else p
             for p in processes)
-        self._scanned_s = now_s
+        self._scanned_s = self._listed_s = now_s
         if everything:
             self._swept_s = now_s
         self._update_ancestors()
         self.guard.protect(self._processes, self.settings, self._wall())
+
+    def _nobody_came(self, now_s: float) -> bool:
+        """
+        Tell, while memory is plentiful, whether a listing would show nothing new.
+
+        Without a fork there is no new process; the tracked ones are looked at all the same,
+        so that a drift or a death is noticed within scan_period.
+        """
+        if not self._plentiful or now_s - self._listed_s >= LISTING_S or self.forked():
+            return False
+        return not self.table.refresh(t.process.pid for t in self.guard.planned.targets)
 
     def _update_ancestors(self) -> None:
         parents = {p.pid: p.ppid for p in self._processes}
@@ -216,7 +231,7 @@ class Sentinel:
         self.guard.paused = False
         self.guard.forget_floors()
         self.guard.outcomes.clear()
-        self._swept_s = float('-inf')
+        self._swept_s = self._listed_s = float('-inf')
         self.scan()
         targets = self.guard.planned.targets
         denied = [o for o in self.guard.outcomes.values() if o.result == 'denied']

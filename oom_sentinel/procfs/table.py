@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from dataclasses import replace
 import os
 import re
+from typing import Iterable
 
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import Program
@@ -114,6 +115,21 @@ class Table:
             seen[pid] = entry
         self._entries = seen
         return tuple(entry.process for entry in seen.values())
+
+    def refresh(self, pids: 'Iterable[int]') -> bool:
+        """Read these processes' memory and values anew; tell whether a value or a life ended."""
+        changed = False
+        for pid in pids:
+            entry = self._entries.get(pid)
+            if entry is None:
+                changed = True
+                continue
+            before = entry.process
+            if not self._measure(entry, full=True) or (
+                    entry.process.oom_score_adj, entry.process.state) != (
+                    before.oom_score_adj, before.state):
+                changed = True
+        return changed
 
     def _meet(self, pid: int, inode: int, now_s: float) -> '_Entry | None':
         """Read who a new process is, None when it is gone already or unreadable."""
