@@ -12,6 +12,9 @@ unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 unexport PYTHONPATH
 export AMENT_PREFIX_PATH := $(abspath $(VENV))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# venv over another interpreter's venv keeps the old link beside the new standard library, and
+# then ssl, so pip, does not import: keep what fits and works, else make it anew.
+WHICH := import sys; print(sys.base_prefix, sys.version)
 LOOPBACK := ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
 
 .PHONY: setup run test test-unprivileged test-jazzy bench vm-test lint clean
@@ -22,7 +25,9 @@ $(VENV)/.ready: setup.py setup.cfg package.xml Makefile scripts/link_package.sh
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \
 	  { echo 'The ROS wheels exist for Python 3.10 to 3.13; choose one: make PYTHON=python3.12'; \
 	    exit 1; }
-	$(PYTHON) -m venv $(VENV) || \
+	@[ "$$($(BIN)/python -c 'import pip, ssl; $(WHICH)' 2>/dev/null)" = \
+	   "$$($(PYTHON) -c '$(WHICH)')" ] || \
+	  $(PYTHON) -m venv --clear $(VENV) || \
 	  { echo 'python3-venv is missing: apt-get install python3-venv'; exit 1; }
 	$(BIN)/python -m pip install --quiet --use-pep517 --editable '.[$(DISTRO),test]'
 	sh scripts/link_package.sh $(VENV)
@@ -30,7 +35,7 @@ $(VENV)/.ready: setup.py setup.cfg package.xml Makefile scripts/link_package.sh
 
 run: setup
 	@echo 'oom_sentinel watches this machine; stop it with ctrl-c.'
-	@echo '  topics    /diagnostics and /oom_sentinel/oom_risk, on ROS_DOMAIN_ID $${ROS_DOMAIN_ID:-0}'
+	@echo "  topics    /diagnostics and /oom_sentinel/oom_risk, on ROS_DOMAIN_ID $${ROS_DOMAIN_ID:-0}"
 	@echo '  with ROS  ros2 topic echo /diagnostics; ros2 run rqt_runtime_monitor rqt_runtime_monitor'
 	@echo '  without   $(VENV)/bin/oom_sentinel order -n 5'
 	@echo '  tuning    $(PARAMS), or ros2 param set /oom_sentinel scan_period 1.0'
@@ -60,7 +65,7 @@ vm-test: setup
 	$(LOOPBACK) PYTHON=$(BIN)/python test/vm/run
 
 lint: setup
-	$(BIN)/python -m pytest test/test_flake8.py test/test_pep257.py test/test_mypy.py
+	$(BIN)/python -m pytest test/test_lint.py
 
 clean:
 	rm -rf .venv .venv-jazzy build install log *.egg-info
