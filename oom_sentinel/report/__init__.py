@@ -17,8 +17,10 @@
 from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Status
+from oom_sentinel.report import cgroups
 from oom_sentinel.report import group
-from oom_sentinel.report import machine
+from oom_sentinel.report import memory
+from oom_sentinel.report import pressure
 from oom_sentinel.report import protection as protection_status
 from oom_sentinel.report import risk as risk_status
 from oom_sentinel.risk import Assessment
@@ -29,10 +31,10 @@ def compose(sample: Sample, assessment: Assessment, protection: Protection,
             settings: Settings) -> 'tuple[Status, ...]':
     """Return every status in its fixed order."""
     return (
-        machine.memory(sample, assessment),
-        machine.pressure(sample, assessment),
-        machine.cgroups(sample, assessment),
-        risk_status.compose(assessment),
+        memory.compose(sample, assessment),
+        pressure.compose(sample, assessment),
+        cgroups.compose(sample, assessment),
+        risk_status.compose(sample, assessment),
         protection_status.compose(assessment, protection, settings),
         *(group.compose(g, sample, assessment, protection)
           for g in settings.protection_groups))

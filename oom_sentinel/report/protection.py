@@ -18,6 +18,9 @@ from oom_sentinel.facts.level import Level
 from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.status import Status
+from oom_sentinel.report.achieved import achieved
+from oom_sentinel.report.achieved import denied
+from oom_sentinel.report.achieved import outcome
 from oom_sentinel.report.text import counted
 from oom_sentinel.report.text import listed
 from oom_sentinel.report.text import sentence
@@ -29,19 +32,19 @@ from oom_sentinel.settings import Settings
 
 GRANT = ('to grant it, start the robot with a floor: OOMScoreAdjust=-500 in its systemd unit, '
          'or docker run --oom-score-adj=-500')
+ADVISED_MIN = -600
 
 
 def compose(assessment: Assessment, protection: Protection, settings: Settings) -> Status:
-    """Return the status."""
-    findings = _findings(assessment, protection, settings)
-    found = verdict(findings)
-    denied = [o for o in protection.outcomes if o.result == 'denied']
-    parts = list(found.reasons) or [_calm(protection, bool(denied))]
+    """Return the status; an alarm comes first, then how far protection came."""
+    found = verdict(_findings(assessment, protection, settings))
+    refused = [t for t in protection.targets if denied(t, protection)]
+    parts = (*found.reasons, _calm(protection, bool(refused)), *_too_low(settings))
     return Status('Protection', found.level, sentence(parts), (
         *((f'group {g.name}', _group(g, protection)) for g in settings.protection_groups),
-        ('denied', f'{counted(len(denied))}; {GRANT}' if denied else 'nothing'),
-        ('not owned', listed([f'PID {o.adjustment.identity.pid}: {o.why}'
-                              for o in protection.outcomes if o.result == 'not_owner'], 3)),
+        ('denied', f'{counted(len(refused))}; {GRANT}' if refused else 'nothing'),
+        ('not owned', listed([f'{t.process.label} (PID {t.process.pid}): {why}'
+                              for t, why in _out_of_reach(protection)], 3)),
         ('others raised by', str(protection.shift)),
         ('killable headroom (%)', 'nothing is protected'
          if assessment.killable_percent is None else f'{assessment.killable_percent:.0f}'),
@@ -57,29 +60,29 @@ def _group(group: Group, protection: Protection) -> str:
     targets = [t for t in protection.targets if t.group == group.name]
     if not targets:
         return f'wanted {group.oom_score_adj}, matches nothing yet'
-    present = sorted({_achieved(t, protection) for t in targets})
+    present = {achieved(t, protection) for t in targets}
+    known = [str(value) for value in sorted(v for v in present if v is not None)]
     return (f'wanted {group.oom_score_adj}, achieved '
-            + ', '.join('unknown' if v == 1001 else str(v) for v in present)
+            + ', '.join(known + ['unknown'] * (None in present))
             + f' for {counted(len(targets))}')
 
 
-def _achieved(target: Target, protection: Protection) -> int:
-    for outcome in protection.outcomes:
-        if outcome.adjustment.identity == target.process.identity:
-            return 1001 if outcome.achieved is None else outcome.achieved
-    if protection.watching is not None:
-        adj = target.process.oom_score_adj
-        return 1001 if adj is None else adj
-    return target.value
+def _out_of_reach(protection: Protection) -> 'list[tuple[Target, str]]':
+    """Return whom a write does not reach, and why; a zombie holds no memory any more."""
+    found = [(t, outcome(t, protection)) for t in protection.targets]
+    return [(t, o.why or o.result) for t, o in found
+            if o is not None and o.result in ('not_owner', 'failed')]
 
 
 def _findings(assessment: Assessment, protection: Protection,
               settings: Settings) -> 'tuple[Finding, ...]':
     found = [Finding(Level.ERROR, f'memory.oom.group=1 on {path}: scores cannot save single '
                      'nodes here') for path in protection.oom_group_paths]
-    warn = [f'{d.label} was set to {d.found} by another program and put back to {d.expected}'
+    warn = [f'another program set {d.label} to {d.found}, which was put back to {d.expected}'
             for d in protection.drifts[-1:]]
     warn += protection.lost_order
+    warn += [f'protection does not reach {t.process.label} (PID {t.process.pid}): {why}'
+             for t, why in _out_of_reach(protection) if t.wanted < 0][:3]
     if protection.nodes_without_process:
         warn.append('no process is known for node '
                     + listed(protection.nodes_without_process, 3))
@@ -87,21 +90,31 @@ def _findings(assessment: Assessment, protection: Protection,
     if (share is not None and share < settings.protection_killable_warn_percent
             and assessment.memory.level != Level.OK):
         warn.append(f'only {share:.0f} % of used memory may be killed before a protected node')
-    leaking = [s for s in assessment.leak_suspects
-               if any(s.startswith(t.process.label + ' ') and t.wanted < 0
-                      for t in protection.targets)]
+    leaking = [t.process.label for t in protection.targets if t.group is not None
+               and t.wanted < 0 and t.process.identity in assessment.leaking]
     if leaking:
-        warn.append(f'a protected node grows: {listed(leaking, 3)}')
+        warn.append(f'a protected node grows without a rest: {listed(leaking, 3)}')
     return tuple(found + [Finding(Level.WARN, text) for text in warn])
 
 
-def _calm(protection: Protection, denied: bool) -> str:
+def _calm(protection: Protection, refused: bool) -> str:
     if protection.watching is not None:
         return f'only watching: {protection.watching}'
-    matched = sum(1 for t in protection.targets if t.group is not None)
-    if denied and protection.shift:
+    matched = [t for t in protection.targets if t.group is not None]
+    if refused and protection.shift:
         return (f'lowering is denied; the wanted order is kept by raising others by '
                 f'{protection.shift}')
     if not matched:
         return 'no process matches a group yet'
-    return f'{matched} processes have the value that their group wants'
+    right = sum(1 for t in matched if achieved(t, protection) == t.value == t.wanted)
+    of = '' if right == len(matched) else f' of {len(matched)}'
+    plural = right != 1 or bool(of)
+    return (f'{right}{of} {"processes have" if plural else "process has"} the value that '
+            f'{"their" if plural else "its"} group wants')
+
+
+def _too_low(settings: Settings) -> 'tuple[str, ...]':
+    low = [g.name for g in settings.protection_groups if g.oom_score_adj < ADVISED_MIN]
+    if not low:
+        return ()
+    return (f'below {ADVISED_MIN} a leak in group {listed(low)} takes every other node first',)

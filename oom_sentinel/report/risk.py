@@ -15,13 +15,15 @@
 """Status OOM risk: the level with its reasons, and whom the kernel would kill first."""
 
 from oom_sentinel.badness import Candidate
+from oom_sentinel.facts.memory import VmPolicy
+from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Status
 from oom_sentinel.report.text import listed
 from oom_sentinel.report.text import sentence
 from oom_sentinel.risk import Assessment
 
-NAMED = 5
 ORDINALS = ('1st', '2nd', '3rd', '4th', '5th')
+MACHINE = 'this machine'
 
 
 def named(candidate: Candidate) -> str:
@@ -31,23 +33,34 @@ def named(candidate: Candidate) -> str:
             f'oom_score_adj {process.oom_score_adj})')
 
 
-def compose(assessment: Assessment) -> Status:
+def compose(sample: Sample, assessment: Assessment) -> Status:
     """Return the status."""
     verdict = assessment.risk
-    order = [c for c in assessment.kill_order if c.rank is not None]
-    first = f'the kernel would kill {order[0].process.label} first' if order else (
-        'no process that the kernel may kill is known')
-    where = '' if assessment.domain == 'this machine' else f' inside {assessment.domain}'
-    parts = verdict.reasons or ('memory suffices',)
+    victims = [c for c in assessment.kill_order if c.rank is not None]
     left = assessment.time_to_exhaustion_s
-    victims = tuple(
-        (f'{ORDINALS[i]} victim', named(order[i]) if i < len(order) else 'none')
-        for i in range(NAMED))
-    return Status('OOM risk', verdict.level, sentence((*parts, first + where)), (
+    return Status('OOM risk', verdict.level, sentence((
+        *(verdict.reasons or ('memory suffices',)),
+        _next(sample.policy, victims, assessment.domain))), (
         ('oom_risk (0..1)', f'{assessment.oom_risk:.2f}'),
-        ('time to exhaustion (s)', 'no trend' if left is None else f'{left:.0f}'),
+        ('time to exhaustion (s)', 'none foreseen' if left is None else f'{left:.0f}'),
         ('short of memory', assessment.domain),
         ('totalpages', str(assessment.totalpages) if assessment.totalpages is not None
          else 'unavailable (/proc/meminfo)'),
-        *victims,
+        *((f'{ordinal} victim', named(victims[i]) if i < len(victims) else 'none')
+          for i, ordinal in enumerate(ORDINALS)),
         ('leak suspects', listed(assessment.leak_suspects))))
+
+
+def _next(policy: VmPolicy, victims: 'list[Candidate]', domain: str) -> str:
+    """Return what the kernel would do, /proc/sys/vm considered (mm/oom_kill.c)."""
+    machine = domain == MACHINE
+    if policy.panic_on_oom == 2 or (policy.panic_on_oom == 1 and machine):
+        return (f'the kernel would panic instead of killing a process, because '
+                f'vm.panic_on_oom is {policy.panic_on_oom}')
+    if policy.oom_kill_allocating_task and machine:
+        return ('the kernel would kill whichever process asks for memory, because '
+                'vm.oom_kill_allocating_task is set: scores do not count')
+    if not victims:
+        return 'no process that the kernel may kill is known'
+    where = '' if machine else f' inside {domain}'
+    return f'the kernel would kill {victims[0].process.label} first{where}'

@@ -24,9 +24,8 @@ from statistics import median
 WINDOW_S = 30.0
 POINTS_MAX = 31
 POINTS_MIN = 5
-SPAN_MIN_S = 4.0
-
-Series = 'tuple[tuple[float, float], ...]'
+# A node that starts takes its memory within a few seconds, and then rests.
+SPAN_MIN_S = 8.0
 
 
 def extend(series: 'tuple[tuple[float, float], ...]', at_s: float,
@@ -34,7 +33,7 @@ def extend(series: 'tuple[tuple[float, float], ...]', at_s: float,
     """Return the series with a point more, old points dropped; a clock set back starts anew."""
     if series and at_s <= series[-1][0]:
         return ((at_s, value),)
-    if series and at_s - series[-1][0] < WINDOW_S / POINTS_MAX:
+    if series and at_s - series[-1][0] < 0.9 * WINDOW_S / (POINTS_MAX - 1):
         return series
     kept = tuple(point for point in series[-POINTS_MAX + 1:] if at_s - point[0] <= WINDOW_S)
     return kept + ((at_s, value),)
@@ -53,13 +52,26 @@ def slope(series: 'tuple[tuple[float, float], ...]') -> 'float | None':
     middle = median(slopes)
     if middle == 0:
         return None
-    same = sum(1 for s in slopes if (s > 0) == (middle > 0) and s != 0)
+    same = sum(1 for s in slopes if s * middle > 0)
     return middle if same >= 0.75 * len(slopes) else None
 
 
-def seconds_left(series: 'tuple[tuple[float, float], ...]') -> 'float | None':
-    """Return when the last value reaches 0 at the present trend, None when it does not."""
-    trend = slope(series)
-    if trend is None or trend >= 0 or not series:
+def _steepest_fall(series: 'tuple[tuple[float, float], ...]') -> float:
+    return max(((a[1] - b[1]) / (b[0] - a[0]) for a, b in zip(series, series[1:])), default=0.0)
+
+
+def seconds_left(series: 'tuple[tuple[float, float], ...]',
+                 horizon_s: float) -> 'float | None':
+    """
+    Return when the last value reaches 0 at the present trend, None when not within horizon_s.
+
+    No pair falls faster than the steepest neighbours, so while those leave enough time the
+    quadratic number of pairs is spared: that is the idle machine.
+    """
+    if not series or _steepest_fall(series) * horizon_s <= series[-1][1]:
         return None
-    return max(0.0, series[-1][1] / -trend)
+    trend = slope(series)
+    if trend is None or trend >= 0:
+        return None
+    left_s = max(0.0, series[-1][1] / -trend)
+    return left_s if left_s < horizon_s else None

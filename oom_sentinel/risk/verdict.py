@@ -18,6 +18,8 @@ from dataclasses import dataclass
 
 from oom_sentinel.facts.level import Level
 
+REMEMBERED = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -43,30 +45,35 @@ def verdict(findings: 'tuple[Finding, ...]') -> Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
-    """When a subject last met each alarming level, and what was said then."""
+class Met:
+    """When a level (or a higher one) was last met, and what was said then."""
 
-    subject: str
-    warn_s: float = float('-inf')
-    error_s: float = float('-inf')
-    said: Verdict = Verdict()
+    at_s: float = float('-inf')
+    reasons: 'tuple[str, ...]' = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What is remembered of each alarming level."""
+
+    warn: Met = Met()
+    error: Met = Met()
 
 
 def hold(last: Hold, now: Verdict, now_s: float, hold_s: float) -> 'tuple[Verdict, Hold]':
-    """
-    Return the level to show: it rises at once and falls when the condition is gone hold_s.
+    """Return the level to show: it rises at once and falls when the condition is gone hold_s."""
+    warn = _met(last.warn, Level.WARN, now, now_s)
+    error = _met(last.error, Level.ERROR, now, now_s)
+    held = Hold(warn, error)
+    for level, met in ((Level.ERROR, error), (Level.WARN, warn)):
+        if now.level < level and now_s - met.at_s < hold_s:
+            before = tuple(f'a moment ago: {r}' for r in met.reasons[:REMEMBERED])
+            return Verdict(level, now.reasons + before), held
+    return now, held
 
-    A clock that ran backwards releases every hold.
-    """
-    warn_s = now_s if now.level >= Level.WARN else min(last.warn_s, now_s)
-    error_s = now_s if now.level >= Level.ERROR else min(last.error_s, now_s)
-    held = Level.OK
-    if now_s - warn_s < hold_s or now.level >= Level.WARN:
-        held = Level.WARN
-    if now_s - error_s < hold_s or now.level >= Level.ERROR:
-        held = Level.ERROR
-    if held <= now.level:
-        return now, Hold(last.subject, warn_s, error_s, now)
-    texts = now.reasons or tuple(f'a moment ago: {r}' for r in last.said.reasons[:3])
-    return Verdict(held, texts), Hold(last.subject, warn_s, error_s,
-                                      now if now.reasons else last.said)
+
+def _met(last: Met, level: Level, now: Verdict, now_s: float) -> Met:
+    """Return the latest meeting; of a clock set back the hold starts anew."""
+    if now.level >= level:
+        return Met(now_s, now.reasons)
+    return last if last.at_s <= now_s else Met(now_s, last.reasons)

@@ -16,6 +16,7 @@
 
 from dataclasses import replace
 
+from hypothesis import assume
 from hypothesis import given
 from hypothesis import strategies as st
 from oom_sentinel import report
@@ -28,6 +29,7 @@ from oom_sentinel.facts.level import Unavailable
 from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.memory import Pressure
 from oom_sentinel.facts.memory import PressureLine
+from oom_sentinel.facts.memory import VmPolicy
 from oom_sentinel.facts.memory import VmStat
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import Program
@@ -36,6 +38,10 @@ from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.sample import Host
 from oom_sentinel.facts.sample import Sample
+from oom_sentinel.risk import exhaustion
+from oom_sentinel.risk import memory
+from oom_sentinel.risk.verdict import Hold
+from oom_sentinel.risk.verdict import hold
 import pytest
 
 GIB = 1 << 30
@@ -163,3 +169,186 @@ def test_every_message_is_a_sentence_and_every_value_a_string():
             assert status.message.endswith('.') and len(status.message.split()) > 1
             assert all(isinstance(k, str) and isinstance(v, str) and v != 'None'
                        for k, v in status.values)
+
+
+def test_a_held_level_says_what_it_stands_for():
+    """ERROR, then WARN while ERROR is held, then calm while WARN is held."""
+    history, seen = risk.History(), []
+    for at, available in ((0, 4), (3, 14), (6, 50), (9, 50)):
+        assessment, history = risk.assess(sample(at, meminfo=meminfo(available)), history,
+                                          SETTINGS)
+        seen.append((assessment.memory.level, assessment.memory.reasons))
+    low, lower = '14 % of memory is available', '4 % of memory is available'
+    assert seen == [(Level.ERROR, (lower,)), (Level.ERROR, (low, f'a moment ago: {lower}')),
+                    (Level.WARN, (f'a moment ago: {low}',)), (Level.OK, ())]
+
+
+@given(st.lists(st.tuples(st.floats(0, 10), st.sampled_from(list(Level))), min_size=1),
+       st.floats(0, 20))
+def test_the_shown_level_is_the_highest_of_the_last_hold_s(steps, hold_s):
+    """It never lags when it rises, and never falls early or late."""
+    met, state, now_s = [], Hold(), 0.0
+    for wait_s, at_level in steps:
+        now_s += wait_s
+        met.append((now_s, at_level))
+        shown, state = hold(state, risk.Verdict(at_level), now_s, hold_s)
+        assert shown.level == max([at_level] + [e for s, e in met if now_s - s < hold_s])
+
+
+@given(st.integers(0, 100), st.integers(0, 100), st.integers(0, 100), st.integers(0, 100),
+       st.floats(0, 100), st.floats(0, 100), st.integers(0, 90), st.integers(0, 90))
+def test_less_memory_anywhere_never_lowers_a_level(m1, m2, c1, c2, s1, s2, driver, outside):
+    """The error of a control group stays when the machine becomes the shorter of the two."""
+    table = (process(10, driver, -300, 'driver'), process(11, 20, 0, 'leaky'),
+             process(12, outside, 0, 'outside'))
+    protection = Protection(targets=(Target(table[0], 'drivers', -300, -300, ''),))
+
+    def taken(available, used, some):
+        group = MemoryCgroup('/robot', 2, limit_bytes=100 << 20, usage_bytes=used << 20)
+        return sample(meminfo=meminfo(available), pressure=psi(some), processes=table,
+                      chains=(CgroupChain('/robot', (group,)),), processes_monotonic_s=1.0,
+                      members=(('/robot', frozenset({10, 11})),))
+
+    calm = taken(max(m1, m2), min(c1, c2), min(s1, s2))
+    worse = taken(min(m1, m2), max(c1, c2), max(s1, s2))
+    before, after = (risk.assess(t, risk.History(), SETTINGS, protection)[0]
+                     for t in (calm, worse))
+    for subject in ('memory', 'pressure', 'cgroups', 'risk'):
+        assert getattr(after, subject).level >= getattr(before, subject).level
+    assert after.oom_risk >= before.oom_risk
+
+
+def test_a_shorter_machine_does_not_hide_the_wrong_victim_of_a_control_group():
+    """The driver dies first inside, the leaky outsider on the machine."""
+    table = (process(10, 80, -300, 'driver'), process(12, 500, 0, 'outside'))
+    group = MemoryCgroup('/robot', 2, limit_bytes=100 << 20, usage_bytes=90 << 20)
+    protection = Protection(targets=(Target(table[0], 'drivers', -300, -300, ''),))
+    for available, domain in ((50, '/robot'), (8, 'this machine')):
+        taken = sample(meminfo=meminfo(available), processes=table,
+                       chains=(CgroupChain('/robot', (group,)),),
+                       members=(('/robot', frozenset({10})),))
+        found, _ = risk.assess(taken, risk.History(), SETTINGS, protection)
+        assert (found.domain, found.risk.level) == (domain, Level.ERROR)
+        assert 'inside /robot' in found.risk.reasons[0]
+
+
+def test_the_order_is_kept_while_idle_and_follows_what_was_written():
+    """The same readings cost nothing; a written value shows before the next whole scan."""
+    before, after = process(10, 300, 0, 'driver'), process(10, 300, -400, 'driver')
+    other = process(11, 200, 0, 'other')
+    taken = sample(0.0, processes=(before, other), processes_monotonic_s=1.0)
+    _, history = risk.assess(taken, risk.History(), SETTINGS,
+                             Protection((Target(before, 'drivers', -400, -400, ''),)))
+    assert [c.process.pid for c in history.order.first] == [10, 11]
+    _, idle = risk.assess(replace(taken, monotonic_s=1.0), history, SETTINGS,
+                          Protection((Target(before, 'drivers', -400, -400, ''),)))
+    assert idle.order is history.order
+    found, _ = risk.assess(replace(taken, monotonic_s=2.0, processes=(after, other)), idle,
+                           SETTINGS, Protection((Target(after, 'drivers', -400, -400, ''),)))
+    assert [c.process.pid for c in found.kill_order] == [11, 10]
+
+
+def test_killable_percent_is_what_dies_before_the_first_protected():
+    """300 of 400 MiB; None when nothing is protected, 0 when it is the first."""
+    table = (process(10, 100, -300, 'driver'), process(11, 300, 0, 'leaky'))
+    found = []
+    for group, wanted in (('drivers', -300), (None, -300), ('extras', 300)):
+        protection = Protection(targets=(Target(table[0], group, wanted, wanted, ''),))
+        found.append(risk.assess(sample(processes=table), risk.History(), SETTINGS,
+                                 protection)[0].killable_percent)
+    assert found == [75.0, None, None]
+
+
+def test_page_cache_counts_as_headroom():
+    """Usage at the limit is normal for a group that reads files."""
+    full = MemoryCgroup('/a', 2, limit_bytes=100 << 20, usage_bytes=100 << 20)
+    cached = replace(full, inactive_file_bytes=40 << 20)
+    for group, left, expected in ((full, 0.0, Level.ERROR), (cached, 40.0, Level.OK)):
+        taken = sample(chains=(CgroupChain('/a', (group,)),))
+        found, _ = risk.assess(taken, risk.History(), SETTINGS)
+        assert (found.tightest.percent, found.cgroups.level) == (left, expected)
+
+
+def test_a_limit_above_the_machine_is_none():
+    """Docker's default of a limit larger than RAM limits nothing."""
+    group = MemoryCgroup('/a', 2, limit_bytes=4 * GIB, usage_bytes=4 * GIB)
+    assert memory.tightest((CgroupChain('/a', (group,)),), GIB) is None
+
+
+def test_commit_limit_counts_in_overcommit_mode_2_only():
+    """There malloc fails at the limit."""
+    info = replace(meminfo(), commit_limit_bytes=100, committed_as_bytes=96)
+    for mode, expected in ((0, Level.OK), (2, Level.ERROR)):
+        assert level('memory', sample(meminfo=info, policy=VmPolicy(mode))) == expected
+
+
+def test_a_control_group_that_fills_up_is_named():
+    """5 MiB/s towards a limit, while the machine rests."""
+    history, found = risk.History(), None
+    for at in range(12):
+        group = MemoryCgroup('/robot', 2, limit_bytes=200 << 20, usage_bytes=(5 * at) << 20)
+        taken = sample(float(at), chains=(CgroupChain('/robot', (group,)),))
+        found, history = risk.assess(taken, history, SETTINGS)
+    assert found.time_to_exhaustion_s == pytest.approx(145 / 5)
+    assert found.risk.reasons == (
+        'the limit of control group /robot is reached in about 29 s if it goes on so',)
+
+
+@given(st.lists(st.integers(0, 4000), min_size=5, max_size=31), st.floats(0, 1000))
+def test_the_short_cut_of_exhaustion_changes_no_answer(lefts, horizon_s):
+    """What the steepest fall rules out, the median slope rules out too."""
+    series = tuple((2.0 * i, float(left)) for i, left in enumerate(lefts))
+    trend = exhaustion.slope(series)
+    slow = series[-1][1] / -trend if trend is not None and trend < 0 else float('inf')
+    assume(abs(slow - horizon_s) > 1e-6)
+    assert exhaustion.seconds_left(series, horizon_s) == (slow if slow < horizon_s else None)
+
+
+def test_exhaustion_is_told_up_to_the_horizon_and_never_from_noise():
+    """10 a second from 200; then the same fall below a noise of 300."""
+    fall = tuple((float(i), 300.0 - 10 * i) for i in range(11))
+    assert exhaustion.seconds_left(fall, 20.5) == pytest.approx(20.0)
+    assert exhaustion.seconds_left(fall, 19.5) is None
+    noisy = tuple((s, left + s * 7919 % 300) for s, left in fall)
+    assert exhaustion.slope(noisy) is None
+    assert exhaustion.slope(fall[:8]) is None  # a node that starts
+
+
+def test_risk_of_a_control_group_counts_as_the_machines():
+    """0.5 at the warn threshold of 15 %."""
+    group = MemoryCgroup('/a', 2, limit_bytes=100 << 20, usage_bytes=85 << 20)
+    found, _ = risk.assess(sample(chains=(CgroupChain('/a', (group,)),)), risk.History(),
+                           SETTINGS)
+    assert found.oom_risk == 0.5
+
+
+def grown(mib_at, minutes=7):
+    """Return the assessment after a driver held mib_at(seconds) every 10 s."""
+    history, found = risk.History(), None
+    for at in range(0, minutes * 60, 10):
+        held = replace(process(10, 0, -300, 'driver'),
+                       memory=TaskMemory(int(mib_at(at) * (1 << 20)), 0, 0))
+        found, history = risk.assess(
+            sample(float(at), processes=(held,)), history, SETTINGS,
+            Protection(targets=(Target(held, 'drivers', -300, -300, ''),)))
+    return found
+
+
+@pytest.mark.parametrize('mib_at, leaks', [
+    (lambda s: 100 + s * 55 / 3600, True),  # Nav2's reported leak of 55 MB/h
+    (lambda s: 100 + s * 5 / 3600, False),
+    (lambda s: 100 + min(s, 240), False),  # warms up, then rests
+    (lambda s: 100 + (s * 7919 % 31), False),  # noise
+    (lambda s: 100, False)])
+def test_a_steady_leak_is_suspected_and_nothing_else(mib_at, leaks):
+    """Warm-up and noise stay quiet."""
+    found = grown(mib_at)
+    assert bool(found.leaking) == leaks
+    assert ('driver (PID 10, +55 MiB/h)' in found.leak_suspects) == leaks
+
+
+def test_growth_is_told_after_two_minutes_and_0_at_rest():
+    """Before, a start-up would look like thousands of MiB an hour."""
+    assert grown(lambda s: 100 + s, minutes=1).growth == ()
+    (_, rate), = grown(lambda s: 100, minutes=3).growth
+    assert rate == 0.0

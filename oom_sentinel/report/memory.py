@@ -1,0 +1,59 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Status Memory: the machine's memory, swap and commitments."""
+
+from oom_sentinel.facts.level import Unavailable
+from oom_sentinel.facts.memory import VmPolicy
+from oom_sentinel.facts.sample import Sample
+from oom_sentinel.facts.status import Status
+from oom_sentinel.report.text import mib
+from oom_sentinel.report.text import number
+from oom_sentinel.report.text import sentence
+from oom_sentinel.risk import Assessment
+
+NAME = 'Memory'
+KEYS = ('MemTotal (MiB)', 'MemAvailable (MiB)', 'MemAvailable (%)', 'MemFree (MiB)',
+        'SwapTotal (MiB)', 'SwapFree (MiB)', 'CommitLimit (MiB)', 'Committed_AS (MiB)')
+NO_MEM_AVAILABLE = 'kernels before 3.14 have none'
+OVERCOMMIT = {0: '0 (heuristic)', 1: '1 (always)', 2: '2 (never: malloc fails at CommitLimit)'}
+
+
+def compose(sample: Sample, assessment: Assessment) -> Status:
+    """Return the status."""
+    verdict, info = assessment.memory, sample.meminfo
+    mode = ('overcommit_memory', _overcommit(sample.policy))
+    if isinstance(info, Unavailable):
+        return Status(NAME, verdict.level, sentence(verdict.reasons or (f'Memory is {info}',)),
+                      (*((key, str(info)) for key in KEYS), mode))
+    available = info.mem_available_bytes
+    percent = None if available is None else 100.0 * available / info.mem_total_bytes
+    if verdict.reasons:
+        message = sentence(verdict.reasons)
+    elif percent is None:
+        message = f'MemAvailable is unavailable ({NO_MEM_AVAILABLE}).'
+    else:
+        message = f'{percent:.0f} % of {mib(info.mem_total_bytes)} MiB is available.'
+    values = (mib(info.mem_total_bytes), mib(available, NO_MEM_AVAILABLE),
+              number(percent, NO_MEM_AVAILABLE), mib(info.mem_free_bytes),
+              mib(info.swap_total_bytes), mib(info.swap_free_bytes),
+              mib(info.commit_limit_bytes), mib(info.committed_as_bytes))
+    return Status(NAME, verdict.level, message, (*zip(KEYS, values), mode))
+
+
+def _overcommit(policy: VmPolicy) -> str:
+    mode = policy.overcommit_memory
+    if mode is None:
+        return 'unavailable (/proc/sys/vm/overcommit_memory was not readable)'
+    return OVERCOMMIT.get(mode, str(mode))
