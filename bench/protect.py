@@ -25,7 +25,7 @@ def measure(runs, scan_period=2.0):
     """Return the seconds until each of `runs` new processes had its value."""
     program = os.path.join(os.path.dirname(sys.executable), 'oom_sentinel_node')
     command = [program, '--ros-args', '-p', 'groups:=[bench]', '-p',
-               f'scan_period:={scan_period}', '-p', 'group.bench.match:=[exe:sleep]', '-p',
+               f'scan_period:={scan_period}', '-p', 'group.bench.match:=["exe:sleep"]', '-p',
                'group.bench.oom_score_adj:=250']
     delays = []
     with tempfile.TemporaryDirectory() as home:

@@ -82,8 +82,8 @@ class Table:
 
     def young(self, now_s: float) -> bool:
         """Tell whether a process is so young that what it runs may still change."""
-        return any(now_s - e.first_seen_s < 1.5 for e in self._entries.values()
-                   if not e.process.kernel_thread)
+        return any(now_s - e.first_seen_s < 1.5 or self._maps_due(e, now_s - e.first_seen_s)
+                   for e in self._entries.values() if not e.process.kernel_thread)
 
     def read(self, now_s: float = 0.0, *, everything: bool = True,
              tracked: 'frozenset[int]' = frozenset(),
