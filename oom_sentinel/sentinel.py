@@ -189,9 +189,10 @@ class Sentinel:
     def protection(self, sample: Sample) -> Protection:
         """Return the state of protection against this sample."""
         chains = () if isinstance(sample.chains, Unavailable) else sample.chains
+        at_stake = {t.process.cgroup for t in self.guard.planned.targets if t.wanted < 0}
         groups = tuple(dict.fromkeys(
-            group.path for chain in chains if chain.path != sample.own_cgroup or
-            len(chains) == 1 for group in chain.groups if group.oom_group))
+            group.path for chain in chains if chain.path in at_stake or not at_stake
+            for group in chain.groups if group.oom_group))
         missing = tuple(name for name in self._missing if self._named(name))
         return self.guard.protection(self.settings, self._processes, missing, groups)
 
