@@ -1,0 +1,158 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""GUIDs to PIDs, ambiguity, and how seldom the graph is asked."""
+
+from types import SimpleNamespace
+
+from oom_sentinel import graph
+from oom_sentinel.facts.process import Process
+from oom_sentinel.facts.process import Program
+import pytest
+
+OWN = 4242
+HERE = b'\xaa\xbb'
+
+
+def gid(pid, host=HERE, vendor=b'\x01\x0f'):
+    """Return an endpoint GUID as Fast DDS forms it."""
+    return vendor + host + (pid & 0xFFFF).to_bytes(2, 'little') + bytes(18)
+
+
+def process(pid, **more):
+    """Return a ROS process."""
+    return Process(pid, 1, 1, 1000, Program('node', ros=True), **more)
+
+
+def attribute(endpoints, processes):
+    """Attribute with the sentinel itself in the graph and in the table."""
+    return graph.attribute([('/oom_sentinel', gid(OWN)), *endpoints],
+                           [process(OWN), *processes], OWN, '/oom_sentinel')
+
+
+@pytest.mark.parametrize('endpoints, processes, names, missing', [
+    ([('/amcl', gid(77))], [process(77)], {77: ('/amcl',)}, ()),
+    ([('/a', gid(77)), ('/b', gid(77))], [process(77)], {77: ('/a', '/b')}, ()),
+    ([('/big', gid(3 * 65536 + 9))], [process(3 * 65536 + 9)], {3 * 65536 + 9: ('/big',)}, ()),
+    ([('/two', gid(9))], [process(9), process(65536 + 9)], {}, ('/two',)),
+    ([('/gone', gid(78))], [process(77)], {}, ('/gone',)),
+    ([('/far', gid(77, b'\x01\x02'))], [process(77)], {}, ()),
+    ([('/cyclone', gid(77, vendor=b'\x01\x10'))], [process(77)], {}, ()),
+    ([('/inner', gid(77))], [process(77, same_pid_namespace=False)], {}, ('/inner',)),
+    ([('/short', b'\x01\x0f')], [process(77)], {}, ()),
+    # killed and respawned: the dead one stays in the graph for some 20 s
+    ([('/amcl', gid(70)), ('/amcl', gid(77))], [process(77)], {77: ('/amcl',)}, ()),
+])
+def test_attributes(endpoints, processes, names, missing):
+    """Only what is certain is attributed; what is of this host and not found is missing."""
+    found, lost = attribute(endpoints, processes)
+    assert found.pop(OWN) == ('/oom_sentinel',)
+    assert (found, lost) == (names, missing)
+
+
+@pytest.mark.parametrize('own', [
+    ('/oom_sentinel', gid(OWN + 1)), ('/oom_sentinel', gid(OWN, vendor=b'\x01\x10')),
+    ('/other', gid(OWN))])
+def test_is_off_when_our_own_pid_does_not_come_back(own):
+    """Another middleware, or another form of GUID."""
+    assert graph.attribute([own, ('/amcl', gid(77))], [process(OWN), process(77)], OWN,
+                           '/oom_sentinel') == ({}, ())
+
+
+@pytest.mark.parametrize('name, namespace, whole', [
+    ('a', '/', '/a'), ('a', '/r1', '/r1/a'), ('a', '', '/a'), ('a', '/r/x', '/r/x/a')])
+def test_qualifies(name, namespace, whole):
+    """A node's name and namespace as ros2 node list prints them."""
+    assert graph.qualified(name, namespace) == whole
+
+
+class FakeNode:
+    """A graph to be asked."""
+
+    def __init__(self, monkeypatch):
+        """Hold the sentinel alone."""
+        monkeypatch.setattr(graph.os, 'getpid', lambda: OWN)
+        self.endpoints = [('oom_sentinel', gid(OWN))]
+
+    def count_publishers(self, _topic):
+        """Count as rclpy does."""
+        return len(self.endpoints)
+
+    def get_publishers_info_by_topic(self, _topic):
+        """Tell as rclpy does."""
+        return [SimpleNamespace(node_name=name, node_namespace='/', endpoint_gid=list(raw))
+                for name, raw in self.endpoints]
+
+    def get_fully_qualified_name(self):
+        """Return the sentinel's name."""
+        return '/oom_sentinel'
+
+
+class Asked:
+    """A graph over a fake node, at a clock that the test moves."""
+
+    def __init__(self, monkeypatch):
+        """Begin at 0 s."""
+        self.node = FakeNode(monkeypatch)
+        self.now_s = 0.0
+        self.graph = graph.Graph(self.node, lambda: self.now_s)
+
+    def at(self, now_s, *processes):
+        """Return the answer at this time, None when nobody was asked."""
+        self.now_s = now_s
+        table = (process(OWN), *processes)
+        return self.graph.names(table) if self.graph.changed(table) else None
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Return a graph with a clock."""
+    return Asked(monkeypatch)
+
+
+def test_news_is_asked_for_once_in_two_seconds(asked):
+    """A burst of starting nodes costs one question, and none is forgotten."""
+    assert asked.at(0) == ({OWN: ('/oom_sentinel',)}, ())
+    asked.node.endpoints.append(('amcl', gid(77)))
+    assert asked.at(0.5, process(77)) is None
+    assert asked.at(1.9, process(77)) is None
+    assert asked.at(2.0, process(77))[0][77] == ('/amcl',)
+
+
+def test_a_quiet_graph_is_asked_ever_more_seldom(asked):
+    """Still once in 30 s: one node that goes as another comes leaves the count as it was."""
+    times = [t for t in range(0, 200) if asked.at(float(t)) is not None]
+    gaps = [b - a for a, b in zip(times, times[1:])]
+    assert gaps == sorted(gaps) and gaps[-1] == 30 and len(times) < 12
+
+
+def test_an_endpoint_without_a_name_yet_is_asked_for_again(asked):
+    """Discovery tells the endpoint before the node that holds it."""
+    asked.node.endpoints.append((graph.UNKNOWN_NODE, gid(77)))
+    assert 77 not in asked.at(0, process(77))[0]
+    asked.node.endpoints[-1] = ('amcl', gid(77))
+    assert asked.at(2.0, process(77))[0][77] == ('/amcl',)
+
+
+def test_a_node_is_missing_only_the_second_time(asked):
+    """A new node may stand in the graph before its process was classified."""
+    asked.node.endpoints.append(('amcl', gid(77)))
+    assert asked.at(0)[1] == ()
+    assert asked.at(2.0)[1] == ('/amcl',)
+    assert asked.at(4.0, process(77)) == ({OWN: ('/oom_sentinel',), 77: ('/amcl',)}, ())
+
+
+def test_nobody_is_asked_before_the_first_scan(asked):
+    """Nothing could be attributed."""
+    assert asked.graph.changed(()) is False
