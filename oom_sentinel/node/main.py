@@ -19,86 +19,122 @@ rclpy's own handlers shut the context down before a last message can be publishe
 second SIGINT breaks off the restore; so the signals are ours and only set a flag.
 """
 
+import errno
 import os
 import signal
 import sys
 import tempfile
 import threading
 from types import FrameType
+from typing import Callable
 
 from oom_sentinel.node.node import OomSentinel
 from oom_sentinel.settings import SettingsError
 import rclpy
+from rclpy.exceptions import NameValidationException
+from rclpy.exceptions import ParameterException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
+REFUSED = 2
+
 
 class Stop:
-    """Whether to stop; a signal wakes the executor through a pipe and a guard condition."""
+    """Whether to stop; a signal wakes whoever waits, through a pipe and a thread."""
 
-    def __init__(self, executor: SingleThreadedExecutor) -> None:
-        """Install the handlers and start the thread that waits on the pipe."""
+    def __init__(self) -> None:
+        """Install the handlers: from here on a signal means an orderly end."""
         self.asked = False
-        self._reader, writer = os.pipe()
-        os.set_blocking(writer, False)
-        self._writer = writer
-        self._executor = executor
-        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        self._reader, self._writer = os.pipe()
+        self._thread: 'threading.Thread | None' = None
+        os.set_blocking(self._writer, False)
+        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._ask)
-        self._thread = threading.Thread(target=self._wait, daemon=True)
-        self._thread.start()
 
     def _ask(self, _number: int, _frame: 'FrameType | None') -> None:
         self.asked = True
 
-    def _wait(self) -> None:
+    def wakes(self, wake: 'Callable[[], object]') -> None:
+        """Start the thread that calls `wake` at the first signal, also one from before."""
+        self._thread = threading.Thread(target=self._wait, args=(wake,), daemon=True)
+        self._thread.start()
+
+    def _wait(self, wake: 'Callable[[], object]') -> None:
         if os.read(self._reader, 1):
-            self._executor.wake()
+            wake()
 
     def close(self) -> None:
         """End the thread; further signals stay without effect."""
         signal.set_wakeup_fd(-1)
         os.write(self._writer, b'\0')
-        self._thread.join(timeout=2.0)
+        if self._thread is not None:
+            self._thread.join(timeout=2.0)
 
 
-def _ensure_log_directory() -> None:
-    """Choose a log directory that can be written: rclpy.init raises without one."""
+def _log_arguments() -> 'list[str]':
+    """
+    See to a log directory that can be written, for rclpy.init raises without one.
+
+    :returns: arguments for rclpy.init: none, or to log to the terminal alone.
+    """
     wanted = os.environ.get('ROS_LOG_DIR') or os.path.join(
-        os.environ.get('ROS_HOME') or os.path.expanduser('~/.ros'), 'log')
+        os.environ.get('ROS_HOME') or '~/.ros', 'log')
     try:
-        os.makedirs(wanted, exist_ok=True)
-        with tempfile.TemporaryFile(dir=wanted):
-            return
+        if wanted.startswith('~') and not os.environ.get('HOME'):
+            # rcl asks HOME, not the user database; a systemd unit without User= has none.
+            raise OSError(errno.ENOENT, 'HOME is not set')
+        os.makedirs(os.path.expanduser(wanted), exist_ok=True)
+        with tempfile.TemporaryFile(dir=os.path.expanduser(wanted)):
+            return []
     except OSError as error:
+        said = f'oom_sentinel: cannot log to {wanted} ({error.strerror})'
+    try:
         os.environ['ROS_LOG_DIR'] = tempfile.mkdtemp(prefix='oom_sentinel_log_')
-        print(f'oom_sentinel: cannot log to {wanted} ({error.strerror}), logging to '
-              f'{os.environ["ROS_LOG_DIR"]}', file=sys.stderr)
+    except OSError:
+        print(f'{said} nor to a temporary directory: only to the terminal', file=sys.stderr)
+        return ['--ros-args', '--disable-external-lib-logs']
+    print(f'{said}, logging to {os.environ["ROS_LOG_DIR"]}', file=sys.stderr)
+    return []
+
+
+def _start(args: 'list[str] | None') -> 'OomSentinel | None':
+    """Return the node, None when arguments or parameters are refused, which is then said."""
+    logging = _log_arguments()
+    try:
+        rclpy.init(args=(sys.argv if args is None else args) + logging,
+                   signal_handler_options=SignalHandlerOptions.NO)
+        return OomSentinel()
+    except (SettingsError, ParameterException, NameValidationException) as error:
+        reason = str(error)
+    except RuntimeError as error:  # RCLError: rcl refuses a file or an argument by itself
+        reason = f'{type(error).__name__}: {error}'.split(', at /')[0]  # no rcl source lines
+    rclpy.logging.get_logger('oom_sentinel').fatal(f'refused to start: {reason}')
+    rclpy.try_shutdown()
+    return None
 
 
 def main(args: 'list[str] | None' = None) -> int:
     """Run the node until SIGINT or SIGTERM; return 0, or 2 when a parameter is refused."""
-    _ensure_log_directory()
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    try:
-        node = OomSentinel()
-    except SettingsError as error:
-        rclpy.logging.get_logger('oom_sentinel').fatal(f'refused to start: {error}')
-        rclpy.try_shutdown()
-        return 2
+    stop = Stop()
+    node = _start(args)
+    if node is None:
+        return REFUSED
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    stop = Stop(executor)
+    # executor.wake() alone would not end spin_once, which goes on to wait for work.
+    stop.wakes(node.create_guard_condition(lambda: None).trigger)
     orderly = False
     try:
         while not stop.asked:
             executor.spin_once()
         orderly = True
     finally:
-        node.end(orderly)
-        stop.close()
-        executor.remove_node(node)
-        node.destroy_node()
-        rclpy.try_shutdown()
+        try:
+            node.end(orderly)
+        finally:
+            stop.close()  # before the guard condition that it triggers
+            executor.remove_node(node)
+            node.destroy_node()
+            rclpy.try_shutdown()
     return 0

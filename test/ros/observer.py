@@ -14,12 +14,15 @@
 
 """A node of the tests that listens to the sentinel and calls it, over real DDS."""
 
+import time
+
 from conftest import TIMEOUT_S
 from conftest import wait_for
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import Parameter
 from rcl_interfaces.srv import DescribeParameters
 from rcl_interfaces.srv import GetParameters
+from rcl_interfaces.srv import ListParameters
 from rcl_interfaces.srv import SetParameters
 from rcl_interfaces.srv import SetParametersAtomically
 import rclpy
@@ -27,6 +30,8 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import parameter_value_to_python
 from std_msgs.msg import Float64
 from std_srvs.srv import Trigger
+
+ASK_AGAIN_S = 5.0
 
 
 class Observer:
@@ -69,11 +74,22 @@ class Observer:
         return {} if status is None else {v.key: v.value for v in status.values}
 
     def call(self, kind, name, request):
-        """Call a service and return the answer."""
+        """
+        Call a service and return the answer.
+
+        Fast DDS may lose the first call after two programs met, though the service is ready
+        (measured: 4 of 4320 calls to a bare rclpy node; the second was always answered).
+        """
         client = self.node.create_client(kind, f'/{self.target}/{name}')
         self.until(client.service_is_ready, f'service {name} is there')
-        future = client.call_async(request)
-        self.until(future.done, f'{name} answers')
+        asked = [client.call_async(request)]
+        again_s = time.monotonic() + ASK_AGAIN_S
+
+        def answered():
+            if len(asked) == 1 and time.monotonic() > again_s:
+                asked.append(client.call_async(request))
+            return next((f for f in asked if f.done()), None)
+        future = self.until(answered, f'{name} answers')
         self.node.destroy_client(client)
         return future.result()
 
@@ -101,6 +117,11 @@ class Observer:
         """Return a parameter's value."""
         answer = self.call(GetParameters, 'get_parameters', GetParameters.Request(names=[name]))
         return parameter_value_to_python(answer.values[0])
+
+    def names(self):
+        """Return the names of all parameters."""
+        return self.call(ListParameters, 'list_parameters',
+                         ListParameters.Request()).result.names
 
     def describe(self, name):
         """Return a parameter's descriptor."""
