@@ -19,6 +19,7 @@ Timers run on the steady clock and stamps are system time, so neither a paused s
 a clock jump stops it.
 """
 
+import math
 import traceback
 from typing import Any
 
@@ -42,6 +43,11 @@ from std_srvs.srv import Trigger
 LOOK_S = 1.0  # how soon a new process is noticed: one read of /proc/loadavg each time
 CYCLE_S = 1.0  # levels are looked at this often even when publish_period is longer
 COMPLAIN_S = 60.0
+
+
+def cycle_period(publish_period: float) -> float:
+    """Return the longest period up to CYCLE_S of which publish_period is a multiple."""
+    return publish_period / math.ceil(publish_period / CYCLE_S)
 
 
 class OomSentinel(Node):
@@ -71,7 +77,7 @@ class OomSentinel(Node):
         self.create_service(Trigger, '~/restore', self._restore)
         settings = self.parameters.settings
         self._cycle_timer = self.create_timer(
-            min(CYCLE_S, settings.publish_period), self._guarded(self.cycle), clock=self._steady)
+            cycle_period(settings.publish_period), self._guarded(self.cycle), clock=self._steady)
         self._look_timer = self.create_timer(
             min(LOOK_S, settings.scan_period), self._guarded(self.look), clock=self._steady)
         self._tell_start()
@@ -169,9 +175,7 @@ class OomSentinel(Node):
         if not result.successful:
             parameters.forget(added)
             return result
-        parameters.values = values
-        for name in parameters.declared:
-            parameters.values.setdefault(name, parameters.declared[name].default)
+        parameters.keep(values)
         self._follow(settings)
         return result
 
@@ -180,7 +184,7 @@ class OomSentinel(Node):
         assert self.parameters is not None
         self.parameters.settings = settings
         self.sentinel.configure(settings)
-        for timer, seconds in ((self._cycle_timer, min(CYCLE_S, settings.publish_period)),
+        for timer, seconds in ((self._cycle_timer, cycle_period(settings.publish_period)),
                                (self._look_timer, min(LOOK_S, settings.scan_period))):
             if timer.timer_period_ns != int(seconds * 1e9):
                 timer.timer_period_ns = int(seconds * 1e9)

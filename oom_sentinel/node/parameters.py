@@ -115,6 +115,20 @@ class Parameters:
             self.values.pop(name, None)
             self._undeclare(name)
 
+    def keep(self, values: 'dict[str, Any]') -> None:
+        """
+        Take these values for good, and undeclare what groups that are gone had.
+
+        Their values are remembered, for a group that comes back.
+        """
+        self.values = values
+        existing = {d.name for d in table.declarations_for(values)}
+        for name in [n for n in self.declared if n not in existing]:
+            del self.declared[name]
+            self._undeclare(name)
+        for name, declaration in self.declared.items():
+            self.values.setdefault(name, declaration.default)
+
     def check(self, parameters: 'Iterable[Parameter]'
               ) -> 'tuple[list[Parameter], dict[str, Any], Settings]':
         """
@@ -137,9 +151,7 @@ class Parameters:
                 continue
             declaration = declarations.get(parameter.name)
             if declaration is None:
-                closest = dict(table.unknown({**prospective})).get(parameter.name)
-                raise SettingsError(f'{parameter.name}: no such parameter'
-                                    + (f'; did you mean {closest}?' if closest else ''))
+                raise SettingsError(_no_such(parameter.name, prospective))
             if declaration.read_only:
                 raise SettingsError(f'{parameter.name}: {parameter.value!r} refused, read-only: '
                                     'set it in the parameter file and start anew')
@@ -147,6 +159,16 @@ class Parameters:
             prospective[parameter.name] = value
             taken.append(to_ros(declaration, value))
         return taken, prospective, table.build(prospective)
+
+
+def _no_such(name: str, values: 'dict[str, Any]') -> str:
+    """Return the refusal of a name that is no parameter, with what may have been meant."""
+    closest = dict(table.unknown({**values, name: None})).get(name)
+    group = table.GROUP_PARAMETER.match(name)
+    return (f'{name}: no such parameter'
+            + (f'; did you mean {closest}?' if closest else '')
+            + (f' A new group is named in groups first: add {group[1]!r} there' if group
+               else ''))
 
 
 def foreign(name: str) -> bool:
