@@ -27,6 +27,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from oom_sentinel.facts.status import Report
 from oom_sentinel.graph import Graph
 from oom_sentinel.node import messages
+from oom_sentinel.node.containers import Containers
 from oom_sentinel.node.parameters import foreign
 from oom_sentinel.node.parameters import Parameters
 from oom_sentinel.node.parameters import refused
@@ -65,6 +66,9 @@ class OomSentinel(Node):
         self.sentinel = Sentinel(self.parameters.settings,
                                  node_name=self.get_fully_qualified_name())
         self.graph = Graph(self)
+        self.containers = Containers(self)
+        self._graph_names: 'dict[int, tuple[str, ...]]' = {}
+        self._missing: 'tuple[str, ...]' = ()
         self._said: 'dict[str, float]' = {}
         self._published_s = float('-inf')
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -115,7 +119,9 @@ class OomSentinel(Node):
     def _learn(self) -> None:
         processes = self.sentinel.ros_processes()
         if self.graph.changed(processes):
-            self.sentinel.learn(*self.graph.names(processes))
+            self._graph_names, self._missing = self.graph.names(processes)
+        inside = self.containers.names(processes, self._graph_names)
+        self.sentinel.learn({**self._graph_names, **inside}, self._missing)
 
     def cycle(self) -> None:
         """Run the sentinel's cycle; publish every publish_period, at once on a new level."""

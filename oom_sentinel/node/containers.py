@@ -1,0 +1,106 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+What runs in component containers, asked from the containers themselves.
+
+`_container/list_nodes` works on every middleware, so it serves where the GUID holds no PID.
+composition_interfaces is optional: without it nobody is asked.
+"""
+
+from collections import Counter
+import time
+from typing import Any
+from typing import Callable
+from typing import Iterable
+
+from oom_sentinel.facts.process import Process
+
+ANSWER_S = 5.0  # a container that loads a component answers nobody meanwhile
+AGAIN_S = 10.0
+
+
+def list_nodes_type() -> Any:
+    """Return the service type, None when composition_interfaces is not installed."""
+    try:
+        from composition_interfaces.srv import ListNodes
+    except ImportError:
+        return None
+    return ListNodes
+
+
+def containers(processes: 'Iterable[Process]') -> 'dict[int, str]':
+    """Return PID -> node name of component containers; a name that two carry is left out."""
+    found = {p.pid: p.program.node_names[0] for p in processes
+             if p.program.executable.startswith('component_container') and p.program.node_names}
+    count = Counter(found.values())
+    return {pid: name for pid, name in found.items() if count[name] == 1}
+
+
+class Containers:
+    """Asks containers without waiting: an answer serves the next question."""
+
+    def __init__(self, node: Any, kind: Any = None,
+                 monotonic: 'Callable[[], float]' = time.monotonic) -> None:
+        """Keep the node that asks."""
+        self._node = node
+        self._kind = kind if kind is not None else list_nodes_type()
+        self._monotonic = monotonic
+        self._clients: 'dict[tuple[int, str], Any]' = {}
+        self._asked: 'dict[tuple[int, str], tuple[float, Any]]' = {}
+        self._answers: 'dict[tuple[int, str], tuple[str, ...]]' = {}
+
+    def names(self, processes: 'Iterable[Process]', known: 'Iterable[int]'
+              ) -> 'dict[int, tuple[str, ...]]':
+        """
+        Return the nodes of containers by PID, as far as they have answered.
+
+        :param known: PIDs whose nodes the graph told already: they are not asked.
+        """
+        if self._kind is None:
+            return {}
+        told = frozenset(known)
+        wanted = {(pid, name) for pid, name in containers(processes).items()
+                  if pid not in told}
+        for key in set(self._clients) - wanted:
+            self._forget(key)
+        for key in wanted:
+            self._ask(key)
+        return {key[0]: self._answers[key] for key in wanted if self._answers.get(key)}
+
+    def _ask(self, key: 'tuple[int, str]') -> None:
+        now_s = self._monotonic()
+        asked_s, future = self._asked.get(key, (float('-inf'), None))
+        if future is not None and future.done():
+            self._take(key, future)
+        elif future is not None and now_s - asked_s >= ANSWER_S:
+            self._clients[key].remove_pending_request(future)
+            self._asked[key] = (asked_s, None)
+        elif future is None and now_s - asked_s >= AGAIN_S:
+            client = self._clients.get(key)
+            if client is None:
+                client = self._clients[key] = self._node.create_client(
+                    self._kind, f'{key[1]}/_container/list_nodes')
+            if client.service_is_ready():
+                self._asked[key] = (now_s, client.call_async(self._kind.Request()))
+
+    def _take(self, key: 'tuple[int, str]', future: Any) -> None:
+        self._asked[key] = (self._asked[key][0], None)
+        if future.exception() is None and future.result() is not None:
+            self._answers[key] = tuple(sorted(future.result().full_node_names))
+
+    def _forget(self, key: 'tuple[int, str]') -> None:
+        self._node.destroy_client(self._clients.pop(key))
+        self._asked.pop(key, None)
+        self._answers.pop(key, None)

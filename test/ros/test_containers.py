@@ -1,0 +1,145 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+What runs inside component containers, without composition_interfaces and DDS.
+
+The type is not among the wheels, so the client is a stand-in that answers when told to.
+"""
+
+from types import SimpleNamespace
+
+from oom_sentinel.facts.process import Process
+from oom_sentinel.facts.process import Program
+import pytest
+
+pytest.importorskip('rclpy', reason='needs rclpy: make setup, or source ROS')
+from oom_sentinel.node.containers import Containers  # noqa: E402,I100
+from rclpy.task import Future  # noqa: E402
+
+KIND = SimpleNamespace(Request=lambda: 'request')
+
+
+def container(pid, name='/nav2_container'):
+    """Return a container process."""
+    return Process(pid, 1, 1, 1000, Program('c', executable='component_container_isolated',
+                                            node_names=(name,), ros=True))
+
+
+class FakeClient:
+    """A client whose answer the test gives."""
+
+    def __init__(self, name):
+        """Keep whom it asks."""
+        self.name = name
+        self.futures = []
+        self.dropped = []
+
+    def service_is_ready(self):
+        """Be there."""
+        return True
+
+    def call_async(self, _request):
+        """Return a future."""
+        self.futures.append(Future())
+        return self.futures[-1]
+
+    def remove_pending_request(self, future):
+        """Note what was given up."""
+        self.dropped.append(future)
+
+
+class FakeNode:
+    """Makes clients."""
+
+    def __init__(self):
+        """Begin without any."""
+        self.clients = []
+
+    def create_client(self, _kind, name):
+        """Make one."""
+        self.clients.append(FakeClient(name))
+        return self.clients[-1]
+
+    def destroy_client(self, client):
+        """End one."""
+        self.clients.remove(client)
+
+
+@pytest.fixture
+def node():
+    """Return a node without clients."""
+    return FakeNode()
+
+
+@pytest.fixture
+def clock():
+    """Return a clock that the test moves."""
+    return SimpleNamespace(now_s=0.0)
+
+
+@pytest.fixture
+def inside(node, clock):
+    """Return what is under test."""
+    return Containers(node, KIND, lambda: clock.now_s)
+
+
+def test_an_answer_serves_the_next_question(inside, node):
+    """And nobody waits for it."""
+    assert inside.names([container(7)], ()) == {}
+    assert node.clients[0].name == '/nav2_container/_container/list_nodes'
+    node.clients[0].futures[0].set_result(
+        SimpleNamespace(full_node_names=['/planner_server', '/amcl']))
+    assert inside.names([container(7)], ()) == {7: ('/amcl', '/planner_server')}
+    assert len(node.clients[0].futures) == 1
+
+
+def test_a_silent_container_is_given_up_and_asked_again(inside, node, clock):
+    """One that loads a component answers nobody meanwhile."""
+    for clock.now_s in (0.0, 4.9, 5.0, 9.9):
+        assert inside.names([container(7)], ()) == {}
+    assert node.clients[0].dropped == node.clients[0].futures
+    clock.now_s = 10.0
+    inside.names([container(7)], ())
+    assert len(node.clients[0].futures) == 2
+
+
+def test_a_failed_answer_keeps_the_one_before(inside, node, clock):
+    """The service may end with its container."""
+    inside.names([container(7)], ())
+    node.clients[0].futures[0].set_exception(RuntimeError('gone'))
+    assert inside.names([container(7)], ()) == {}
+
+
+@pytest.mark.parametrize('processes, known', [
+    ([container(7)], (7,)), ([container(7), container(8)], ()),
+    ([Process(7, 1, 1, 1000, Program('c', executable='amcl', node_names=('/amcl',)))], ())])
+def test_nobody_is_asked_needlessly(inside, node, processes, known):
+    """The graph told already, two carry one name, or it is no container."""
+    assert inside.names(processes, known) == {}
+    assert node.clients == []
+
+
+def test_a_container_that_ended_leaves_nothing(inside, node):
+    """Neither a client nor an answer."""
+    inside.names([container(7)], ())
+    assert inside.names([], ()) == {}
+    assert node.clients == []
+
+
+def test_without_composition_interfaces_nobody_is_asked(node, monkeypatch):
+    """The package is optional."""
+    monkeypatch.setattr('oom_sentinel.node.containers.list_nodes_type', lambda: None)
+    assert Containers(node).names([container(7)], ()) == {}
+    assert node.clients == []
