@@ -1,0 +1,87 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What the kernel said of an OOM kill: mm/oom_kill.c, dump_tasks() and __oom_kill_process()."""
+
+from dataclasses import dataclass
+
+THE_KERNEL_SAID_SO = 'the kernel said so'
+INFERRED = 'inferred'
+
+
+@dataclass(frozen=True, slots=True)
+class OomTask:
+    """
+    One row of the task table of a report.
+
+    `total_vm_pages`, `rss_pages` and `swap_entries` count pages; `page_table_bytes` is None
+    where the kernel printed numbers of page tables (nr_ptes) and the page size is unknown.
+    """
+
+    pid: int
+    uid: 'int | None' = None
+    tgid: 'int | None' = None
+    total_vm_pages: 'int | None' = None
+    rss_pages: 'int | None' = None
+    page_table_bytes: 'int | None' = None
+    swap_entries: 'int | None' = None
+    oom_score_adj: 'int | None' = None
+    name: str = ''
+
+
+@dataclass(frozen=True, slots=True)
+class OomKill:
+    """
+    One process killed by the kernel's OOM killer; a fact that the log lacks is None.
+
+    `time` is the wall clock (seconds since the epoch), `boot_time_s` the kernel's own
+    timestamp.  `kernel_format` names the format of the "Killed process" line by the first
+    kernel that prints it so.  `constraint` is CONSTRAINT_NONE, CONSTRAINT_MEMCG...
+    `oom_memcg` is the control group that was short, `task_memcg` the victim's.  `score` is
+    what kernels before 5.1 print.  `totalpages` and `predicted_victim_pid` come from the task
+    table, `disagreement` says why the kernel chose another.  `source` is where the report was
+    read ('kmsg', 'journal', a file, 'counters'), `certainty` THE_KERNEL_SAID_SO or INFERRED.
+    `node_names`, `group` and `wanted` (the group's oom_score_adj) are known only to a
+    sentinel that ran.  `lines` are the raw lines of the report.
+    """
+
+    victim_pid: 'int | None' = None
+    victim_comm: 'str | None' = None
+    victim_uid: 'int | None' = None
+    time: 'float | None' = None
+    boot_time_s: 'float | None' = None
+    kernel_format: 'str | None' = None
+    trigger_comm: 'str | None' = None
+    constraint: 'str | None' = None
+    total_vm_bytes: 'int | None' = None
+    anon_rss_bytes: 'int | None' = None
+    file_rss_bytes: 'int | None' = None
+    shmem_rss_bytes: 'int | None' = None
+    page_table_bytes: 'int | None' = None
+    oom_score_adj: 'int | None' = None
+    score: 'int | None' = None
+    oom_memcg: 'str | None' = None
+    task_memcg: 'str | None' = None
+    tasks: 'tuple[OomTask, ...]' = ()
+    page_size: 'int | None' = None
+    totalpages: 'int | None' = None
+    predicted_victim_pid: 'int | None' = None
+    disagreement: 'str | None' = None
+    source: 'str | None' = None
+    certainty: str = THE_KERNEL_SAID_SO
+    node_names: 'tuple[str, ...]' = ()
+    group: 'str | None' = None
+    wanted: 'int | None' = None
+    before_start: bool = False
+    lines: 'tuple[str, ...]' = ()
