@@ -35,7 +35,8 @@ ALLOWED = {
     'graph': {'facts'},
     'guard': {'facts', 'parse', 'plan', 'procfs', 'settings'},
     'sentinel': {'facts', 'guard', 'plan', 'procfs', 'report', 'risk', 'selector', 'settings'},
-    'cli': {'facts', 'badness', 'plan', 'procfs', 'sentinel', 'settings'},
+    'params': {'settings'},
+    'cli': {'facts', 'badness', 'params', 'plan', 'procfs', 'sentinel', 'settings'},
     'node': {'facts', 'graph', 'sentinel', 'settings'},
 }
 PURE = {'facts', 'badness', 'selector', 'settings', 'parse', 'plan', 'risk', 'report'}

@@ -22,6 +22,7 @@ import time
 from typing import Any
 from typing import Sequence
 
+from oom_sentinel import params
 from oom_sentinel import procfs
 from oom_sentinel.facts.level import Unavailable
 from oom_sentinel.facts.memory import MemInfo
@@ -30,6 +31,7 @@ from oom_sentinel.facts.sample import Host
 from oom_sentinel.procfs.root import CaptureError
 
 GROWN_UP_S = 1e6
+shown = params.shown  # a name that cannot disturb a terminal
 RED, BOLD, PLAIN = '\x1b[31m', '\x1b[1m', '\x1b[0m'
 
 
@@ -84,12 +86,6 @@ def colored(choice: str) -> bool:
     if choice == 'auto':
         return sys.stdout.isatty() and 'NO_COLOR' not in os.environ
     return choice == 'always'
-
-
-def shown(text: str, width: int = 40) -> str:
-    """Return a name that cannot disturb a terminal, cut to a width."""
-    safe = ''.join(c if c.isprintable() else c.encode('unicode_escape').decode() for c in text)
-    return safe if len(safe) <= width else safe[:width - 3] + '...'
 
 
 def table(head: 'Sequence[str]', rows: 'Sequence[Sequence[str]]', right: 'Sequence[int]',

@@ -12,21 +12,14 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A ROS parameter file as `Settings`, without ROS: what rcl's YAML parser accepts."""
+"""The parameter file of a verb: warnings go to standard error, refusals are `Unusable`."""
 
-from fnmatch import fnmatchcase
 import sys
-from typing import Any
 
-from oom_sentinel import settings
-from oom_sentinel.cli import output
+from oom_sentinel import params
 from oom_sentinel.cli.output import Unusable
+from oom_sentinel.params import ParamsError
 from oom_sentinel.settings import Settings
-from oom_sentinel.settings import SettingsError
-
-NODE = '/oom_sentinel'
-# What rclpy itself declares on every node.
-FROM_ROS = ('use_sim_time', 'start_type_description_service')
 
 
 def load(path: 'str | None') -> Settings:
@@ -35,106 +28,10 @@ def load(path: 'str | None') -> Settings:
 
     :raises Unusable: naming file and key, when it is unreadable or a value is refused.
     """
-    if path is None:
-        return settings.build({})
     try:
-        values = flatten(_yaml(path), path)
-    except RecursionError as error:
-        raise Unusable(f'{path}: not YAML for ROS: nested without end') from error
-    try:
-        built = settings.build(values)
-    except SettingsError as error:
-        raise Unusable(f'{path}: {error}') from error
-    for name, closest in settings.unknown(values, FROM_ROS):
-        print(f'oom_sentinel: {path}: parameter {output.shown(name)} is unknown'
-              + (f', did you mean {closest}?' if closest else ''), file=sys.stderr)
-    return built
-
-
-def _yaml(path: str) -> Any:
-    try:
-        import yaml  # type: ignore[import-untyped]
-    except ImportError as error:
-        raise Unusable(f'{path}: reading a parameter file needs PyYAML: apt-get install '
-                       'python3-yaml') from error
-    try:
-        with open(path, encoding='utf-8') as stream:
-            return yaml.safe_load(stream)
-    except OSError as error:
-        raise Unusable(f'{path}: {error.strerror}') from error
-    # PyYAML lets what int() and date() make of a bad scalar through.
-    except (yaml.YAMLError, ValueError, LookupError) as error:
-        raise Unusable(f'{path}: not YAML: {" ".join(str(error).split())}') from error
-
-
-def flatten(document: Any, path: str) -> 'dict[str, Any]':
-    """
-    Return the parameters that the file gives to this node, with dotted names.
-
-    A later section overrides an earlier one, wildcard or not, as rcl does it.  Says on
-    standard error when the file has parameters for other nodes only.
-
-    :raises Unusable: when the file has another shape than rcl's.
-    """
-    if document is None:
-        return {}
-    if not isinstance(document, dict):
-        raise Unusable(f'{path}: expected node names with ros__parameters')
-    sections: 'list[tuple[str, dict[Any, Any]]]' = []
-    for key, below in document.items():
-        _collect('/' + str(key).strip('/'), below, path, sections)
-    ours = _our_name([name for name, _ in sections])
-    found: 'dict[str, Any]' = {}
-    for name, values in sections:
-        if means(name, ours):
-            _dotted('', values, found)
-    if not any(means(name, ours) for name, _ in sections):
-        others = output.shown(', '.join(name for name, _ in sections), 200)
-        print(f'oom_sentinel: {path}: nothing for {ours}, defaults are used; parameters for: '
-              f'{others or "no node"}', file=sys.stderr)
-    return found
-
-
-def _our_name(names: 'list[str]') -> str:
-    """Return the node's name: in a namespace when the file names it in exactly one."""
-    spaced = {name for name in names if name.endswith(NODE) and '*' not in name}
-    return spaced.pop() if len(spaced) == 1 else NODE
-
-
-def _collect(name: str, below: Any, path: str,
-             sections: 'list[tuple[str, dict[Any, Any]]]') -> None:
-    if not isinstance(below, dict):
-        raise Unusable(f'{path}: {output.shown(name)}: expected ros__parameters')
-    for key, value in below.items():
-        if key != 'ros__parameters':
-            _collect(f'{name}/{str(key).strip("/")}', value, path, sections)
-        elif isinstance(value, dict):
-            sections.append((name, value))
-        else:
-            raise Unusable(f'{path}: {output.shown(name)}: ros__parameters is no mapping')
-
-
-def means(key: str, node: str = NODE) -> bool:
-    """
-    Tell whether a node key of the file means this node.
-
-    rcl's wildcards: `*` is one token between slashes, `**` any number of them.
-    """
-    tokens = [token for token in key.split('/') if token]
-    return _means(tokens, [token for token in node.split('/') if token])
-
-
-def _means(key: 'list[str]', node: 'list[str]') -> bool:
-    if not key:
-        return not node
-    if key[0] == '**':
-        return any(_means(key[1:], node[i:]) for i in range(len(node) + 1))
-    return bool(node) and fnmatchcase(node[0], key[0]) and _means(key[1:], node[1:])
-
-
-def _dotted(prefix: str, value: 'dict[str, Any]', found: 'dict[str, Any]') -> None:
-    for key, below in value.items():
-        if isinstance(below, dict):
-            _dotted(f'{prefix}{key}.', below, found)
-        else:
-            found[f'{prefix}{key}'] = below
+        loaded = params.load(*([] if path is None else [path]))
+    except ParamsError as error:
+        raise Unusable(str(error)) from error
+    for warning in loaded.warnings:
+        print(f'oom_sentinel: {warning}', file=sys.stderr)
+    return loaded.settings

@@ -36,6 +36,7 @@ from oom_sentinel.cli.plan import Permission
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import Program
 from oom_sentinel.facts.protection import Target
+from oom_sentinel.params import means
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -216,7 +217,7 @@ def test_what_is_known_of_permission_without_writing(uid, lower, value, achievab
     ('/robot1/oom_sentinel', False), ('/robot1/**', False), ('/amcl', False), ('/', False)])
 def test_node_keys_as_rcl_matches_them(key, meant):
     """`*` is one token, `**` any number of tokens."""
-    assert params.means('/' + key.strip('/')) == meant
+    assert means('/' + key.strip('/')) == meant
 
 
 @pytest.mark.parametrize('text', [

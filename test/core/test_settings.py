@@ -18,9 +18,9 @@ import pathlib
 
 from hypothesis import given
 from hypothesis import strategies as st
+from oom_sentinel import params
 from oom_sentinel import selector
 from oom_sentinel import settings
-from oom_sentinel.cli import params
 from oom_sentinel.settings import SettingsError
 import pytest
 

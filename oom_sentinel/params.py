@@ -1,0 +1,167 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+ROS parameter files as `Settings`, without ROS: what rcl's YAML parser accepts.
+
+Prints nothing: what the user should know comes back as warnings, what nothing can be made of
+as `ParamsError`.
+"""
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from oom_sentinel import settings
+from oom_sentinel.settings import Settings
+from oom_sentinel.settings import SettingsError
+
+NODE = '/oom_sentinel'
+# What rclpy itself declares on every node.
+FROM_ROS = ('use_sim_time', 'start_type_description_service')
+SHOWN = 40
+
+
+class ParamsError(ValueError):
+    """A parameter file that cannot be followed; the text names file and key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The settings, what is odd about the files, and the parameters that they name."""
+
+    settings: Settings
+    warnings: 'tuple[str, ...]' = ()
+    named: 'frozenset[str]' = frozenset()
+
+
+def load(*paths: str, node: 'str | None' = None) -> Loaded:
+    """
+    Return the settings of parameter files, the defaults without one.
+
+    :param paths: files in rising order: a later one overrides an earlier one, as in rcl.
+    :param node: the node's fully qualified name; None: the name that a file gives it.
+    :raises ParamsError: naming file and key, when one is unreadable or a value is refused.
+    """
+    values: 'dict[str, Any]' = {}
+    warnings: 'list[str]' = []
+    for path in paths:
+        try:
+            found = flatten(_yaml(path), path, node, warnings)
+            values.update(found)
+            settings.build(values)
+        except RecursionError as error:
+            raise ParamsError(f'{path}: not YAML for ROS: nested without end') from error
+        except SettingsError as error:
+            raise ParamsError(f'{path}: {error}') from error
+        warnings += [f'{path}: parameter {shown(name)} is unknown'
+                     + (f', did you mean {closest}?' if closest else '')
+                     for name, closest in settings.unknown(values, FROM_ROS) if name in found]
+    return Loaded(settings.build(values), tuple(warnings), frozenset(values))
+
+
+def shown(text: str, width: int = SHOWN) -> str:
+    """Return a name that cannot disturb a terminal, cut to a width."""
+    safe = ''.join(c if c.isprintable() else c.encode('unicode_escape').decode() for c in text)
+    return safe if len(safe) <= width else safe[:width - 3] + '...'
+
+
+def _yaml(path: str) -> Any:
+    try:
+        import yaml  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise ParamsError(f'{path}: reading a parameter file needs PyYAML: apt-get install '
+                          'python3-yaml') from error
+    try:
+        with open(path, encoding='utf-8') as stream:
+            return yaml.safe_load(stream)
+    except OSError as error:
+        raise ParamsError(f'{path}: {error.strerror}') from error
+    # PyYAML lets what int() and date() make of a bad scalar through.
+    except (yaml.YAMLError, ValueError, LookupError) as error:
+        raise ParamsError(f'{path}: not YAML: {" ".join(str(error).split())}') from error
+
+
+def flatten(document: Any, path: str, node: 'str | None' = None,
+            warnings: 'list[str] | None' = None) -> 'dict[str, Any]':
+    """
+    Return the parameters that the file gives to this node, with dotted names.
+
+    A later section overrides an earlier one, wildcard or not, as rcl does it.  Adds to
+    `warnings` when the file has parameters for other nodes only.
+
+    :raises ParamsError: when the file has another shape than rcl's.
+    """
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        raise ParamsError(f'{path}: expected node names with ros__parameters')
+    sections: 'list[tuple[str, dict[Any, Any]]]' = []
+    for key, below in document.items():
+        _collect('/' + str(key).strip('/'), below, path, sections)
+    ours = node or _our_name([name for name, _ in sections])
+    found: 'dict[str, Any]' = {}
+    for name, values in sections:
+        if means(name, ours):
+            _dotted('', values, found)
+    if warnings is not None and not any(means(name, ours) for name, _ in sections):
+        others = shown(', '.join(name for name, _ in sections), 200)
+        warnings.append(f'{path}: nothing for {ours}, defaults are used; parameters for: '
+                        f'{others or "no node"}')
+    return found
+
+
+def _our_name(names: 'list[str]') -> str:
+    """Return the node's name: in a namespace when the file names it in exactly one."""
+    spaced = {name for name in names if name.endswith(NODE) and '*' not in name}
+    return spaced.pop() if len(spaced) == 1 else NODE
+
+
+def _collect(name: str, below: Any, path: str,
+             sections: 'list[tuple[str, dict[Any, Any]]]') -> None:
+    if not isinstance(below, dict):
+        raise ParamsError(f'{path}: {shown(name)}: expected ros__parameters')
+    for key, value in below.items():
+        if key != 'ros__parameters':
+            _collect(f'{name}/{str(key).strip("/")}', value, path, sections)
+        elif isinstance(value, dict):
+            sections.append((name, value))
+        else:
+            raise ParamsError(f'{path}: {shown(name)}: ros__parameters is no mapping')
+
+
+def means(key: str, node: str = NODE) -> bool:
+    """
+    Tell whether a node key of the file means this node.
+
+    rcl's wildcards: `*` is one token between slashes, `**` any number of them.
+    """
+    tokens = [token for token in key.split('/') if token]
+    return _means(tokens, [token for token in node.split('/') if token])
+
+
+def _means(key: 'list[str]', node: 'list[str]') -> bool:
+    if not key:
+        return not node
+    if key[0] == '**':
+        return any(_means(key[1:], node[i:]) for i in range(len(node) + 1))
+    return bool(node) and fnmatchcase(node[0], key[0]) and _means(key[1:], node[1:])
+
+
+def _dotted(prefix: str, value: 'dict[str, Any]', found: 'dict[str, Any]') -> None:
+    for key, below in value.items():
+        if isinstance(below, dict):
+            _dotted(f'{prefix}{key}.', below, found)
+        else:
+            found[f'{prefix}{key}'] = below
