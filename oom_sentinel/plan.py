@@ -37,6 +37,8 @@ UNKILLABLE = -1000
 
 # Infrastructure that every node hangs on: never raised, whatever else is.
 NEVER_RAISED = frozenset(('rmw_zenohd', 'micro_ros_agent', 'oom_sentinel_node', 'oom_sentinel'))
+# `fastdds discovery` is a Python script (tools/fastdds/fastdds.py) that waits for this program.
+DISCOVERY_SERVER = 'fast-discovery-server'
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +109,10 @@ def group_of(process: Process, settings: Settings) -> 'Group | None':
 def never_raised(process: Process, view: View) -> bool:
     """Tell whether raising this process would take the robot's infrastructure down."""
     words = ' '.join(process.program.cmdline[:6])
-    return (process.pid in view.ancestors or process.program.executable in NEVER_RAISED
-            or 'ros2 launch ' in words + ' ' or 'fastdds discovery' in words)
+    executable = process.program.executable
+    return (process.pid in view.ancestors or executable in NEVER_RAISED
+            or executable.startswith(DISCOVERY_SERVER) or 'fastdds.py discovery' in words
+            or 'ros2 launch ' in words + ' ')
 
 
 def _ours(process: Process, view: View) -> bool:

@@ -30,7 +30,8 @@ KINDS = ('node', 'exe', 'pkg', 'cgroup', 'cmd')
 BYSTANDERS = frozenset((
     'sh', 'bash', 'dash', 'zsh', 'fish', 'ksh', 'tcsh', 'busybox', 'sudo', 'su', 'env',
     'vi', 'vim', 'nvim', 'nano', 'emacs', 'code', 'gedit', 'kate', 'less', 'more', 'tail',
-    'grep', 'rg', 'watch', 'tmux', 'screen', 'ssh', 'docker', 'man', 'cat',
+    'grep', 'rg', 'watch', 'tmux', 'screen', 'ssh', 'docker', 'man', 'cat', 'pgrep', 'pkill',
+    'timeout', 'script', 'xterm', 'journalctl', 'git', 'find', 'xargs',
     'gdb', 'gdbserver', 'lldb', 'strace', 'ltrace', 'perf', 'valgrind', 'heaptrack',
     'oom_sentinel', 'oom_sentinel_node'))
 
