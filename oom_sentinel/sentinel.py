@@ -178,13 +178,13 @@ class Sentinel:
             if group.limit_bytes is not None or group.memsw_limit_bytes is not None)
         return tuple((path, self.table.cgroups.members(path)) for path in limited)
 
-    def sample(self) -> Sample:
+    def sample(self, woken_by: 'tuple[str, ...]' = ()) -> Sample:
         """Return a reading of the machine with the process table as last scanned."""
         chains, own = self._chains()
         return Sample(
             self._monotonic(), self._wall(), self.host, self.root.meminfo(),
             self.root.pressure(), self.root.vmstat(), self.root.policy(), chains, own,
-            self._processes, self._swept_s, self._members(chains))
+            self._processes, self._swept_s, self._members(chains), woken_by)
 
     def protection(self, sample: Sample) -> Protection:
         """Return the state of protection against this sample."""
@@ -201,11 +201,15 @@ class Sentinel:
         return any(s.kind == 'node' and not s.exclude and selector.matches(
             (s,), _NOBODY, node_name) for g in self.settings.protection_groups for s in g.match)
 
-    def cycle(self) -> Report:
-        """Sample, assess, protect when a scan is due, and return what there is to say."""
+    def cycle(self, woken_by: 'tuple[str, ...]' = ()) -> Report:
+        """
+        Sample, assess, protect when a scan is due, and return what there is to say.
+
+        :param woken_by: what asked for this cycle before its time.
+        """
         if self._monotonic() - self._scanned_s >= self.settings.scan_period * 0.95:
             self.scan()
-        sample = self.sample()
+        sample = self.sample(woken_by)
         protection = self.protection(sample)
         assessment, self._history = risk.assess(
             sample, self._history, self.settings, protection)

@@ -33,11 +33,12 @@ ALLOWED = {
     'report': {'facts', 'badness', 'settings', 'risk'},
     'procfs': {'facts', 'parse'},
     'graph': {'facts'},
+    'watch': {'facts', 'procfs'},
     'guard': {'facts', 'parse', 'plan', 'procfs', 'settings'},
     'sentinel': {'facts', 'guard', 'plan', 'procfs', 'report', 'risk', 'selector', 'settings'},
     'params': {'settings'},
     'cli': {'facts', 'badness', 'params', 'plan', 'procfs', 'sentinel', 'settings'},
-    'node': {'facts', 'graph', 'sentinel', 'settings'},
+    'node': {'facts', 'graph', 'sentinel', 'settings', 'watch'},
 }
 PURE = {'facts', 'badness', 'selector', 'settings', 'parse', 'plan', 'risk', 'report'}
 IMPURE = {'rclpy', 'psutil', 'os', 'time', 'subprocess', 'socket', 'pathlib', 'threading'}

@@ -51,7 +51,8 @@ class Sample:
 
     `chains` are the memory control groups of the sentinel (`own_cgroup`) and of the tracked
     processes, each path once.  `processes` is the whole table as last read, at
-    `processes_monotonic_s`.  `members` maps a cgroup path to the PIDs below it.
+    `processes_monotonic_s`.  `members` maps a cgroup path to the PIDs below it.  `woken_by`
+    names what asked for this reading before its time, nothing when the timer did.
     """
 
     monotonic_s: float
@@ -66,3 +67,4 @@ class Sample:
     processes: 'tuple[Process, ...]' = ()
     processes_monotonic_s: float = 0.0
     members: 'tuple[tuple[str, frozenset[int]], ...]' = ()
+    woken_by: 'tuple[str, ...]' = ()

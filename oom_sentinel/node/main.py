@@ -21,15 +21,15 @@ second SIGINT breaks off the restore; so the signals are ours and only set a fla
 
 import errno
 import os
+import select
 import signal
 import sys
 import tempfile
-import threading
 from types import FrameType
-from typing import Callable
 
 from oom_sentinel.node.node import OomSentinel
 from oom_sentinel.settings import SettingsError
+from oom_sentinel.watch import Watch
 import rclpy
 from rclpy.exceptions import NameValidationException
 from rclpy.exceptions import ParameterException
@@ -40,14 +40,13 @@ REFUSED = 2
 
 
 class Stop:
-    """Whether to stop; a signal wakes whoever waits, through a pipe and a thread."""
+    """Whether to stop; a signal wakes the watch, which wakes the executor."""
 
-    def __init__(self) -> None:
+    def __init__(self, watch: Watch) -> None:
         """Install the handlers: from here on a signal means an orderly end."""
         self.asked = False
-        self._reader, self._writer = os.pipe()
-        self._thread: 'threading.Thread | None' = None
-        os.set_blocking(self._writer, False)
+        self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        watch.add(self._reader, select.EPOLLIN, 'signal', self._drain)
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._ask)
@@ -55,21 +54,13 @@ class Stop:
     def _ask(self, _number: int, _frame: 'FrameType | None') -> None:
         self.asked = True
 
-    def wakes(self, wake: 'Callable[[], object]') -> None:
-        """Start the thread that calls `wake` at the first signal, also one from before."""
-        self._thread = threading.Thread(target=self._wait, args=(wake,), daemon=True)
-        self._thread.start()
-
-    def _wait(self, wake: 'Callable[[], object]') -> None:
-        if os.read(self._reader, 1):
-            wake()
+    def _drain(self, _events: int) -> bool:
+        os.read(self._reader, 512)
+        return True
 
     def close(self) -> None:
-        """End the thread; further signals stay without effect."""
+        """Let further signals stay without effect."""
         signal.set_wakeup_fd(-1)
-        os.write(self._writer, b'\0')
-        if self._thread is not None:
-            self._thread.join(timeout=2.0)
 
 
 def _log_arguments() -> 'list[str]':
@@ -98,13 +89,13 @@ def _log_arguments() -> 'list[str]':
     return []
 
 
-def _start(args: 'list[str] | None') -> 'OomSentinel | None':
+def _start(args: 'list[str] | None', watch: Watch) -> 'OomSentinel | None':
     """Return the node, None when arguments or parameters are refused, which is then said."""
     logging = _log_arguments()
     try:
         rclpy.init(args=(sys.argv if args is None else args) + logging,
                    signal_handler_options=SignalHandlerOptions.NO)
-        return OomSentinel()
+        return OomSentinel(watch)
     except (SettingsError, ParameterException, NameValidationException) as error:
         reason = str(error)
     except RuntimeError as error:  # RCLError: rcl refuses a file or an argument by itself
@@ -116,14 +107,15 @@ def _start(args: 'list[str] | None') -> 'OomSentinel | None':
 
 def main(args: 'list[str] | None' = None) -> int:
     """Run the node until SIGINT or SIGTERM; return 0, or 2 when a parameter is refused."""
-    stop = Stop()
-    node = _start(args)
+    watch = Watch()
+    stop = Stop(watch)
+    node = _start(args, watch)
     if node is None:
         return REFUSED
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     # executor.wake() alone would not end spin_once, which goes on to wait for work.
-    stop.wakes(node.create_guard_condition(lambda: None).trigger)
+    watch.start(node.create_guard_condition(node.woken).trigger)
     orderly = False
     try:
         while not stop.asked:
@@ -133,7 +125,8 @@ def main(args: 'list[str] | None' = None) -> int:
         try:
             node.end(orderly)
         finally:
-            stop.close()  # before the guard condition that it triggers
+            stop.close()
+            watch.close()  # before the guard condition that it triggers
             executor.remove_node(node)
             node.destroy_node()
             rclpy.try_shutdown()

@@ -13,18 +13,21 @@
 # limitations under the License.
 
 """
-The node: publishers, timers, services and parameters over one `Sentinel`.
+The node: publishers, timers, services, wakes and parameters over one `Sentinel`.
 
 Timers run on the steady clock and stamps are system time, so neither a paused simulation nor
 a clock jump stops it.
 """
 
 import math
+import time
 import traceback
 from typing import Any
+from typing import Callable
 
 from diagnostic_msgs.msg import DiagnosticArray
 from oom_sentinel.facts.status import Report
+from oom_sentinel.facts.wake import Wake
 from oom_sentinel.graph import Graph
 from oom_sentinel.node import messages
 from oom_sentinel.node.containers import Containers
@@ -34,6 +37,8 @@ from oom_sentinel.node.parameters import refused
 from oom_sentinel.sentinel import Sentinel
 from oom_sentinel.settings import declarations_for
 from oom_sentinel.settings import SettingsError
+from oom_sentinel.watch import ALARM
+from oom_sentinel.watch import Watch
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock
 from rclpy.clock import ClockType
@@ -43,6 +48,7 @@ from std_srvs.srv import Trigger
 
 LOOK_S = 1.0  # how soon a new process is noticed: one read of /proc/loadavg each time
 CYCLE_S = 1.0  # levels are looked at this often even when publish_period is longer
+HURRY_S = 0.1  # a storm of wakes runs the cycle no more often than this; the first at once
 COMPLAIN_S = 60.0
 
 
@@ -54,10 +60,11 @@ def cycle_period(publish_period: float) -> float:
 class OomSentinel(Node):
     """Publishes what the sentinel finds, and lets ROS tune it."""
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, watch: Watch, **kwargs: Any) -> None:
         """
         Declare parameters, open the sentinel and start the timers.
 
+        :param watch: what wakes the node; its caller starts and closes it.
         :raises SettingsError: when a start parameter is refused.
         """
         super().__init__('oom_sentinel', **kwargs)
@@ -70,7 +77,13 @@ class OomSentinel(Node):
         self._graph_names: 'dict[int, tuple[str, ...]]' = {}
         self._missing: 'tuple[str, ...]' = ()
         self._said: 'dict[str, float]' = {}
-        self._published_s = float('-inf')
+        self._published_s = self._cycled_s = float('-inf')
+        self.watch = watch
+        # Source name -> what to do in the executor; it tells whether the cycle runs at once.
+        # A source without an answer always runs it.
+        self.answers: 'dict[str, Callable[[Wake], bool]]' = {
+            ALARM: lambda wake: False, 'signal': lambda wake: False}
+        self._woken_by: 'tuple[str, ...]' = ()
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._system = Clock(clock_type=ClockType.SYSTEM_TIME)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
@@ -123,14 +136,33 @@ class OomSentinel(Node):
         inside = self.containers.names(processes, self._graph_names)
         self.sentinel.learn({**self._graph_names, **inside}, self._missing)
 
+    def woken(self) -> None:
+        """Answer whatever woke the executor, and run the cycle at once where that is due."""
+        self._guarded(self._answer_wakes)()
+
+    def _answer_wakes(self) -> None:
+        for wake in self.watch.taken():
+            answer = self.answers.get(wake.name)
+            if (answer is None or answer(wake)) and wake.name not in self._woken_by:
+                self._woken_by += (wake.name,)
+        if not self._woken_by:
+            return
+        now_s = time.monotonic()
+        if now_s < self._cycled_s + HURRY_S:
+            self.watch.alarm(self._cycled_s + HURRY_S)
+        else:
+            self.cycle()
+
     def cycle(self) -> None:
-        """Run the sentinel's cycle; publish every publish_period, at once on a new level."""
+        """Run the sentinel's cycle; publish every publish_period, at once when woken."""
         assert self.parameters is not None
+        self._cycled_s = time.monotonic()
+        woken_by, self._woken_by = self._woken_by, ()
         self._learn()
-        report = self.sentinel.cycle()
+        report = self.sentinel.cycle(woken_by)
         now_s = self._steady.now().nanoseconds / 1e9
         due_s = self._published_s + self.parameters.settings.publish_period
-        if report.level_changed or now_s >= due_s - 0.05:
+        if woken_by or report.level_changed or now_s >= due_s - 0.05:
             self._published_s = now_s
             self.publish(report)
 

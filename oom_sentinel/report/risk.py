@@ -48,7 +48,8 @@ def compose(sample: Sample, assessment: Assessment) -> Status:
          else 'unavailable (/proc/meminfo)'),
         *((f'{ordinal} victim', named(victims[i]) if i < len(victims) else 'none')
           for i, ordinal in enumerate(ORDINALS)),
-        ('leak suspects', listed(assessment.leak_suspects))))
+        ('leak suspects', listed(assessment.leak_suspects)),
+        ('woken by', ', '.join(sample.woken_by) or 'timer')))
 
 
 def _next(policy: VmPolicy, victims: 'list[Candidate]', domain: str) -> str:
