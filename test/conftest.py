@@ -29,7 +29,9 @@ import pytest
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 HERE = os.path.dirname(os.path.abspath(__file__))
 STANDIN = os.path.join(HERE, 'standin.py')
-TIMEOUT_S = 20.0
+# An emulated guest (test/vm) is that many times slower than its host.
+SLOWNESS = float(os.environ.get('OOM_SENTINEL_TEST_SLOWNESS', '1'))
+TIMEOUT_S = 20.0 * SLOWNESS
 
 
 def wait_for(condition, what, timeout_s=TIMEOUT_S):

@@ -1,0 +1,160 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Boot the guest, run its pytest, show what it prints and bring its results back.
+
+The guest gets three disks: the root (kept unchanged, writes go to a temporary file), the
+sources as a tar archive, and an empty one onto which it writes its results as a tar archive.
+Kernel log and test output come over a serial line each.
+"""
+
+import os
+import pathlib
+import shlex
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import threading
+import time
+
+import image
+import kernel
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+VM = ROOT / '.vm'
+SOURCES = ('oom_sentinel', 'test', 'config', 'launch', 'scripts', 'resource', 'docs', 'bench',
+           'setup.cfg', 'setup.py', 'package.xml', 'Makefile', 'README.md', 'CHANGELOG.rst')
+NEEDED = {'qemu-system-x86_64': 'qemu-system-x86', 'mke2fs': 'e2fsprogs', 'dpkg': 'dpkg',
+          'apt-get': 'apt'}
+MEMORY_MIB = int(os.environ.get('VM_MEMORY_MIB', '768'))
+TIMEOUT_S = float(os.environ.get('VM_TIMEOUT_S', '280'))
+# TCG works everywhere; /dev/kvm may exist and not work.
+ACCELERATOR = os.environ.get('VM_ACCEL', 'tcg,thread=multi')
+RESULTS_BYTES = 32 << 20
+
+
+def missing() -> 'list[str]':
+    """Return the packages whose programs are not installed."""
+    path = os.environ['PATH'] + ':/sbin:/usr/sbin'
+    return [package for program, package in NEEDED.items()
+            if shutil.which(program, path=path) is None]
+
+
+def prepare() -> None:
+    """Make kernel, initramfs and root disk, unless they are up to date."""
+    began_s = time.monotonic()
+    VM.mkdir(exist_ok=True)
+    unpacked = VM / 'unpacked'
+    kernel.download(unpacked)
+    kernel.write(unpacked, VM / 'initramfs')
+    key = image.key(unpacked)
+    known = VM / 'root.key'
+    if not (known.exists() and known.read_text() == key and (VM / 'root.img').exists()):
+        known.unlink(missing_ok=True)
+        image.build(unpacked, kernel.busybox(unpacked), VM / 'root.img')
+        known.write_text(key)
+    print(f'vm-test: {kernel.kernel(unpacked).name}, root disk ready after '
+          f'{time.monotonic() - began_s:.0f} s', flush=True)
+
+
+def pack(target: pathlib.Path, arguments: 'list[str]') -> None:
+    """Write the sources, the guest's init and its settings as a tar archive."""
+    settings = target.with_name('settings')
+    settings.write_text(f'REPOSITORY={shlex.quote(str(ROOT))}\n'
+                        f'PYTHON={shlex.quote(sys.executable)}\n'
+                        f'PREFIX={shlex.quote(sys.prefix)}\n'
+                        f'ARGUMENTS={shlex.quote(shlex.join(arguments))}\n', encoding='utf-8')
+    with tarfile.open(target, 'w') as archive:
+        for name in SOURCES:
+            if (ROOT / name).exists():
+                archive.add(ROOT / name, str(ROOT / name))
+        archive.add(settings, '/guest/settings')
+        archive.add(pathlib.Path(__file__).parent / 'guest' / 'init', '/guest/init')
+
+
+def command(run: pathlib.Path) -> 'list[str]':
+    """Return qemu's command line."""
+    def disk(path: pathlib.Path, more: str = '') -> 'list[str]':
+        return ['-drive', f'file={path},if=virtio,format=raw{more}']
+    return ['qemu-system-x86_64', '-accel', ACCELERATOR, '-smp', '2', '-m', str(MEMORY_MIB),
+            '-cpu', 'max', '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot',
+            '-kernel', str(kernel.kernel(VM / 'unpacked')), '-initrd', str(VM / 'initramfs'),
+            '-append', 'console=ttyS0 panic=-1 psi=1 quiet loglevel=7 random.trust_cpu=on',
+            *disk(VM / 'root.img', ',snapshot=on'), *disk(run / 'sources.tar', ',readonly=on'),
+            *disk(run / 'results'), '-serial', f'file:{VM / "console.log"}',
+            '-chardev', 'stdio,id=tests,signal=off', '-serial', 'chardev:tests']
+
+
+def boot(run: pathlib.Path) -> bool:
+    """Run the guest, show its output, and tell whether it ended in time."""
+    child = subprocess.Popen(command(run), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    watchdog = threading.Timer(TIMEOUT_S, child.kill)
+    watchdog.start()
+    try:
+        for line in child.stdout:
+            print(line.decode(errors='replace').rstrip('\r\n'), flush=True)
+        return child.wait() == 0
+    finally:
+        watchdog.cancel()
+        child.kill()
+        child.wait()
+
+
+def results(run: pathlib.Path) -> int:
+    """Unpack what the guest brought back and return pytest's exit code, 3 without one."""
+    folder = VM / 'results'
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        with tarfile.open(run / 'results') as archive:
+            for member in archive:
+                if member.isfile() and not os.path.isabs(member.name) and '..' not in member.name:
+                    archive.extract(member, folder)
+        return int((folder / 'code').read_text())
+    except (tarfile.TarError, OSError, ValueError) as error:
+        print(f'vm-test: the guest brought no results ({error}); the end of its kernel log:')
+        log = (VM / 'console.log').read_text(errors='replace').splitlines()
+        print('\n'.join(log[-40:]))
+        return 3
+
+
+def main() -> int:
+    """Return pytest's exit code; 2 when something is missing, 3 when the guest failed."""
+    packages = missing()
+    if packages:
+        print(f'vm-test: not run, missing here: apt-get install --no-install-recommends '
+              f'{" ".join(packages)}')
+        return 2
+    prepare()
+    began_s = time.monotonic()
+    with tempfile.TemporaryDirectory(dir=VM) as name:
+        run = pathlib.Path(name)
+        pack(run / 'sources.tar', sys.argv[1:])
+        with open(run / 'results', 'wb') as stream:
+            stream.truncate(RESULTS_BYTES)
+        ended = boot(run)
+        if not ended:
+            print(f'vm-test: the guest did not end by itself within {TIMEOUT_S:g} s')
+        code = results(run)
+    print(f'vm-test: guest ran {time.monotonic() - began_s:.0f} s; kernel log and junit.xml '
+          f'in {VM}', flush=True)
+    return code if ended else code or 3
+
+
+if __name__ == '__main__':
+    sys.exit(main())

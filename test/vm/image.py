@@ -1,0 +1,158 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+The guest's root disk: this virtual environment, its interpreter, and the libraries they need.
+
+Everything keeps the path it has on the host, so that the scripts and links of the virtual
+environment hold.  The sources are not on it: boot.py hands them over at each run.
+"""
+
+import hashlib
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import sysconfig
+
+# What the tests call; busybox does the rest.
+TOOLS = ('sh', 'bash', 'env', 'sleep', 'cat', 'setpriv', 'choom', 'dmesg', 'id', 'gzip', 'stty')
+# Checkers and installers: big, and of no use in the guest.
+LEFT_OUT = {'mypy', 'mypyc', 'pip', 'test', 'idlelib', 'tkinter', 'ensurepip', 'lib2to3',
+            'include', 'site-packages', 'dist-packages'}
+SPARE_MIB = 192
+ETC = {
+    'passwd': 'root:x:0:0:root:/root:/bin/sh\nrobot:x:1000:1000:robot:/home/robot:/bin/sh\n'
+              'nobody:x:65534:65534:nobody:/nonexistent:/bin/sh\n',
+    'group': 'root:x:0:\nadm:x:4:\nrobot:x:1000:\nnogroup:x:65534:\n',
+    'hosts': '127.0.0.1 localhost guest\n',
+    'hostname': 'guest\n',
+}
+INIT = """#!/bin/busybox sh
+/bin/busybox mount -t proc proc /proc
+/bin/busybox mount -t devtmpfs devtmpfs /dev
+/bin/busybox tar -x -f /dev/vdb -C /
+exec /bin/busybox sh /guest/init
+"""
+
+
+def _stdlib() -> 'set[pathlib.Path]':
+    return {pathlib.Path(sysconfig.get_path(name)) for name in ('stdlib', 'platstdlib')}
+
+
+def key(unpacked: pathlib.Path) -> str:
+    """Return a digest of all that the image is made from."""
+    digest = hashlib.sha256(pathlib.Path(__file__).read_bytes())
+    digest.update(f'{sys.version} {sys.base_prefix}'.encode())
+    for folder in (pathlib.Path(sys.prefix), unpacked):
+        for place, folders, names in os.walk(folder):
+            folders[:] = sorted(f for f in folders if f != '__pycache__')
+            for name in sorted(names):
+                state = os.lstat(os.path.join(place, name))
+                digest.update(f'{place}/{name} {state.st_size} {state.st_mtime_ns}\n'.encode())
+    return digest.hexdigest()
+
+
+class Staging:
+    """A folder that becomes the root disk."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        """Make it, with /usr merged as on the host."""
+        self.folder = folder
+        shutil.rmtree(folder, ignore_errors=True)
+        for name in ('dev', 'proc', 'sys', 'run', 'tmp', 'root', 'etc', 'home/robot', 'var/tmp',
+                     'usr/bin', 'usr/sbin', 'usr/lib', 'usr/lib64'):
+            (folder / name).mkdir(parents=True)
+        for name in ('bin', 'sbin', 'lib', 'lib64'):
+            (folder / name).symlink_to(f'usr/{name}')
+
+    def inside(self, path: pathlib.Path) -> pathlib.Path:
+        """Return where a host's path is in the folder."""
+        return self.folder / path.relative_to('/')
+
+    def file(self, path: pathlib.Path) -> None:
+        """Copy a file, and the link that leads to it."""
+        real = pathlib.Path(os.path.realpath(path))
+        target = self.inside(real)
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(real, target)
+        link = self.inside(path)
+        if path != real and not os.path.lexists(link):
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(real)
+
+    def tree(self, path: pathlib.Path, left_out: 'set[str]' = LEFT_OUT) -> None:
+        """Copy a folder without the names left out, links as they are."""
+        shutil.copytree(
+            path, self.inside(path), symlinks=True, dirs_exist_ok=True,
+            ignore=lambda place, names: {n for n in names if n in left_out or '__mypyc.' in n})
+
+    def libraries(self) -> None:
+        """Copy every shared library of the host that a copied file needs."""
+        files = [os.path.join(place, name) for place, _, names in os.walk(self.folder)
+                 for name in names if '.so' in name or place.endswith('/bin')]
+        shown = subprocess.run(['ldd', *files], capture_output=True, text=True).stdout
+        found = {line.split('=>')[-1].split()[0] for line in shown.splitlines()
+                 if line.startswith('\t') and ' (0x' in line}
+        ours = (str(self.folder), sys.prefix)
+        # glibc opens libgcc_s itself when a thread ends.
+        for line in subprocess.run(['ldconfig', '-p'], capture_output=True, text=True,
+                                   env={'PATH': '/sbin:/usr/sbin'}).stdout.splitlines():
+            if 'libgcc_s.so.1 ' in line and 'x86-64' in line:
+                found.add(line.split()[-1])
+        for name in sorted(found):
+            if name.startswith('/') and not name.startswith(ours):
+                self.file(pathlib.Path(name))
+
+
+def build(unpacked: pathlib.Path, busybox: pathlib.Path, image: pathlib.Path) -> None:
+    """
+    Make the root disk.
+
+    :raises subprocess.CalledProcessError: when mke2fs fails.
+    """
+    staging = Staging(image.with_suffix('.staging'))
+    for folder in _stdlib():
+        staging.tree(folder)
+    staging.tree(pathlib.Path(sys.prefix), LEFT_OUT - {'site-packages'})
+    for name in TOOLS:
+        path = shutil.which(name)
+        if path is not None:
+            staging.file(pathlib.Path(path))
+    python = pathlib.Path(sys.executable)
+    while python.is_symlink():
+        python = python.parent / os.readlink(python)
+        staging.file(python)
+    shutil.copy2(busybox, staging.folder / 'bin/busybox')
+    for name in subprocess.run([str(busybox), '--list'], check=True, capture_output=True,
+                               text=True).stdout.split():
+        link = staging.folder / 'bin' / name
+        if not os.path.lexists(link):
+            link.symlink_to('busybox')
+    staging.libraries()
+    for name, text in ETC.items():
+        (staging.folder / 'etc' / name).write_text(text, encoding='ascii')
+    (staging.folder / 'init').write_text(INIT, encoding='ascii')
+    (staging.folder / 'init').chmod(0o755)
+    used = sum(os.lstat(os.path.join(place, name)).st_size + 4096
+               for place, folders, names in os.walk(staging.folder) for name in names + folders)
+    partly = image.with_suffix('.part')
+    partly.unlink(missing_ok=True)
+    subprocess.run(['mke2fs', '-q', '-t', 'ext4', '-O', '^has_journal', '-m', '0', '-d',
+                    str(staging.folder), str(partly), f'{(used >> 20) * 11 // 10 + SPARE_MIB}M'],
+                   check=True, env={**os.environ, 'PATH': os.environ['PATH'] + ':/sbin:/usr/sbin'})
+    os.replace(partly, image)
+    shutil.rmtree(staging.folder)
