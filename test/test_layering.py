@@ -34,13 +34,14 @@ ALLOWED = {
     'procfs': {'facts', 'parse'},
     'graph': {'facts'},
     'watch': {'facts', 'procfs'},
+    'kills': {'facts', 'badness'},
     'guard': {'facts', 'parse', 'plan', 'procfs', 'settings'},
     'sentinel': {'facts', 'guard', 'plan', 'procfs', 'report', 'risk', 'selector', 'settings'},
     'params': {'settings'},
     'cli': {'facts', 'badness', 'params', 'plan', 'procfs', 'sentinel', 'settings'},
     'node': {'facts', 'graph', 'sentinel', 'settings', 'watch'},
 }
-PURE = {'facts', 'badness', 'selector', 'settings', 'parse', 'plan', 'risk', 'report'}
+PURE = {'facts', 'badness', 'selector', 'settings', 'parse', 'plan', 'risk', 'report', 'kills'}
 IMPURE = {'rclpy', 'psutil', 'os', 'time', 'subprocess', 'socket', 'pathlib', 'threading'}
 ROS = {'rclpy', 'diagnostic_msgs', 'std_msgs', 'std_srvs', 'rcl_interfaces'}
 

@@ -85,3 +85,40 @@ class OomKill:
     wanted: 'int | None' = None
     before_start: bool = False
     lines: 'tuple[str, ...]' = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SeenKill:
+    """
+    A kill as a running sentinel met it.
+
+    `seen_s` is monotonic.  `matched` says how the process was found ('by PID', by name,
+    or why it is unknown).  `eaters` are the largest processes at that time, in words.
+    """
+
+    kill: OomKill
+    seen_s: float
+    matched: str = ''
+    eaters: 'tuple[str, ...]' = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Kills:
+    """
+    What is known of OOM kills after a cycle.
+
+    `seen` are the last ones, the newest last; `fresh` those that this cycle brought.
+    `since_start` counts kills while the sentinel ran.  `source` is where the kernel's
+    messages are read, `better` why no better source is open and what would open it,
+    `missed` how many messages were lost.  `incident` is the newest folder or why there is
+    none, `trouble` what keeps incidents from being written.
+    """
+
+    seen: 'tuple[SeenKill, ...]' = ()
+    fresh: 'tuple[SeenKill, ...]' = ()
+    since_start: int = 0
+    source: str = 'not opened'
+    better: 'tuple[str, ...]' = ()
+    missed: int = 0
+    incident: str = 'none'
+    trouble: 'str | None' = None

@@ -31,10 +31,15 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one cycle has to say; percentages 0..100, `oom_risk` 0..1, None unavailable."""
+    """
+    What one cycle has to say; percentages 0..100, `oom_risk` 0..1, None unavailable.
+
+    `kills` has one status for each OOM kill that this cycle brought.
+    """
 
     statuses: 'tuple[Status, ...]' = ()
     memory_available_percent: 'float | None' = None
     memory_pressure_some_avg10: 'float | None' = None
     oom_risk: float = 0.0
     level_changed: bool = False
+    kills: 'tuple[Status, ...]' = ()

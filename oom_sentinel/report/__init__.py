@@ -14,21 +14,26 @@
 
 """From an assessment to statuses: sentences an operator understands, keys that stay."""
 
+from oom_sentinel.facts.kill import Kills
 from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Status
 from oom_sentinel.report import cgroups
 from oom_sentinel.report import group
+from oom_sentinel.report import kills as kills_status
 from oom_sentinel.report import memory
 from oom_sentinel.report import pressure
 from oom_sentinel.report import protection as protection_status
 from oom_sentinel.report import risk as risk_status
+from oom_sentinel.report.kills import one as kill
 from oom_sentinel.risk import Assessment
 from oom_sentinel.settings import Settings
 
+__all__ = ['compose', 'kill']
+
 
 def compose(sample: Sample, assessment: Assessment, protection: Protection,
-            settings: Settings) -> 'tuple[Status, ...]':
+            settings: Settings, kills: Kills = Kills()) -> 'tuple[Status, ...]':
     """Return every status in its fixed order."""
     return (
         memory.compose(sample, assessment),
@@ -36,5 +41,6 @@ def compose(sample: Sample, assessment: Assessment, protection: Protection,
         cgroups.compose(sample, assessment),
         risk_status.compose(sample, assessment),
         protection_status.compose(assessment, protection, settings),
+        kills_status.compose(kills, sample, settings),
         *(group.compose(g, sample, assessment, protection)
           for g in settings.protection_groups))

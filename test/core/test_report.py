@@ -96,7 +96,7 @@ def test_names_and_keys_are_the_same_whatever_can_be_read(facts):
     """Dashboards find each key at every time."""
     calm, other = told(), told(sample(**facts))
     assert list(other) == ['Memory', 'Memory pressure', 'Control groups', 'OOM risk',
-                           'Protection', 'Group drivers', 'Group extras']
+                           'Protection', 'OOM kills', 'Group drivers', 'Group extras']
     assert {n: [k for k, _ in s.values] for n, s in other.items()} == {
         n: [k for k, _ in s.values] for n, s in calm.items()}
 

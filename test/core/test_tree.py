@@ -82,7 +82,7 @@ def test_a_malformed_file_is_unavailable_with_the_reason(tree, name, data):
     read = {'meminfo': root.meminfo, 'pressure/memory': root.pressure, 'vmstat': root.vmstat}
     found = read[name]()
     assert isinstance(found, Unavailable) and name.rpartition('/')[2] in found.why
-    assert len(cycle(tree)) == 9
+    assert len(cycle(tree)) == 10
 
 
 @pytest.mark.parametrize('name', ['stat', 'status', 'comm', 'cmdline', 'oom_score_adj'])

@@ -35,7 +35,8 @@ from observer import Observer  # noqa: E402,I100
 
 FAST = {'scan_period': 0.2, 'publish_period': 0.2}
 RECORDER = {**FAST, 'groups': ['expendable'], 'group.expendable.match': ['exe:recorder']}
-STATUSES = ['Memory', 'Memory pressure', 'Control groups', 'OOM risk', 'Protection']
+STATUSES = ['Memory', 'Memory pressure', 'Control groups', 'OOM risk', 'Protection',
+            'OOM kills']
 
 
 @pytest.fixture
