@@ -34,6 +34,7 @@ ALLOWED = {
     'procfs': {'facts', 'parse'},
     'graph': {'facts'},
     'watch': {'facts', 'procfs'},
+    'sources': set(),
     'kills': {'facts', 'badness'},
     'guard': {'facts', 'parse', 'plan', 'procfs', 'settings'},
     'sentinel': {'facts', 'guard', 'plan', 'procfs', 'report', 'risk', 'selector', 'settings'},
