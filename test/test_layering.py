@@ -36,10 +36,11 @@ ALLOWED = {
     'watch': {'facts', 'procfs'},
     'sources': set(),
     'kills': {'facts', 'badness'},
+    'incident': {'facts', 'badness', 'report'},
     'guard': {'facts', 'parse', 'plan', 'procfs', 'settings'},
     'sentinel': {'facts', 'guard', 'plan', 'procfs', 'report', 'risk', 'selector', 'settings'},
     'params': {'settings'},
-    'cli': {'facts', 'badness', 'params', 'plan', 'procfs', 'sentinel', 'settings'},
+    'cli': {'facts', 'badness', 'params', 'plan', 'procfs', 'report', 'sentinel', 'settings'},
     'node': {'facts', 'graph', 'sentinel', 'settings', 'watch'},
 }
 PURE = {'facts', 'badness', 'selector', 'settings', 'parse', 'plan', 'risk', 'report', 'kills'}

@@ -25,6 +25,7 @@ from oom_sentinel.cli import params
 from oom_sentinel.cli.output import Reading
 from oom_sentinel.cli.output import Unusable
 from oom_sentinel.facts.process import Process
+from oom_sentinel.report import order as order_document
 from oom_sentinel.settings import Settings
 
 NAME = 'order'
@@ -84,30 +85,14 @@ def _inside(path: str, reading: Reading) -> 'tuple[tuple[Process, ...], int]':
 def document(order: 'tuple[Candidate, ...]', reading: Reading, totalpages: int,
              settings: Settings) -> 'dict[str, object]':
     """Return the JSON document of INTERFACE.md."""
+    def group_of(process: Process) -> 'str | None':
+        group = plan.group_of(process, settings)
+        return group.name if group else None
+
     machine = badness.machine_totalpages(reading.meminfo, reading.host.page_size)
-    return {'host': reading.host.hostname, 'time': reading.wall_s, 'totalpages': totalpages,
-            'page_size': reading.host.page_size,
-            'processes': [_process(c, machine, reading, settings) for c in order]}
-
-
-def _process(candidate: Candidate, machine: int, reading: Reading,
-             settings: Settings) -> 'dict[str, object]':
-    process, memory = candidate.process, candidate.process.memory
-    group = plan.group_of(process, settings)
-    globally = badness.of(process, totalpages=machine, page_size=reading.host.page_size)
-    return {
-        'rank': candidate.rank, 'pid': process.pid, 'start_time': process.start_time,
-        'comm': process.program.comm, 'cmdline': list(process.program.cmdline),
-        'node_names': list(process.node_names), 'package': process.program.package,
-        'executable': process.program.executable, 'group': group.name if group else None,
-        'rss_bytes': memory.rss_bytes if memory else None,
-        'swap_bytes': memory.swap_bytes if memory else None,
-        'page_table_bytes': memory.page_table_bytes if memory else None,
-        'oom_score_adj': process.oom_score_adj, 'badness': candidate.badness,
-        'oom_score': process.oom_score,
-        'predicted_oom_score': badness.oom_score(
-            globally, totalpages=machine, kernel_version=reading.host.kernel_version),
-        'cgroup': process.cgroup}
+    return order_document.document(
+        order, host=reading.host, wall_s=reading.wall_s, totalpages=totalpages,
+        machine_totalpages=machine, group_of=group_of)
 
 
 def _print(order: 'tuple[Candidate, ...]', settings: Settings, color: bool) -> None:
