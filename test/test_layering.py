@@ -28,6 +28,7 @@ ALLOWED = {
     'selector': {'facts'},
     'settings': {'selector'},
     'parse': {'facts'},
+    'kernel_log': {'facts', 'badness'},
     'plan': {'facts', 'selector', 'settings'},
     'risk': {'facts', 'badness', 'settings'},
     'report': {'facts', 'badness', 'settings', 'risk'},
@@ -43,7 +44,8 @@ ALLOWED = {
     'cli': {'facts', 'badness', 'params', 'plan', 'procfs', 'report', 'sentinel', 'settings'},
     'node': {'facts', 'graph', 'sentinel', 'settings', 'watch'},
 }
-PURE = {'facts', 'badness', 'selector', 'settings', 'parse', 'plan', 'risk', 'report', 'kills'}
+PURE = {'facts', 'badness', 'selector', 'settings', 'parse', 'kernel_log', 'plan', 'risk',
+        'report', 'kills'}
 IMPURE = {'rclpy', 'psutil', 'os', 'time', 'subprocess', 'socket', 'pathlib', 'threading'}
 ROS = {'rclpy', 'diagnostic_msgs', 'std_msgs', 'std_srvs', 'rcl_interfaces'}
 

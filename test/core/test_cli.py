@@ -369,7 +369,8 @@ def test_a_capture_of_this_machine_is_a_tree(tmp_path, capsys):
     assert not names & {'environ', 'maps', 'mem', 'boot_id'}
 
 
-@pytest.mark.parametrize('fixture', sorted(ROBOT.parent.iterdir()), ids=lambda f: f.name)
+@pytest.mark.parametrize('fixture', sorted(p.parent for p in ROBOT.parent.glob('*/proc')),
+                         ids=lambda f: f.name)
 def test_the_kept_captures_are_small_and_without_secrets(fixture):
     """At most 60 processes and 1 MB, no environment."""
     files = [path for path in fixture.rglob('*') if path.is_file() and not path.is_symlink()]

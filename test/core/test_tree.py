@@ -31,7 +31,8 @@ from oom_sentinel.procfs.cgroups import MemoryCgroups
 from oom_sentinel.procfs.root import CaptureError
 import pytest
 
-FIXTURES = sorted((pathlib.Path(__file__).parents[1] / 'fixtures').iterdir())
+HERE = pathlib.Path(__file__).parent
+FIXTURES = sorted(path.parent for path in (HERE.parent / 'fixtures').glob('*/proc'))
 
 
 @pytest.fixture
