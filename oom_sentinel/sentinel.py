@@ -76,6 +76,7 @@ class Sentinel:
         self._wall = wall
         self.root = procfs.Root(root)
         self.host = self.root.host()
+        self._lookout = procfs.Lookout(self.root)
         self.table = procfs.Table(self.root, ros_prefixes=ros_prefixes())
         self.guard = Guard(self.root, self.host, plan.View(
             os.geteuid(), os.getpid(), own_domain_id()))
@@ -181,10 +182,11 @@ class Sentinel:
     def sample(self, woken_by: 'tuple[str, ...]' = ()) -> Sample:
         """Return a reading of the machine with the process table as last scanned."""
         chains, own = self._chains()
+        policy, surroundings = self._lookout.look(self._monotonic(), self._processes)
         return Sample(
             self._monotonic(), self._wall(), self.host, self.root.meminfo(),
-            self.root.pressure(), self.root.vmstat(), self.root.policy(), chains, own,
-            self._processes, self._swept_s, self._members(chains), woken_by)
+            self.root.pressure(), self.root.vmstat(), policy, chains, own, self._processes,
+            self._swept_s, self._members(chains), woken_by, surroundings)
 
     def protection(self, sample: Sample) -> Protection:
         """Return the state of protection against this sample."""

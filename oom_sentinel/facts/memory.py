@@ -65,12 +65,3 @@ class VmStat:
     """Counters of /proc/vmstat; oom_kill is there since Linux 4.13."""
 
     oom_kill: 'int | None' = None
-
-
-@dataclass(frozen=True, slots=True)
-class VmPolicy:
-    """Values of /proc/sys/vm that decide what happens when memory runs out."""
-
-    overcommit_memory: 'int | None' = None
-    oom_kill_allocating_task: 'int | None' = None
-    panic_on_oom: 'int | None' = None

@@ -20,9 +20,10 @@ from oom_sentinel.facts.cgroup import CgroupChain
 from oom_sentinel.facts.level import Unavailable
 from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.memory import Pressure
-from oom_sentinel.facts.memory import VmPolicy
 from oom_sentinel.facts.memory import VmStat
+from oom_sentinel.facts.policy import VmPolicy
 from oom_sentinel.facts.process import Process
+from oom_sentinel.facts.surroundings import Surroundings
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +69,4 @@ class Sample:
     processes_monotonic_s: float = 0.0
     members: 'tuple[tuple[str, frozenset[int]], ...]' = ()
     woken_by: 'tuple[str, ...]' = ()
+    surroundings: Surroundings = Surroundings()

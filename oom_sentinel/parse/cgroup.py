@@ -48,6 +48,26 @@ def memory_path(data: bytes, version: int, path: str = '/proc/PID/cgroup') -> 's
     return None
 
 
+def systemd_path(data: bytes, path: str = '/proc/PID/cgroup') -> 'str | None':
+    """
+    Return the path that systemd gave, from its own hierarchy in v1 and hybrid, else from v2.
+
+    :raises ParseError: on a line without two colons.
+    """
+    unified = None
+    for line in data.split(b'\n'):
+        if not line:
+            continue
+        parts = line.split(b':', 2)
+        if len(parts) != 3:
+            raise ParseError(path, line, 'expected hierarchy:controllers:path')
+        if parts[1] == b'name=systemd':
+            return text(parts[2])
+        if parts[0] == b'0' and not parts[1]:
+            unified = text(parts[2])
+    return unified
+
+
 def _unescape(field: bytes) -> str:
     for code, char in ((b'\\040', b' '), (b'\\011', b'\t'), (b'\\012', b'\n'),
                        (b'\\134', b'\\')):

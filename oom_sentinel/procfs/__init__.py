@@ -19,9 +19,13 @@ Everything takes a `Root`, the live machine or a captured tree.
 """
 
 from oom_sentinel.procfs.adjust import apply
+from oom_sentinel.procfs.policy import policy
 from oom_sentinel.procfs.root import Root
 from oom_sentinel.procfs.state import Ledger
 from oom_sentinel.procfs.state import StateDirectory
+from oom_sentinel.procfs.surroundings import Lookout
+from oom_sentinel.procfs.surroundings import surroundings
 from oom_sentinel.procfs.table import Table
 
-__all__ = ['Ledger', 'Root', 'StateDirectory', 'Table', 'apply']
+__all__ = ['Ledger', 'Lookout', 'Root', 'StateDirectory', 'Table', 'apply', 'policy',
+           'surroundings']

@@ -23,7 +23,6 @@ from oom_sentinel import parse
 from oom_sentinel.facts.level import Unavailable
 from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.memory import Pressure
-from oom_sentinel.facts.memory import VmPolicy
 from oom_sentinel.facts.memory import VmStat
 from oom_sentinel.facts.sample import Host
 from oom_sentinel.parse import meminfo
@@ -152,13 +151,6 @@ class Root:
             return vmstat.parse(self.read('/proc/vmstat'))
         except (OSError, parse.ParseError) as error:
             return Unavailable(reason(error))
-
-    def policy(self) -> VmPolicy:
-        """Return the values of /proc/sys/vm that decide over an OOM."""
-        base = '/proc/sys/vm/'
-        return VmPolicy(self.number(base + 'overcommit_memory'),
-                        self.number(base + 'oom_kill_allocating_task'),
-                        self.number(base + 'panic_on_oom'))
 
     def last_pid(self) -> 'int | None':
         """Return the PID that was given last (fifth field of /proc/loadavg)."""

@@ -40,7 +40,7 @@ def compose(sample: Sample, assessment: Assessment, protection: Protection,
         pressure.compose(sample, assessment),
         cgroups.compose(sample, assessment),
         risk_status.compose(sample, assessment),
-        protection_status.compose(assessment, protection, settings),
+        protection_status.compose(assessment, protection, settings, sample.surroundings),
         kills_status.compose(kills, sample, settings),
         *(group.compose(g, sample, assessment, protection)
           for g in settings.protection_groups))

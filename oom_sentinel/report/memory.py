@@ -15,9 +15,11 @@
 """Status Memory: the machine's memory, swap and commitments."""
 
 from oom_sentinel.facts.level import Unavailable
-from oom_sentinel.facts.memory import VmPolicy
+from oom_sentinel.facts.policy import VmPolicy
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Status
+from oom_sentinel.report.place import place
+from oom_sentinel.report.place import zram
 from oom_sentinel.report.text import mib
 from oom_sentinel.report.text import number
 from oom_sentinel.report.text import sentence
@@ -33,10 +35,11 @@ OVERCOMMIT = {0: '0 (heuristic)', 1: '1 (always)', 2: '2 (never: malloc fails at
 def compose(sample: Sample, assessment: Assessment) -> Status:
     """Return the status."""
     verdict, info = assessment.memory, sample.meminfo
-    mode = ('overcommit_memory', _overcommit(sample.policy))
+    chosen = (('overcommit_memory', _overcommit(sample.policy)),
+              ('zram (MiB)', zram(sample.policy)), ('surroundings', place(sample.surroundings)))
     if isinstance(info, Unavailable):
         return Status(NAME, verdict.level, sentence(verdict.reasons or (f'Memory is {info}',)),
-                      (*((key, str(info)) for key in KEYS), mode))
+                      (*((key, str(info)) for key in KEYS), *chosen))
     available = info.mem_available_bytes
     percent = None if available is None else 100.0 * available / info.mem_total_bytes
     if verdict.reasons:
@@ -49,7 +52,7 @@ def compose(sample: Sample, assessment: Assessment) -> Status:
               number(percent, NO_MEM_AVAILABLE), mib(info.mem_free_bytes),
               mib(info.swap_total_bytes), mib(info.swap_free_bytes),
               mib(info.commit_limit_bytes), mib(info.committed_as_bytes))
-    return Status(NAME, verdict.level, message, (*zip(KEYS, values), mode))
+    return Status(NAME, verdict.level, message, (*zip(KEYS, values), *chosen))
 
 
 def _overcommit(policy: VmPolicy) -> str:

@@ -18,9 +18,11 @@ from oom_sentinel.facts.level import Level
 from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.status import Status
+from oom_sentinel.facts.surroundings import Surroundings
 from oom_sentinel.report.achieved import achieved
 from oom_sentinel.report.achieved import denied
 from oom_sentinel.report.achieved import outcome
+from oom_sentinel.report.place import neighbours
 from oom_sentinel.report.text import counted
 from oom_sentinel.report.text import listed
 from oom_sentinel.report.text import sentence
@@ -35,7 +37,8 @@ GRANT = ('to grant it, start the robot with a floor: OOMScoreAdjust=-500 in its 
 ADVISED_MIN = -600
 
 
-def compose(assessment: Assessment, protection: Protection, settings: Settings) -> Status:
+def compose(assessment: Assessment, protection: Protection, settings: Settings,
+            surroundings: Surroundings = Surroundings()) -> Status:
     """Return the status; an alarm comes first, then how far protection came."""
     found = verdict(_findings(assessment, protection, settings))
     refused = [t for t in protection.targets if denied(t, protection)]
@@ -52,7 +55,7 @@ def compose(assessment: Assessment, protection: Protection, settings: Settings) 
                           for d in protection.drifts], 5)),
         ('own oom_score_adj', str(protection.self_value)
          if protection.self_value is not None else 'unavailable (not read yet)'),
-        ('neighbours', '; '.join(protection.neighbours) or 'none'),
+        ('neighbours', '; '.join(protection.neighbours + neighbours(surroundings)) or 'none'),
         ('notes', '; '.join(protection.notes) or 'none')))
 
 

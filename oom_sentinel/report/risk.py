@@ -15,9 +15,10 @@
 """Status OOM risk: the level with its reasons, and whom the kernel would kill first."""
 
 from oom_sentinel.badness import Candidate
-from oom_sentinel.facts.memory import VmPolicy
+from oom_sentinel.facts.policy import VmPolicy
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Status
+from oom_sentinel.report.place import when_exhausted
 from oom_sentinel.report.text import listed
 from oom_sentinel.report.text import sentence
 from oom_sentinel.risk import Assessment
@@ -49,6 +50,7 @@ def compose(sample: Sample, assessment: Assessment) -> Status:
         *((f'{ordinal} victim', named(victims[i]) if i < len(victims) else 'none')
           for i, ordinal in enumerate(ORDINALS)),
         ('leak suspects', listed(assessment.leak_suspects)),
+        ('exhausted, the kernel', when_exhausted(sample.policy)),
         ('woken by', ', '.join(sample.woken_by) or 'timer')))
 
 

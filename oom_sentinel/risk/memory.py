@@ -22,7 +22,7 @@ from oom_sentinel.facts.level import Level
 from oom_sentinel.facts.level import Unavailable
 from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.memory import Pressure
-from oom_sentinel.facts.memory import VmPolicy
+from oom_sentinel.facts.policy import VmPolicy
 from oom_sentinel.risk.verdict import Finding
 from oom_sentinel.settings import Settings
 

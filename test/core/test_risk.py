@@ -29,8 +29,8 @@ from oom_sentinel.facts.level import Unavailable
 from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.memory import Pressure
 from oom_sentinel.facts.memory import PressureLine
-from oom_sentinel.facts.memory import VmPolicy
 from oom_sentinel.facts.memory import VmStat
+from oom_sentinel.facts.policy import VmPolicy
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import Program
 from oom_sentinel.facts.process import TaskMemory
