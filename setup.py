@@ -57,6 +57,8 @@ setup(
     data_files=[
         ('share/ament_index/resource_index/packages', glob.glob('resource/oom_sentinel')),
         ('share/' + package_name, ['package.xml']),
+        # setup.cfg puts scripts into lib/PKG alone; a prefix is looked up on PATH too.
+        ('lib/' + package_name, ['scripts/oom_exec']), ('bin', ['scripts/oom_exec']),
         *shared('launch'), *shared('config'),
     ],
     install_requires=['setuptools', 'psutil>=5.9.0'],

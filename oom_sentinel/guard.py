@@ -23,8 +23,10 @@ from dataclasses import replace
 import os
 from typing import Iterable
 
+from oom_sentinel import ledger
 from oom_sentinel import plan
 from oom_sentinel import procfs
+from oom_sentinel.facts.ledger import Ledger
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.protection import Adjustment
@@ -49,12 +51,22 @@ NEIGHBOURS = {
 class Guard:
     """Keeps the processes of a root at the values that the settings want."""
 
-    def __init__(self, root: procfs.Root, host: Host, view: plan.View) -> None:
-        """Take the lock and what an earlier sentinel of this boot left; write nothing yet."""
+    def __init__(self, root: procfs.Root, host: Host, view: plan.View, *,
+                 state: 'procfs.State | None' = None) -> None:
+        """
+        Take the lock and what an earlier sentinel of this boot left; write nothing yet.
+
+        :param state: a launch's record.  Such a guard leaves itself alone, and to the
+            sentinel what that has taken over.
+        """
         self.root = root
         self.view = view
-        self.state = procfs.StateDirectory(boot_id=host.boot_id)
-        self.ledger: 'dict[Identity, procfs.Ledger]' = {}
+        directory = procfs.StateDirectory(boot_id=host.boot_id)
+        self.state: procfs.State = state or directory
+        self.records = None if state is not None else procfs.LaunchRecords(
+            directory.path, host.boot_id, root)
+        self.asked: 'dict[Identity, int]' = {}
+        self.ledger: 'dict[Identity, Ledger]' = {}
         self.floors: 'dict[Identity, int]' = {}
         self.outcomes: 'dict[Identity, Outcome]' = {}
         self.drifts: 'tuple[Drift, ...]' = ()
@@ -78,6 +90,24 @@ class Guard:
             self.trouble = f'the state file cannot be used ({error}): after a crash the old ' \
                            'values would be unknown'
 
+    def hear(self) -> 'dict[Identity, tuple[str, ...]] | None':
+        """Take over what launches changed; return the node names they know, None for no news."""
+        if self.records is None or not self.root.live or not self.records.changed():
+            return None
+        launched = self.records.read()
+        for identity, entry in launched.items():
+            believed = ledger.believed(entry, self.ledger.get(identity))
+            if believed is not None:
+                self.ledger[identity] = believed
+        self.asked = {i: e.asked for i, e in launched.items() if e.asked is not None}
+        if not self.watching:
+            self.save()
+            try:
+                self.records.forget_dead(keep_orphans=False)
+            except OSError as error:
+                self.trouble = f'the record of an ended launch cannot be removed ({error})'
+        return {i: e.node_names for i, e in launched.items() if e.node_names}
+
     def forget_floors(self) -> None:
         """Find the lowest permitted values anew, as `~/apply` asks."""
         self.floors.clear()
@@ -87,30 +117,34 @@ class Guard:
         """Write whatever differs from the plan and return how many values were written."""
         table = tuple(processes)
         self._forget_dead(table)
-        originals = {i: entry.original for i, entry in self.ledger.items()}
+        parents = {p.pid: p for p in table}
+        originals = {**ledger.inherited(table, parents, self.ledger, self.view), **self.asked,
+                     **{i: entry.original for i, entry in self.ledger.items()}}
         self.planned = plan.plan(table, settings, self.view, self.floors, originals,
                                  self._assign)
         if self._idle(settings):
             return 0
         known = {t.process.identity: t.process for t in self.planned.targets}
-        parents = {p.pid: p for p in table}
         before = dict(self.ledger)
         written = 0
         for _ in range(3):  # a denial changes the plan for others: plan again with the floor
             denied_before = len(self.floors)
             for adjustment in plan.adjustments(self.planned):
-                self._note_drift(adjustment, known, wall_s)
+                drift = ledger.drift(adjustment, self.ledger,
+                                     known[adjustment.identity].label, wall_s)
+                self.drifts = self.drifts[-7:] + ((drift,) if drift else ())
                 written += self._write(adjustment, known, parents)
             if len(self.floors) == denied_before:
                 break
             table = tuple(self._as_written(p) for p in table)
             self.planned = plan.plan(table, settings, self.view, self.floors, originals,
                                      self._assign)
-        written += self._protect_self(settings)
+        if self.records is not None:
+            written += self._protect_self(settings)
         self._drop_returned(known)
         self.drifts = tuple(d for d in self.drifts if wall_s - d.wall_s < DRIFT_TOLD_S)
         if self.ledger != before:
-            self._save()
+            self.save()
         return written
 
     def _idle(self, settings: Settings) -> bool:
@@ -142,25 +176,11 @@ class Guard:
             return process
         return replace(process, oom_score_adj=outcome.achieved)
 
-    def _note_drift(self, adjustment: Adjustment, known: 'dict[Identity, Process]',
-                    wall_s: float) -> None:
-        entry = self.ledger.get(adjustment.identity)
-        if entry is None or adjustment.old in (entry.written, adjustment.value):
-            return
-        if entry.written != adjustment.value:
-            return  # the parameters changed, not the process
-        self.drifts = self.drifts[-7:] + (Drift(
-            known[adjustment.identity].label, adjustment.identity.pid, entry.written,
-            adjustment.old, wall_s),)
-
-    def _original(self, process: Process, parents: 'dict[int, Process]') -> int:
-        """Return the value from before: its parent's, where it inherited what we wrote."""
-        assert process.oom_score_adj is not None
-        parent = parents.get(process.ppid)
-        entry = self.ledger.get(parent.identity) if parent is not None else None
-        if entry is not None and entry.written == process.oom_score_adj:
-            return entry.original
-        return process.oom_score_adj
+    def _taken_over(self, identity: Identity) -> bool:
+        """Tell a launch's guard whether the sentinel has changed what it had written."""
+        entry = self.ledger.get(identity)
+        return (self.records is None and entry is not None
+                and self.root.number(f'/proc/{identity.pid}/oom_score_adj') != entry.written)
 
     def _write(self, adjustment: Adjustment, known: 'dict[Identity, Process]',
                parents: 'dict[int, Process]') -> int:
@@ -169,6 +189,8 @@ class Guard:
         if (last is not None and last.result in ('not_owner', 'failed', 'dead')
                 and last.adjustment.value == adjustment.value):
             return 0  # said already; asked again when the process or the parameters change
+        if self._taken_over(identity):
+            return 0
         outcome = procfs.apply(self.root, adjustment)
         if outcome.result == 'vanished':
             return 0
@@ -178,8 +200,9 @@ class Guard:
         if outcome.achieved is None or outcome.result not in ('written', 'denied'):
             return 0
         entry = self.ledger.get(identity)
-        original = entry.original if entry else self._original(known[identity], parents)
-        self.ledger[identity] = procfs.Ledger(identity, original, outcome.achieved)
+        original = entry.original if entry else ledger.original(
+            known[identity], parents, self.ledger)
+        self.ledger[identity] = Ledger(identity, original, outcome.achieved)
         return 1
 
     def _drop_returned(self, known: 'dict[Identity, Process]') -> None:
@@ -216,7 +239,8 @@ class Guard:
     def _self_identity(self) -> Identity:
         return Identity(os.getpid(), stat.parse(self.root.read('/proc/self/stat')).start_time)
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Keep the ledger; what hinders is told as trouble."""
         if self.watching:
             return
         try:
@@ -238,7 +262,7 @@ class Guard:
                 done += 1
                 self.ledger.pop(entry.identity, None)
                 self.outcomes.pop(entry.identity, None)
-        self._save()
+        self.save()
         return (done, len(entries))
 
     def release(self) -> None:

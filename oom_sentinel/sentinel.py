@@ -125,7 +125,10 @@ class Sentinel:
     def scan(self) -> None:
         """Read the process table and protect."""
         now_s = self._monotonic()
-        if self._nobody_came(now_s):
+        names = self.guard.hear()
+        if names is not None:
+            self.table.learn(names)
+        elif self._nobody_came(now_s):
             self._scanned_s = now_s
             return
         self._last_pid = self.root.last_pid()

@@ -13,3 +13,6 @@ done
 for program in oom_sentinel oom_sentinel_node; do
   ln -sfn "$venv/bin/$program" "$venv/lib/oom_sentinel/$program"
 done
+for place in bin lib/oom_sentinel; do
+  ln -sfn "$here/scripts/oom_exec" "$venv/$place/oom_exec"
+done

@@ -38,14 +38,17 @@ ALLOWED = {
     'sources': set(),
     'kills': {'facts', 'badness'},
     'incident': {'facts', 'badness', 'report'},
-    'guard': {'facts', 'parse', 'plan', 'procfs', 'settings'},
+    'ledger': {'facts', 'plan'},
+    'guard': {'facts', 'ledger', 'parse', 'plan', 'procfs', 'settings'},
+    'death': set(),
+    'children': {'facts', 'death', 'guard', 'parse', 'plan', 'procfs', 'selector', 'settings'},
     'sentinel': {'facts', 'guard', 'plan', 'procfs', 'report', 'risk', 'selector', 'settings'},
     'params': {'settings'},
     'cli': {'facts', 'badness', 'params', 'plan', 'procfs', 'report', 'sentinel', 'settings'},
     'node': {'facts', 'graph', 'sentinel', 'settings', 'watch'},
 }
 PURE = {'facts', 'badness', 'selector', 'settings', 'parse', 'kernel_log', 'plan', 'risk',
-        'report', 'kills'}
+        'report', 'kills', 'ledger', 'death'}
 IMPURE = {'rclpy', 'psutil', 'os', 'time', 'subprocess', 'socket', 'pathlib', 'threading'}
 ROS = {'rclpy', 'diagnostic_msgs', 'std_msgs', 'std_srvs', 'rcl_interfaces'}
 

@@ -20,12 +20,15 @@ Everything takes a `Root`, the live machine or a captured tree.
 
 from oom_sentinel.procfs.adjust import apply
 from oom_sentinel.procfs.policy import policy
+from oom_sentinel.procfs.record import alive
+from oom_sentinel.procfs.record import LaunchRecord
+from oom_sentinel.procfs.record import LaunchRecords
 from oom_sentinel.procfs.root import Root
-from oom_sentinel.procfs.state import Ledger
+from oom_sentinel.procfs.state import State
 from oom_sentinel.procfs.state import StateDirectory
 from oom_sentinel.procfs.surroundings import Lookout
 from oom_sentinel.procfs.surroundings import surroundings
 from oom_sentinel.procfs.table import Table
 
-__all__ = ['Ledger', 'Lookout', 'Root', 'StateDirectory', 'Table', 'apply', 'policy',
-           'surroundings']
+__all__ = ['LaunchRecord', 'LaunchRecords', 'Lookout', 'Root', 'State', 'StateDirectory', 'Table',
+           'alive', 'apply', 'policy', 'surroundings']

@@ -115,7 +115,7 @@ class MemoryCgroups:
                 usage_bytes=self._bytes(path, 'memory.usage_in_bytes'),
                 memsw_limit_bytes=self._bytes(path, 'memory.memsw.limit_in_bytes'),
                 inactive_file_bytes=self._keyed(path, 'memory.stat', b'total_inactive_file'),
-                oom_kill=self._keyed(path, 'memory.oom_control', b'oom_kill'),
+                oom_kill=self.oom_kill(path),
                 oom_kill_disable=bool(
                     self._keyed(path, 'memory.oom_control', b'oom_kill_disable')))
         return MemoryCgroup(
@@ -124,8 +124,14 @@ class MemoryCgroups:
             swap_max_bytes=self._bytes(path, 'memory.swap.max'),
             swap_usage_bytes=self._bytes(path, 'memory.swap.current'),
             inactive_file_bytes=self._keyed(path, 'memory.stat', b'inactive_file'),
-            oom_kill=self._keyed(path, 'memory.events', b'oom_kill'),
+            oom_kill=self.oom_kill(path),
             oom_group=bool(self._bytes(path, 'memory.oom.group')))
+
+    def oom_kill(self, path: str) -> 'int | None':
+        """Return how many members of this control group the OOM killer took, None if unknown."""
+        assert self.mount is not None
+        file = 'memory.oom_control' if self.mount.version == 1 else 'memory.events'
+        return self._keyed(path, file, b'oom_kill')
 
     def chain(self, path: str) -> CgroupChain:
         """Return the control group and its ancestors, the innermost first."""

@@ -18,27 +18,52 @@ What was changed, kept beyond a crash: original values, and the lock of the one 
 A sentinel that was killed and started again must know what the values were before.
 """
 
-from dataclasses import dataclass
 import fcntl
 import json
 import os
+from typing import Protocol
 
+from oom_sentinel.facts.ledger import Ledger
 from oom_sentinel.facts.process import Identity
-
-
-@dataclass(frozen=True, slots=True)
-class Ledger:
-    """One changed process: its oom_score_adj before, and what was written last."""
-
-    identity: Identity
-    original: int
-    written: int
 
 
 def default_directory() -> str:
     """Return XDG_RUNTIME_DIR/oom_sentinel, else ROS_HOME/oom_sentinel (~/.ros)."""
     base = os.environ.get('XDG_RUNTIME_DIR') or os.environ.get('ROS_HOME')
     return os.path.join(base or os.path.expanduser('~/.ros'), 'oom_sentinel')
+
+
+def replace_file(path: str, text: str) -> None:
+    """
+    Write a file atomically.
+
+    :raises OSError: on a full disk or an unwritable folder; the old file stays whole.
+    """
+    beside = f'{path}.{os.getpid()}'
+    try:
+        with open(beside, 'w', encoding='utf-8') as stream:
+            stream.write(text)
+        os.replace(beside, path)
+    except OSError:
+        if os.path.exists(beside):
+            os.unlink(beside)
+        raise
+
+
+class State(Protocol):
+    """Where a guard keeps what it changed: a sentinel's directory, or a launch's record."""
+
+    def acquire(self) -> 'str | None':
+        """Return None, or why only to watch."""
+
+    def load(self) -> 'dict[Identity, Ledger]':
+        """Return what was changed before."""
+
+    def save(self, entries: 'dict[Identity, Ledger]') -> None:
+        """Keep what was changed."""
+
+    def release(self) -> None:
+        """End."""
 
 
 class StateDirectory:
@@ -112,12 +137,4 @@ class StateDirectory:
         text = json.dumps({'boot_id': self.boot_id, 'processes': [
             {'pid': e.identity.pid, 'start_time': e.identity.start_time,
              'original': e.original, 'written': e.written} for e in entries.values()]})
-        beside = f'{self._file}.{os.getpid()}'
-        try:
-            with open(beside, 'w', encoding='utf-8') as stream:
-                stream.write(text)
-            os.replace(beside, self._file)
-        except OSError:
-            if os.path.exists(beside):
-                os.unlink(beside)
-            raise
+        replace_file(self._file, text)

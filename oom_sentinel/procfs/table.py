@@ -26,7 +26,10 @@ from dataclasses import replace
 import os
 import re
 from typing import Iterable
+from typing import Mapping
+from typing import Sequence
 
+from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import Program
 from oom_sentinel.parse import ParseError
@@ -67,6 +70,7 @@ class Table:
         self.ros_prefixes = ros_prefixes
         self.cgroups = cgroups or MemoryCgroups(root)
         self._entries: 'dict[int, _Entry]' = {}
+        self._launched: 'dict[Identity, tuple[str, ...]]' = {}
         self._own_uid = os.geteuid()
         self._pid_namespace = self._link('self', 'ns/pid')
 
@@ -115,6 +119,55 @@ class Table:
             seen[pid] = entry
         self._entries = seen
         return tuple(entry.process for entry in seen.values())
+
+    def one(self, pid: int, cmdline: 'Sequence[str]' = ()) -> 'Process | None':
+        """
+        Return a single process, None when it is gone; it is not remembered.
+
+        :param cmdline: what it will run, when it is known better than from /proc: between
+            fork and the last exec a process still runs its wrapper.
+        """
+        entry = self._meet(pid, 0, 0.0)
+        if entry is None or not self._look_again(entry, 0.0, True) \
+                or not self._measure(entry, full=False):
+            return None
+        if cmdline:
+            entry.exe = None
+            entry.process = replace(entry.process, program=self._program(
+                entry, entry.process.program.comm, list(cmdline)))
+        return entry.process
+
+    def descendants(self, pid: int) -> 'tuple[int, ...]':
+        """Return the children's PIDs, their children's and so on, the nearest first."""
+        found, at = [pid], 0
+        while at < len(found):
+            found += [child for child in self._children(found[at]) if child not in found]
+            at += 1
+        return tuple(found[1:])
+
+    def _children(self, pid: int) -> 'list[int]':
+        """Read /proc/PID/task/TID/children (CONFIG_PROC_CHILDREN), empty without it."""
+        base = f'/proc/{pid}/task'
+        try:
+            tasks = os.listdir(self.root.prefix + base)
+            return [int(word) for task in tasks for word in self.root.read(
+                f'{base}/{task}/children', whole=True).split()]
+        except (OSError, ValueError):
+            return []
+
+    def learn(self, names: 'Mapping[Identity, tuple[str, ...]]') -> None:
+        """Take the node names that launches know; they come before the command line's."""
+        self._launched = dict(names)
+        for entry in self._entries.values():
+            if entry.process.identity in self._launched:
+                entry.process = replace(entry.process, program=self._named(
+                    entry.process.identity, entry.process.program))
+
+    def _named(self, identity: Identity, found: Program) -> Program:
+        names = self._launched.get(identity, ())
+        if all(name in found.node_names for name in names):
+            return found
+        return replace(found, node_names=tuple(dict.fromkeys(names + found.node_names)))
 
     def refresh(self, pids: 'Iterable[int]') -> bool:
         """Read these processes' memory and values anew; tell whether a value or a life ended."""
@@ -179,6 +232,7 @@ class Table:
         pid = entry.process.pid
         found = program.classify(comm, words, entry.exe, maps_librcl=entry.maps_librcl,
                                  ros_prefixes=self.ros_prefixes)
+        found = self._named(entry.process.identity, found)
         return replace(found, ros_domain_id=self._domain(pid)) if found.ros else found
 
     def _maps_due(self, entry: _Entry, age: float) -> bool:

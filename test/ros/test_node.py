@@ -118,6 +118,8 @@ def test_a_respawned_sentinel_knows_the_original_values(robot):
     with running_sentinel(RECORDER) as sentinel:
         child = robot.start('rosbag', 'recorder')
         wait_for(lambda: oom_score_adj(child.pid) == 300, 'the recorder is raised')
+        state = pathlib.Path(os.environ['XDG_RUNTIME_DIR']) / 'oom_sentinel' / 'state.json'
+        wait_for(lambda: state.exists() and str(child.pid) in state.read_text(), 'it is kept')
         sentinel.kill()
         sentinel.wait()
     with running_sentinel(RECORDER) as sentinel:
