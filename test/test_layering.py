@@ -44,7 +44,8 @@ ALLOWED = {
     'children': {'facts', 'death', 'guard', 'parse', 'plan', 'procfs', 'selector', 'settings'},
     'sentinel': {'facts', 'guard', 'plan', 'procfs', 'report', 'risk', 'selector', 'settings'},
     'params': {'settings'},
-    'cli': {'facts', 'badness', 'params', 'plan', 'procfs', 'report', 'sentinel', 'settings'},
+    'cli': {'facts', 'badness', 'incident', 'kernel_log', 'params', 'plan', 'procfs', 'report',
+            'sentinel', 'settings'},
     'node': {'facts', 'graph', 'sentinel', 'settings', 'watch'},
 }
 PURE = {'facts', 'badness', 'selector', 'settings', 'parse', 'kernel_log', 'plan', 'risk',

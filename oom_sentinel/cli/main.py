@@ -20,11 +20,12 @@ import sys
 from typing import NoReturn
 from typing import Sequence
 
+from oom_sentinel.cli import kills
 from oom_sentinel.cli import order
 from oom_sentinel.cli import plan
 from oom_sentinel.cli.output import Unusable
 
-VERBS = (order, plan)
+VERBS = (order, plan, kills)
 INTERRUPTED = 130
 
 

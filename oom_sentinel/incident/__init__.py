@@ -14,8 +14,9 @@
 
 """What is written down of a kill: a folder with the report, the log, the past and the order."""
 
+from oom_sentinel.incident.folder import expanded
 from oom_sentinel.incident.history import History
 from oom_sentinel.incident.incident import Incident
 from oom_sentinel.incident.writer import Writer
 
-__all__ = ['History', 'Incident', 'Writer']
+__all__ = ['History', 'Incident', 'Writer', 'expanded']
