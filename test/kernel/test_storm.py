@@ -26,81 +26,15 @@ from conftest import lowering_permitted
 from conftest import oom_score_adj
 from conftest import running_sentinel
 from conftest import wait_for
+from limited import limited_cgroup  # noqa: F401
 import pytest
 
-LIMIT_MIB = 300
 ROUNDS = int(os.environ.get('OOM_SENTINEL_STORMS', '3'))
 PARAMETERS = {
     'scan_period': 0.2, 'publish_period': 0.5, 'groups': ['critical', 'expendable'],
     'group.critical.match': ['exe:critical'], 'group.critical.oom_score_adj': -500,
     'group.expendable.match': ['exe:recorder'], 'group.expendable.oom_score_adj': 300,
 }
-
-
-class Cgroup:
-    """A memory control group of our own, v1 or v2, with a limit and without swap."""
-
-    def __init__(self, path, version):
-        """Make it."""
-        self.path, self.version = path, version
-        os.mkdir(path)
-        limit = str(LIMIT_MIB << 20)
-        if version == 1:
-            self._write('memory.limit_in_bytes', limit)
-            if os.path.exists(os.path.join(path, 'memory.memsw.limit_in_bytes')):
-                self._write('memory.memsw.limit_in_bytes', limit)
-        else:
-            self._write('memory.max', limit)
-            self._write('memory.swap.max', '0')
-
-    def _write(self, name, text):
-        with open(os.path.join(self.path, name), 'w', encoding='ascii') as stream:
-            stream.write(text)
-
-    def join(self):
-        """Move the calling process in."""
-        self._write('cgroup.procs', str(os.getpid()))
-
-    def remove(self):
-        """Remove it; its processes are gone."""
-        wait_for(self._removed, f'{self.path} is empty and removed')
-
-    def _removed(self):
-        try:
-            os.rmdir(self.path)
-            return True
-        except OSError:
-            return False
-
-
-def memory_folder():
-    """Return the folder of the memory hierarchy and its version, None where none is usable."""
-    if os.geteuid() != 0:
-        return None
-    if os.path.isdir('/sys/fs/cgroup/memory'):
-        return '/sys/fs/cgroup/memory', 1
-    control = '/sys/fs/cgroup/cgroup.subtree_control'
-    if os.path.exists(control):
-        with open(control, encoding='ascii') as stream:
-            if 'memory' in stream.read().split():
-                return '/sys/fs/cgroup', 2
-    return None
-
-
-@pytest.fixture
-def cgroup():
-    """Return a memory control group of our own."""
-    folder = memory_folder()
-    if folder is None:
-        pytest.skip('no memory controller that we may use: needs root and cgroup v1 or v2 '
-                    'with memory')
-    name = f'{folder[0]}/oom_sentinel_test_{os.getpid()}_{time.monotonic_ns()}'
-    try:
-        made = Cgroup(name, folder[1])
-    except OSError as error:
-        pytest.skip(f'a memory control group cannot be made here: {error}')
-    yield made
-    made.remove()
 
 
 class Storm:
