@@ -60,7 +60,7 @@ process that outgrows it dies first all the same, and shall.  Below -600 a leak 
 takes every other node first; -1000 is written as -999 unless `protection.allow_unkillable`.
 """
 # Declared already so that files written now stay valid; the code behind them comes later.
-NOT_YET = ('pressure.trigger_stall_ms', 'kills.hold_s', 'incident.directory', 'incident.keep')
+NOT_YET = ('pressure.trigger_stall_ms',)
 
 
 def value(default: object) -> str:

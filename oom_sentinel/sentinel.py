@@ -25,6 +25,7 @@ import time
 from typing import Callable
 from typing import Mapping
 
+from oom_sentinel import inquest
 from oom_sentinel import plan
 from oom_sentinel import procfs
 from oom_sentinel import report
@@ -33,7 +34,6 @@ from oom_sentinel import selector
 from oom_sentinel.facts.cgroup import CgroupChain
 from oom_sentinel.facts.level import Level
 from oom_sentinel.facts.level import Unavailable
-from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import Program
 from oom_sentinel.facts.protection import Protection
@@ -89,6 +89,8 @@ class Sentinel:
         self._assessment: 'risk.Assessment | None' = None
         self._levels: 'tuple[tuple[str, Level], ...]' = ()
         self._plentiful = False
+        self.inquest = inquest.opened(
+            self.root, self.table, settings.incident_directory, monotonic, wall)
 
     @property
     def hostname(self) -> str:
@@ -143,6 +145,12 @@ class Sentinel:
             self._swept_s = now_s
         self._update_ancestors()
         self.guard.protect(self._processes, self.settings, self._wall())
+        self.inquest.saw(self._processes, self.guard.planned.targets)
+
+    def _rescan(self) -> None:
+        """Read the whole table now, also what is settled."""
+        self._swept_s = self._listed_s = float('-inf')
+        self.scan()
 
     def _nobody_came(self, now_s: float) -> bool:
         """
@@ -212,7 +220,8 @@ class Sentinel:
 
         :param woken_by: what asked for this cycle before its time.
         """
-        if self._monotonic() - self._scanned_s >= self.settings.scan_period * 0.95:
+        due = self._monotonic() - self._scanned_s >= self.settings.scan_period * 0.95
+        if due and inquest.KERNEL_LOG not in woken_by:  # a kill is told first: 38 ms measured
             self.scan()
         sample = self.sample(woken_by)
         protection = self.protection(sample)
@@ -220,14 +229,16 @@ class Sentinel:
             sample, self._history, self.settings, protection)
         self._assessment = assessment
         self._plentiful = self._is_plentiful(sample, assessment)
-        statuses = report.compose(sample, assessment, protection, self.settings)
+        kills = self.inquest.conclude(
+            sample, self.guard.planned.targets, self.settings.incident_keep, self._rescan)
+        statuses = report.compose(sample, assessment, protection, self.settings, kills)
         levels = tuple((s.name, s.level) for s in statuses)
         changed, self._levels = bool(self._levels) and levels != self._levels, levels
-        return Report(statuses, _available_percent(sample), _some_avg10(sample),
-                      assessment.oom_risk, changed)
+        return Report(statuses, sample.mem_available_percent, sample.some_avg10,
+                      assessment.oom_risk, changed, tuple(map(report.kill, kills.fresh)))
 
     def _is_plentiful(self, sample: Sample, assessment: 'risk.Assessment') -> bool:
-        percent = _available_percent(sample)
+        percent = sample.mem_available_percent
         return (assessment.risk.level == Level.OK and percent is not None
                 and not sample.members
                 and percent > PLENTIFUL_SHARE * self.settings.memory_available_warn_percent)
@@ -241,8 +252,7 @@ class Sentinel:
         self.guard.paused = False
         self.guard.forget_floors()
         self.guard.outcomes.clear()
-        self._swept_s = self._listed_s = float('-inf')
-        self.scan()
+        self._rescan()
         targets = self.guard.planned.targets
         denied = [o for o in self.guard.outcomes.values() if o.result == 'denied']
         words = f'{len(targets)} processes have the value that protection wants'
@@ -279,16 +289,6 @@ class Sentinel:
             return f'{done} of {total} changed processes have their old value again.'
         finally:
             self.guard.release()
+            self.inquest.close()
             # The last message still runs a cycle, which must not write anything again.
             self.guard.watching = self.guard.watching or 'the sentinel has ended'
-
-
-def _available_percent(sample: Sample) -> 'float | None':
-    meminfo = sample.meminfo
-    if not isinstance(meminfo, MemInfo) or meminfo.mem_available_bytes is None:
-        return None
-    return 100.0 * meminfo.mem_available_bytes / meminfo.mem_total_bytes
-
-
-def _some_avg10(sample: Sample) -> 'float | None':
-    return None if isinstance(sample.pressure, Unavailable) else sample.pressure.some.avg10

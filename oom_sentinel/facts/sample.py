@@ -70,3 +70,16 @@ class Sample:
     members: 'tuple[tuple[str, frozenset[int]], ...]' = ()
     woken_by: 'tuple[str, ...]' = ()
     surroundings: Surroundings = Surroundings()
+
+    @property
+    def mem_available_percent(self) -> 'float | None':
+        """Return MemAvailable as a share of MemTotal, 0..100."""
+        memory = self.meminfo
+        if isinstance(memory, Unavailable) or memory.mem_available_bytes is None:
+            return None
+        return 100.0 * memory.mem_available_bytes / memory.mem_total_bytes
+
+    @property
+    def some_avg10(self) -> 'float | None':
+        """Return PSI some avg10 of memory, 0..100."""
+        return None if isinstance(self.pressure, Unavailable) else self.pressure.some.avg10

@@ -23,6 +23,8 @@ from oom_sentinel.incident.incident import Incident
 
 # In a storm of kills this many wait for the disk; more are counted and left out.
 WAITING_MAX = 32
+# Building a folder's text takes some 10 ms of the interpreter: the message goes out first.
+COURTESY_S = 0.2
 
 
 class Writer:
@@ -42,6 +44,7 @@ class Writer:
         self.newest = 'none'
         self.trouble: 'str | None' = None
         self.left_out = 0
+        self._closing = threading.Event()
 
     def take(self, incident: Incident, keep: int) -> bool:
         """Take an incident to write, at once and without waiting; tell whether it was taken."""
@@ -62,6 +65,7 @@ class Writer:
             taken = self._waiting.get()
             if taken is None:
                 return
+            self._closing.wait(COURTESY_S)
             try:
                 self.newest = self._write(self.directory, taken[1], taken[0])
                 self.trouble = None
@@ -70,10 +74,11 @@ class Writer:
             except Exception as error:  # noqa: B902 - the next incident is written all the same
                 self.trouble = f'{type(error).__name__}: {error}'
 
-    def close(self, timeout_s: float = 5.0) -> None:
+    def close(self, timeout_s: float = 2.0) -> None:
         """Write what waits, as far as the time allows."""
         if self._thread is None:
             return
+        self._closing.set()
         try:
             self._waiting.put(None, timeout=timeout_s)
         except queue.Full:

@@ -27,8 +27,11 @@ from typing import Callable
 
 from diagnostic_msgs.msg import DiagnosticArray
 from oom_sentinel.facts.status import Report
+from oom_sentinel.facts.status import Status
 from oom_sentinel.facts.wake import Wake
 from oom_sentinel.graph import Graph
+from oom_sentinel.inquest import KERNEL_LOG
+from oom_sentinel.node import kills
 from oom_sentinel.node import messages
 from oom_sentinel.node.containers import Containers
 from oom_sentinel.node.parameters import foreign
@@ -77,7 +80,7 @@ class OomSentinel(Node):
         self._graph_names: 'dict[int, tuple[str, ...]]' = {}
         self._missing: 'tuple[str, ...]' = ()
         self._said: 'dict[str, float]' = {}
-        self._published_s = self._cycled_s = float('-inf')
+        self._published_s = self._cycled_s = self._urgent_s = float('-inf')
         self.watch = watch
         # Source name -> what to do in the executor; it tells whether the cycle runs at once.
         # A source without an answer always runs it.
@@ -87,6 +90,7 @@ class OomSentinel(Node):
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._system = Clock(clock_type=ClockType.SYSTEM_TIME)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self.kills = kills.Kills(self, watch, self.sentinel.inquest.feed, self._message)
         self._available = self.create_publisher(Float64, '~/memory_available_percent', 10)
         self._pressure = self.create_publisher(Float64, '~/memory_pressure_some_avg10', 10)
         self._risk = self.create_publisher(Float64, '~/oom_risk', 10)
@@ -148,7 +152,11 @@ class OomSentinel(Node):
         if not self._woken_by:
             return
         now_s = time.monotonic()
-        if now_s < self._cycled_s + HURRY_S:
+        # A kill is not delayed by a cycle that something else has just run.
+        if KERNEL_LOG in self._woken_by and now_s >= self._urgent_s + HURRY_S:
+            self._urgent_s = now_s
+            self.cycle()
+        elif now_s < self._cycled_s + HURRY_S:
             self.watch.alarm(self._cycled_s + HURRY_S)
         else:
             self.cycle()
@@ -162,16 +170,20 @@ class OomSentinel(Node):
         report = self.sentinel.cycle(woken_by)
         now_s = self._steady.now().nanoseconds / 1e9
         due_s = self._published_s + self.parameters.settings.publish_period
-        if woken_by or report.level_changed or now_s >= due_s - 0.05:
+        self.kills.tell(report.kills)
+        if woken_by or report.kills or report.level_changed or now_s >= due_s - 0.05:
             self._published_s = now_s
             self.publish(report)
 
+    def _message(self, statuses: 'tuple[Status, ...]') -> DiagnosticArray:
+        assert self.parameters is not None
+        return messages.array(
+            statuses, self._system.now().to_msg(), self.get_fully_qualified_name(),
+            self.parameters.settings.hardware_id or self.sentinel.hostname)
+
     def publish(self, report: Report) -> None:
         """Publish a report."""
-        assert self.parameters is not None
-        self._diagnostics.publish(messages.array(
-            report.statuses, self._system.now().to_msg(), self.get_fully_qualified_name(),
-            self.parameters.settings.hardware_id or self.sentinel.hostname))
+        self._diagnostics.publish(self._message(report.statuses))
         for publisher, value in ((self._available, report.memory_available_percent),
                                  (self._pressure, report.memory_pressure_some_avg10),
                                  (self._risk, report.oom_risk)):
@@ -230,6 +242,7 @@ class OomSentinel(Node):
 
     def end(self, orderly: bool) -> None:
         """Restore where that is safe, say so and publish a last time."""
+        self.kills.close()
         line = self.sentinel.close(orderly)
         self.get_logger().info(line)
         if orderly:

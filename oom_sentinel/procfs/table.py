@@ -46,6 +46,7 @@ SETTLED_S = 30.0
 SETTLED_EVERY_S = 10.0
 # A Python node maps librcl some 0.3 to 2 s after its start; a later look catches slow boards.
 MAPS_AFTER_S = (0.5, 2.0, 10.0, 60.0)
+INITIAL_PID_NAMESPACE = 'pid:[4026531836]'  # PROC_PID_INIT_INO, include/linux/proc_ns.h
 LIBRCL = re.compile(rb'/librcl[-.][^/\n]*so')  # the wheels add a hash: librcl-1a2b3c4d.so
 
 
@@ -79,6 +80,11 @@ class Table:
             return os.readlink(f'{self.root.prefix}/proc/{pid}/{name}')
         except OSError:
             return None
+
+    @property
+    def initial_pid_namespace(self) -> bool:
+        """Tell whether the PIDs here are those that the kernel prints in its log."""
+        return self._pid_namespace in (None, INITIAL_PID_NAMESPACE)
 
     def _listing(self) -> 'list[tuple[int, int]]':
         with os.scandir(self.root.prefix + '/proc') as entries:

@@ -96,7 +96,7 @@ class Journal:
 
     def tend(self, now_s: float) -> None:
         """Start journalctl again when it has died, at most every AGAIN_S."""
-        if self._child is None or self._child.poll() is None or (
+        if self.descriptor is None or self._child is None or self._child.poll() is None or (
                 now_s - self._started_s < AGAIN_S):
             return
         self._started_s = now_s

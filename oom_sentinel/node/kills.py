@@ -1,0 +1,70 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""OOM kills to ROS: the topic ~/oom_kills, a line in the log, and the wake at a kill."""
+
+import select
+from typing import Any
+from typing import Callable
+
+from diagnostic_msgs.msg import DiagnosticArray
+from oom_sentinel.facts.level import Level
+from oom_sentinel.facts.status import Status
+from oom_sentinel.inquest import KERNEL_LOG
+from oom_sentinel.sources import Feed
+from oom_sentinel.watch import Watch
+from rclpy.qos import DurabilityPolicy
+from rclpy.qos import QoSProfile
+
+# A dashboard that joins later sees the last kills.
+QOS = QoSProfile(depth=20, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+# A report is printed for some 2 to 5 ms before its "Killed process" line: look again soon, and
+# at a log that never rests 50 times a second at most.
+REST_S, REST_MAX_S = 0.003, 0.02
+
+
+class Kills:
+    """Tells each kill once; wakes the node when the kernel log tells one."""
+
+    def __init__(self, node: Any, watch: Watch, feed: Feed,
+                 message: 'Callable[[tuple[Status, ...]], DiagnosticArray]') -> None:
+        """Create the publisher and wait for the feed's descriptor, where it has one."""
+        self._node = node
+        self._watch = watch
+        self._message = message
+        self._publisher = node.create_publisher(DiagnosticArray, '~/oom_kills', QOS)
+        self._descriptor = feed.source.descriptor
+        if self._descriptor is not None:
+            watch.add(self._descriptor, select.EPOLLIN, KERNEL_LOG, lambda _events: feed.drain(),
+                      rest_s=REST_S, rest_max_s=REST_MAX_S)
+
+    def tell(self, kills: 'tuple[Status, ...]') -> None:
+        """Publish each kill on its own and log it."""
+        log = self._node.get_logger()
+        for kill in kills:
+            self._publisher.publish(self._message((kill,)))
+            if kill.level == Level.ERROR:
+                log.error(kill.message)
+            elif kill.level == Level.WARN:
+                log.warning(kill.message)
+        past = sum(1 for kill in kills if kill.level == Level.OK)
+        if past:
+            log.info(f'{past} OOM kills from before the start are on '
+                     f'{self._publisher.topic_name}')
+
+    def close(self) -> None:
+        """Wait for the kernel log no longer; whoever owns it may close it then."""
+        if self._descriptor is not None:
+            self._watch.remove(self._descriptor)
+            self._descriptor = None
