@@ -24,6 +24,7 @@ import os
 from typing import Iterable
 
 from oom_sentinel import ledger
+from oom_sentinel import outsider
 from oom_sentinel import plan
 from oom_sentinel import procfs
 from oom_sentinel.facts.ledger import Ledger
@@ -71,6 +72,7 @@ class Guard:
         self.outcomes: 'dict[Identity, Outcome]' = {}
         self.drifts: 'tuple[Drift, ...]' = ()
         self.planned = plan.Plan()
+        self._means = outsider.Means()
         self._assigned: 'dict[int, tuple[tuple[object, ...], Group | None]]' = {}
         self.self_value: 'int | None' = None
         self.watching: 'str | None' = None
@@ -112,6 +114,20 @@ class Guard:
         """Find the lowest permitted values anew, as `~/apply` asks."""
         self.floors.clear()
 
+    def heed(self, processes: 'tuple[Process, ...]', now_s: float) -> None:
+        """Look, where lowering was denied, for growth that raising others would make worse."""
+        if not self.floors:
+            self._means = outsider.Means()
+            return
+        inside = {t.process.identity for t in self.planned.targets}
+        inside.update(p.identity for p in processes if plan.raisable(p, self.view))
+        self._means = outsider.watch(self._means, processes, inside, now_s)
+
+    def _plan(self, table: 'tuple[Process, ...]', settings: Settings,
+              originals: 'dict[Identity, int]') -> plan.Plan:
+        return plan.plan(table, settings, self.view, self.floors, originals, self._assign,
+                         self._means.label)
+
     def protect(self, processes: 'Iterable[Process]', settings: Settings,
                 wall_s: float) -> int:
         """Write whatever differs from the plan and return how many values were written."""
@@ -120,8 +136,7 @@ class Guard:
         parents = {p.pid: p for p in table}
         originals = {**ledger.inherited(table, parents, self.ledger, self.view), **self.asked,
                      **{i: entry.original for i, entry in self.ledger.items()}}
-        self.planned = plan.plan(table, settings, self.view, self.floors, originals,
-                                 self._assign)
+        self.planned = self._plan(table, settings, originals)
         if self._idle(settings):
             return 0
         known = {t.process.identity: t.process for t in self.planned.targets}
@@ -137,8 +152,7 @@ class Guard:
             if len(self.floors) == denied_before:
                 break
             table = tuple(self._as_written(p) for p in table)
-            self.planned = plan.plan(table, settings, self.view, self.floors, originals,
-                                     self._assign)
+            self.planned = self._plan(table, settings, originals)
         if self.records is not None:
             written += self._protect_self(settings)
         self._drop_returned(known)

@@ -122,6 +122,11 @@ def _ours(process: Process, view: View) -> bool:
             and process.program.ros_domain_id == view.ros_domain_id)
 
 
+def raisable(process: Process, view: View) -> bool:
+    """Tell whether this process may be raised in place of lowering another."""
+    return _ours(process, view) and not never_raised(process, view)
+
+
 def _clamp(value: int, settings: Settings) -> int:
     if value == UNKILLABLE and not settings.protection_allow_unkillable:
         return UNKILLABLE + 1
@@ -130,13 +135,16 @@ def _clamp(value: int, settings: Settings) -> int:
 
 def plan(processes: 'Iterable[Process]', settings: Settings, view: View,
          floors: 'Mapping[Identity, int]', originals: 'Mapping[Identity, int]',
-         assign: 'Callable[[Process, Settings], Group | None]' = group_of) -> Plan:
+         assign: 'Callable[[Process, Settings], Group | None]' = group_of,
+         outsider: 'str | None' = None) -> Plan:
     """
     Return what every process shall have.
 
     :param floors: the lowest permitted value, for each process where lowering was denied.
     :param originals: the value before the sentinel's first write, for each process it changed.
     :param assign: `group_of`, or something that remembers its answers.
+    :param outsider: a process beyond raising that is about to eat the memory: nobody is raised
+        then, for the kernel would take everybody raised before it.
     """
     table = tuple(processes)
     values = {p.pid: p.oom_score_adj for p in table}
@@ -151,17 +159,17 @@ def plan(processes: 'Iterable[Process]', settings: Settings, view: View,
         else:
             others.append((process, _unmatched(process, settings, view, values, originals)))
     missing = max((t.value - t.wanted for t in matched if t.wanted < 0), default=0)
-    shift = _shift(missing, matched, others, settings)
+    shift = _shift(missing, matched, others, settings) if outsider is None else 0
     targets = [_raised(t, shift, view) if t.wanted >= 0 else t for t in matched]
     for process, wanted in others:
-        if shift and _ours(process, view) and not never_raised(process, view):
+        if shift and raisable(process, view):
             base = wanted if wanted is not None else 0
             targets.append(Target(process, None, base, base + shift,
                                   'raised because lowering the protected nodes is denied'))
         elif wanted is not None:
             targets.append(Target(process, None, wanted, max(wanted, _floor(process, floors)),
                                   _why_unmatched(process, originals)))
-    return Plan(tuple(targets), shift, _lost(missing, shift, settings),
+    return Plan(tuple(targets), shift, _lost(missing, shift, settings, outsider),
                 _notes(matched, missing, settings))
 
 
@@ -211,9 +219,13 @@ def _raised(target: Target, shift: int, view: View) -> Target:
                   target.why + ', raised because lowering the protected nodes is denied')
 
 
-def _lost(missing: int, shift: int, settings: Settings) -> 'tuple[str, ...]':
+def _lost(missing: int, shift: int, settings: Settings,
+          outsider: 'str | None') -> 'tuple[str, ...]':
     if missing <= 0 or shift > 0:
         return ()
+    if outsider is not None and settings.protection_when_denied == 'raise_others':
+        return (f'lowering is denied and {outsider}, which is not ROS, is what grows: the '
+                'others are not raised, else they would die before it',)
     if settings.protection_when_denied == 'report':
         return ('lowering is denied and protection.when_denied is report: protected nodes '
                 'stand no better than the others',)

@@ -144,6 +144,8 @@ class Sentinel:
         if everything:
             self._swept_s = now_s
         self._update_ancestors()
+        if everything:
+            self.guard.heed(self._processes, now_s)
         self.guard.protect(self._processes, self.settings, self._wall())
         self.inquest.saw(self._processes, self.guard.planned.targets)
 

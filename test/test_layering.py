@@ -30,6 +30,7 @@ ALLOWED = {
     'parse': {'facts'},
     'kernel_log': {'facts', 'badness'},
     'plan': {'facts', 'selector', 'settings'},
+    'outsider': {'facts'},
     'risk': {'facts', 'badness', 'settings'},
     'report': {'facts', 'badness', 'settings', 'risk'},
     'procfs': {'facts', 'parse'},
@@ -40,7 +41,7 @@ ALLOWED = {
     'incident': {'facts', 'badness', 'report'},
     'inquest': {'facts', 'badness', 'incident', 'kernel_log', 'kills', 'procfs', 'sources'},
     'ledger': {'facts', 'plan'},
-    'guard': {'facts', 'ledger', 'parse', 'plan', 'procfs', 'settings'},
+    'guard': {'facts', 'ledger', 'outsider', 'parse', 'plan', 'procfs', 'settings'},
     'death': set(),
     'children': {'facts', 'death', 'guard', 'parse', 'plan', 'procfs', 'selector', 'settings'},
     'sentinel': {'facts', 'guard', 'inquest', 'plan', 'procfs', 'report', 'risk', 'selector',
@@ -50,8 +51,8 @@ ALLOWED = {
             'sentinel', 'settings'},
     'node': {'facts', 'graph', 'inquest', 'sentinel', 'settings', 'sources', 'watch'},
 }
-PURE = {'facts', 'badness', 'selector', 'settings', 'parse', 'kernel_log', 'plan', 'risk',
-        'report', 'kills', 'ledger', 'death'}
+PURE = {'facts', 'badness', 'selector', 'settings', 'parse', 'kernel_log', 'outsider', 'plan',
+        'risk', 'report', 'kills', 'ledger', 'death'}
 IMPURE = {'rclpy', 'psutil', 'os', 'time', 'subprocess', 'socket', 'pathlib', 'threading'}
 ROS = {'rclpy', 'diagnostic_msgs', 'std_msgs', 'std_srvs', 'rcl_interfaces'}
 

@@ -41,16 +41,16 @@ class Storm:
     """A critical node, three innocents and a leaker in one control group."""
 
     def __init__(self, robot, cgroup, tmp_path, *, critical_mib=150, leaker=('demo', 'leaky'),
-                 ros_leaker=True):
+                 ros_leaker=True, innocent_mib=5, leak_mib_s=400.0):
         """Start them; the leak waits for `break_loose`."""
         self.go = tmp_path / f'go_{time.monotonic_ns()}'
         inside = {'preexec': cgroup.join}
         self.critical = robot.start('base', 'critical', node='critical', mib=critical_mib,
                                     **inside)
-        self.innocents = [robot.start('demo', f'innocent{i}', node=f'innocent{i}', mib=5,
-                                      **inside) for i in range(3)]
+        self.innocents = [robot.start('demo', f'innocent{i}', node=f'innocent{i}',
+                                      mib=innocent_mib, **inside) for i in range(3)]
         self.leaker = robot.start(*leaker, node='leaky' if ros_leaker else None,
-                                  ros=ros_leaker, leak_mib_s=400.0, go=self.go, **inside)
+                                  ros=ros_leaker, leak_mib_s=leak_mib_s, go=self.go, **inside)
         self.everyone = [self.critical, *self.innocents, self.leaker]
 
     def break_loose(self):
@@ -140,6 +140,24 @@ def test_a_leak_outside_ros_kills_no_more_than_without_the_sentinel(robot, cgrou
                 deaths[name] = storm.break_loose()
         storm.end()
     assert sum(deaths['with']) <= sum(deaths['without']), deaths
+
+
+def test_a_slow_leak_outside_ros_takes_no_innocent_before_it(robot, cgroup, tmp_path):
+    """Raised innocents that hold much would die before it: while it grows nobody is raised."""
+    def storm():
+        return Storm(robot, cgroup, tmp_path, leaker=('x', 'hog'), ros_leaker=False,
+                     critical_mib=30, innocent_mib=40, leak_mib_s=20.0)
+
+    without = storm()
+    assert without.break_loose() == (False, 0)
+    without.end()
+    with running_sentinel(PARAMETERS):
+        beside = storm()
+        wait_for(lambda: beside.protected(0), 'the critical one has the value of the plan')
+        wait_for(lambda: oom_score_adj(beside.innocents[0].pid) == SHIFT,
+                 'innocents have their value')
+        assert beside.break_loose() == (False, 0)
+        beside.end()
 
 
 def test_values_outlive_a_killed_sentinel_and_still_protect(robot, cgroup, tmp_path):
