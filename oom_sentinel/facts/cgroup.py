@@ -24,6 +24,8 @@ class MemoryCgroup:
 
     `path` is below the controller's mount.  A limit of None means none is set; in v1
     `memsw_limit_bytes` bounds memory and swap together, in v2 `swap_max_bytes` swap alone.
+    `high` counts how often tasks were throttled because usage passed `high_bytes`, `oom_kill`
+    the kills.  `unreadable` says why the limit is not known: then it may well have one.
     """
 
     path: str
@@ -37,11 +39,36 @@ class MemoryCgroup:
     oom_kill: 'int | None' = None
     oom_group: bool = False
     oom_kill_disable: bool = False
+    active_file_bytes: 'int | None' = None
+    slab_reclaimable_bytes: 'int | None' = None
+    memsw_usage_bytes: 'int | None' = None
+    high_bytes: 'int | None' = None
+    high: 'int | None' = None
+    under_oom: bool = False
+    unreadable: 'str | None' = None
+
+    @property
+    def limited(self) -> bool:
+        """Tell whether anything bounds this group's memory."""
+        return (self.limit_bytes is not None or self.memsw_limit_bytes is not None
+                or self.high_bytes is not None)
+
+    @property
+    def label(self) -> str:
+        """Return how an operator knows it; only a container's own group is a root with a limit."""
+        if self.path == '/':
+            return 'this container'
+        return f'control group {self.path}'
 
 
 @dataclass(frozen=True, slots=True)
 class CgroupChain:
-    """A task's memory control group and its ancestors, the innermost first."""
+    """
+    A task's memory control group and its ancestors, the innermost first.
+
+    `hidden` says why there may be more ancestors, with limits, that cannot be seen from here.
+    """
 
     path: str
     groups: 'tuple[MemoryCgroup, ...]' = ()
+    hidden: 'str | None' = None

@@ -43,6 +43,29 @@ class MemInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Zram:
+    """
+    /sys/block/zramN/mm_stat (Documentation/admin-guide/blockdev/zram.rst).
+
+    `orig_data_bytes` are stored in `mem_used_bytes` of memory; `mem_limit_bytes` 0 is none.
+    """
+
+    orig_data_bytes: int
+    mem_used_bytes: int
+    mem_limit_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SwapDevice:
+    """One line of /proc/swaps; `zram` when it lies in compressed memory."""
+
+    name: str
+    size_bytes: int
+    used_bytes: int
+    zram: 'Zram | None' = None
+
+
+@dataclass(frozen=True, slots=True)
 class PressureLine:
     """One line of a PSI file: shares in percent (0..100), total stall in microseconds."""
 

@@ -49,11 +49,16 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class TaskMemory:
-    """What a task holds, as oom_badness() counts it: resident, swapped, page tables."""
+    """
+    What a task holds, as oom_badness() counts it: resident, swapped, page tables.
+
+    `file_bytes` is the part of the resident memory that maps files (since Linux 4.5).
+    """
 
     rss_bytes: int
     swap_bytes: int
     page_table_bytes: int
+    file_bytes: 'int | None' = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from oom_sentinel.facts.cgroup import CgroupChain
 from oom_sentinel.facts.level import Unavailable
 from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.memory import Pressure
+from oom_sentinel.facts.memory import SwapDevice
 from oom_sentinel.facts.memory import VmStat
 from oom_sentinel.facts.policy import VmPolicy
 from oom_sentinel.facts.process import Process
@@ -54,6 +55,7 @@ class Sample:
     processes, each path once.  `processes` is the whole table as last read, at
     `processes_monotonic_s`.  `members` maps a cgroup path to the PIDs below it.  `woken_by`
     names what asked for this reading before its time, nothing when the timer did.
+    `boottime_s` is the clock that goes on while the machine is suspended (CLOCK_BOOTTIME).
     """
 
     monotonic_s: float
@@ -70,6 +72,8 @@ class Sample:
     members: 'tuple[tuple[str, frozenset[int]], ...]' = ()
     woken_by: 'tuple[str, ...]' = ()
     surroundings: Surroundings = Surroundings()
+    boottime_s: 'float | None' = None
+    swaps: 'tuple[SwapDevice, ...]' = ()
 
     @property
     def mem_available_percent(self) -> 'float | None':

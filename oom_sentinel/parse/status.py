@@ -79,9 +79,10 @@ def memory(data: bytes, path: str) -> 'TaskMemory | None':
     rss = _number(data, b'\nVmRSS:', path)
     if rss is None:
         return None
-    anon = _number(data, b'\nRssAnon:', path)
+    anon, file = _number(data, b'\nRssAnon:', path), None
     if anon is not None:
-        rss = (anon + (_number(data, b'\nRssFile:', path) or 0)
-               + (_number(data, b'\nRssShmem:', path) or 0))
+        file = _number(data, b'\nRssFile:', path) or 0
+        rss = anon + file + (_number(data, b'\nRssShmem:', path) or 0)
     return TaskMemory(rss * 1024, (_number(data, b'\nVmSwap:', path) or 0) * 1024,
-                      (_number(data, b'\nVmPTE:', path) or 0) * 1024)
+                      (_number(data, b'\nVmPTE:', path) or 0) * 1024,
+                      None if file is None else file * 1024)

@@ -19,6 +19,7 @@ Everything takes a `Root`, the live machine or a captured tree.
 """
 
 from oom_sentinel.procfs.adjust import apply
+from oom_sentinel.procfs.chains import Chains
 from oom_sentinel.procfs.policy import policy
 from oom_sentinel.procfs.record import alive
 from oom_sentinel.procfs.record import LaunchRecord
@@ -28,7 +29,8 @@ from oom_sentinel.procfs.state import State
 from oom_sentinel.procfs.state import StateDirectory
 from oom_sentinel.procfs.surroundings import Lookout
 from oom_sentinel.procfs.surroundings import surroundings
+from oom_sentinel.procfs.swaps import Swaps
 from oom_sentinel.procfs.table import Table
 
-__all__ = ['LaunchRecord', 'LaunchRecords', 'Lookout', 'Root', 'State', 'StateDirectory', 'Table',
-           'alive', 'apply', 'policy', 'surroundings']
+__all__ = ['Chains', 'LaunchRecord', 'LaunchRecords', 'Lookout', 'Root', 'State',
+           'StateDirectory', 'Swaps', 'Table', 'alive', 'apply', 'policy', 'surroundings']

@@ -14,7 +14,10 @@
 
 """Memory control groups of the tree: v1, v2 and both at once."""
 
+from dataclasses import replace
+import errno
 import os
+from typing import Iterator
 
 from oom_sentinel.facts.cgroup import CgroupChain
 from oom_sentinel.facts.cgroup import MemoryCgroup
@@ -29,6 +32,12 @@ from oom_sentinel.procfs.root import Root
 UNLIMITED_BYTES = 1 << 60
 
 
+# include/linux/proc_ns.h PROC_CGROUP_INIT_INO
+INITIAL_NAMESPACE = 'cgroup:[4026531835]'
+CONTAINER_MARKS = ('/.dockerenv', '/run/.containerenv',
+                   '/var/run/secrets/kubernetes.io/serviceaccount')
+
+
 class MemoryCgroups:
     """The hierarchy that holds the memory controller."""
 
@@ -36,6 +45,7 @@ class MemoryCgroups:
         """Find the mount; without one every question is answered by `unavailable`."""
         self.root = root
         self.mount: 'cgroup.MemoryMount | None' = None
+        self.hidden: 'str | None' = None
         self.unavailable = Unavailable('no memory controller is mounted; on a Raspberry Pi '
                                        'boot with cgroup_enable=memory')
         try:
@@ -46,6 +56,7 @@ class MemoryCgroups:
         for mount in mounts:
             if mount.version == 1 or self._controls_memory(mount):
                 self.mount = mount
+                self.hidden = self._hidden(mount)
                 return
 
     def _controls_memory(self, mount: cgroup.MemoryMount) -> bool:
@@ -55,8 +66,27 @@ class MemoryCgroups:
         except OSError:
             return False
 
+    def _hidden(self, mount: cgroup.MemoryMount) -> 'str | None':
+        """
+        Return why the root of the mount is not the root of the hierarchy, None when it is.
+
+        In a container it is the container's own group; in v2 the real root has no memory.max.
+        """
+        marked = any(os.path.exists(self.root.prefix + mark) for mark in CONTAINER_MARKS)
+        try:
+            namespaced = os.readlink(
+                self.root.prefix + '/proc/self/ns/cgroup') != INITIAL_NAMESPACE
+        except OSError:
+            namespaced = False
+        below = mount.root != '/' or (mount.version == 2 and os.path.exists(
+            self._folder('/') + '/memory.max'))
+        if not (below or namespaced or (marked and self._number('/', 'memory.limit_in_bytes'))):
+            return None
+        return ('limits above this container are not visible from inside it' if marked
+                else 'limits above the mounted control group are not visible from here')
+
     def path_of(self, pid: 'int | str') -> 'str | None':
-        """Return a process's path below the mount, None when unknown."""
+        """Return a process's path below the mount, None when unknown or not below it."""
         if self.mount is None:
             return None
         try:
@@ -65,15 +95,15 @@ class MemoryCgroups:
             return None
         return None if path is None else self._below_mount(path)
 
-    def _below_mount(self, path: str) -> str:
+    def _below_mount(self, path: str) -> 'str | None':
         """Return the path as the mount shows it; in a container the mount's root is not /."""
         assert self.mount is not None
         base = self.mount.root.rstrip('/')
         if base and (path == base or path.startswith(base + '/')):
             path = path[len(base):] or '/'
-        if '/..' in path or not os.path.isdir(self._folder(path)):
-            return '/'
-        return path
+        if path == '/..' or path.startswith('/../'):
+            return None  # a sibling of our namespace's root: its limits are not ours
+        return path if os.path.isdir(self._folder(path)) else '/'
 
     def _folder(self, path: str) -> str:
         assert self.mount is not None
@@ -86,21 +116,32 @@ class MemoryCgroups:
         except OSError:
             return None
 
-    def _bytes(self, path: str, name: str) -> 'int | None':
-        data = self._file(path, name)
-        if data is None or not data.strip().isdigit():
-            return None
-        value = int(data)
-        return value if value < UNLIMITED_BYTES else None
+    def _number(self, path: str, name: str) -> 'int | None':
+        """Return the bytes that a file holds, None for `max`, no limit, and what is unknown."""
+        return _bytes(self._file(path, name))
 
-    def _keyed(self, path: str, file: str, name: bytes) -> 'int | None':
+    def _limit(self, path: str, name: str) -> 'tuple[int | None, str | None]':
+        """Return a limit, and why it is unknown when it is; an absent file is no limit."""
+        assert self.mount is not None
+        place = f'{self.mount.mount_point}{path.rstrip("/")}/{name}'
+        try:
+            data = self.root.read(place)
+        except OSError as error:
+            gone = error.errno in (errno.ENOENT, errno.ENODEV)
+            return None, None if gone else reason(error)
+        value = _bytes(data)
+        if value is None and not data.strip().isdigit() and data.strip() != b'max':
+            return None, f'{place}: neither a number nor max'
+        return value, None
+
+    def _keyed(self, path: str, file: str, *names: bytes) -> 'dict[bytes, int]':
         data = self._file(path, file)
         if data is None:
-            return None
+            return {}
         try:
-            return vmstat.keyed(data, (name,), file).get(name)
+            return vmstat.keyed(data, names, file)
         except ParseError:
-            return None
+            return {}
 
     def exists(self, path: str) -> bool:
         """Tell whether there is a control group at this path."""
@@ -110,37 +151,54 @@ class MemoryCgroups:
         """Return what this control group allows and uses."""
         assert self.mount is not None
         if self.mount.version == 1:
-            return MemoryCgroup(
-                path, 1, limit_bytes=self._bytes(path, 'memory.limit_in_bytes'),
-                usage_bytes=self._bytes(path, 'memory.usage_in_bytes'),
-                memsw_limit_bytes=self._bytes(path, 'memory.memsw.limit_in_bytes'),
-                inactive_file_bytes=self._keyed(path, 'memory.stat', b'total_inactive_file'),
-                oom_kill=self.oom_kill(path),
-                oom_kill_disable=bool(
-                    self._keyed(path, 'memory.oom_control', b'oom_kill_disable')))
-        return MemoryCgroup(
-            path, 2, limit_bytes=self._bytes(path, 'memory.max'),
-            usage_bytes=self._bytes(path, 'memory.current'),
-            swap_max_bytes=self._bytes(path, 'memory.swap.max'),
-            swap_usage_bytes=self._bytes(path, 'memory.swap.current'),
-            inactive_file_bytes=self._keyed(path, 'memory.stat', b'inactive_file'),
-            oom_kill=self.oom_kill(path),
-            oom_group=bool(self._bytes(path, 'memory.oom.group')))
+            limit, why = self._limit(path, 'memory.limit_in_bytes')
+            return self.refreshed(MemoryCgroup(
+                path, 1, limit_bytes=limit, unreadable=why,
+                memsw_limit_bytes=self._number(path, 'memory.memsw.limit_in_bytes')))
+        limit, why = self._limit(path, 'memory.max')
+        return self.refreshed(MemoryCgroup(
+            path, 2, limit_bytes=limit, unreadable=why,
+            high_bytes=self._number(path, 'memory.high'),
+            swap_max_bytes=self._number(path, 'memory.swap.max'),
+            oom_group=bool(self._number(path, 'memory.oom.group'))))
+
+    def refreshed(self, group: MemoryCgroup) -> MemoryCgroup:
+        """Return the group with its usage and counters read anew, its limits as they were."""
+        path = group.path
+        if group.version == 1:
+            stat = self._keyed(path, 'memory.stat', b'total_inactive_file',
+                               b'total_active_file')
+            control = self._keyed(path, 'memory.oom_control', b'oom_kill', b'oom_kill_disable',
+                                  b'under_oom')
+            return replace(
+                group, usage_bytes=self._number(path, 'memory.usage_in_bytes'),
+                memsw_usage_bytes=self._number(path, 'memory.memsw.usage_in_bytes')
+                if group.memsw_limit_bytes is not None else None,
+                inactive_file_bytes=stat.get(b'total_inactive_file'),
+                active_file_bytes=stat.get(b'total_active_file'),
+                oom_kill=control.get(b'oom_kill'), under_oom=bool(control.get(b'under_oom')),
+                oom_kill_disable=bool(control.get(b'oom_kill_disable')))
+        stat = self._keyed(path, 'memory.stat', b'inactive_file', b'active_file',
+                           b'slab_reclaimable') if group.limited else {}
+        events = self._keyed(path, 'memory.events', b'oom_kill', b'high')
+        return replace(
+            group, usage_bytes=self._number(path, 'memory.current'),
+            swap_usage_bytes=self._number(path, 'memory.swap.current')
+            if group.swap_max_bytes != 0 else None,
+            inactive_file_bytes=stat.get(b'inactive_file'),
+            active_file_bytes=stat.get(b'active_file'),
+            slab_reclaimable_bytes=stat.get(b'slab_reclaimable'),
+            oom_kill=events.get(b'oom_kill'), high=events.get(b'high'))
 
     def oom_kill(self, path: str) -> 'int | None':
         """Return how many members of this control group the OOM killer took, None if unknown."""
         assert self.mount is not None
         file = 'memory.oom_control' if self.mount.version == 1 else 'memory.events'
-        return self._keyed(path, file, b'oom_kill')
+        return self._keyed(path, file, b'oom_kill').get(b'oom_kill')
 
     def chain(self, path: str) -> CgroupChain:
         """Return the control group and its ancestors, the innermost first."""
-        groups, at = [], path
-        while True:
-            groups.append(self.group(at))
-            if at in ('/', ''):
-                return CgroupChain(path, tuple(groups))
-            at = at.rstrip('/').rpartition('/')[0] or '/'
+        return CgroupChain(path, tuple(self.group(at) for at in ancestry(path)), self.hidden)
 
     def members(self, path: str) -> 'frozenset[int]':
         """Return the PIDs in this control group and below it."""
@@ -154,3 +212,18 @@ class MemoryCgroups:
             except OSError:
                 continue  # removed meanwhile: its processes are gone or elsewhere
         return frozenset(pids)
+
+
+def _bytes(data: 'bytes | None') -> 'int | None':
+    if data is None or not data.strip().isdigit():
+        return None
+    value = int(data)
+    return value if value < UNLIMITED_BYTES else None
+
+
+def ancestry(path: str) -> 'Iterator[str]':
+    """Yield this path and those of its ancestors, down to /."""
+    while path not in ('/', ''):
+        yield path
+        path = path.rstrip('/').rpartition('/')[0]
+    yield '/'

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import json
 import os
 import socket
+import time
 
 from oom_sentinel import parse
 from oom_sentinel.facts.level import Unavailable
@@ -123,6 +124,10 @@ class Root:
             boot_id = None
         return Host(socket.gethostname(), os.sysconf('SC_PAGE_SIZE'), os.uname().release,
                     os.sysconf('SC_CLK_TCK'), boot_id)
+
+    def boottime(self) -> 'float | None':
+        """Return the seconds since boot with those suspended, None for a captured tree."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME) if self.live else None
 
     def meminfo(self) -> 'MemInfo | Unavailable':
         """Return /proc/meminfo, or why not."""
