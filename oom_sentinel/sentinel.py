@@ -31,9 +31,9 @@ from oom_sentinel import procfs
 from oom_sentinel import report
 from oom_sentinel import risk
 from oom_sentinel import selector
-from oom_sentinel.facts.cgroup import CgroupChain
 from oom_sentinel.facts.level import Level
 from oom_sentinel.facts.level import Unavailable
+from oom_sentinel.facts.memory import VmStat
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import Program
 from oom_sentinel.facts.protection import Protection
@@ -78,6 +78,9 @@ class Sentinel:
         self.host = self.root.host()
         self._lookout = procfs.Lookout(self.root)
         self.table = procfs.Table(self.root, ros_prefixes=ros_prefixes())
+        self._chains = procfs.Chains(self.table.cgroups)
+        self._swaps = procfs.Swaps(self.root)
+        self._vmstat: 'VmStat | Unavailable | None' = None
         self.guard = Guard(self.root, self.host, plan.View(
             os.geteuid(), os.getpid(), own_domain_id()))
         self._graph: 'dict[int, tuple[str, ...]]' = {}
@@ -174,32 +177,20 @@ class Sentinel:
         if frozenset(found) != self.guard.view.ancestors:
             self.guard.view = replace(self.guard.view, ancestors=frozenset(found))
 
-    def _chains(self) -> 'tuple[tuple[CgroupChain, ...] | Unavailable, str | None]':
-        cgroups = self.table.cgroups
-        if cgroups.mount is None:
-            return cgroups.unavailable, None
-        own = cgroups.path_of('self')
-        paths = dict.fromkeys([own] + [t.process.cgroup for t in self.guard.planned.targets
-                                       if t.wanted < 0])
-        return tuple(cgroups.chain(path) for path in paths if path is not None), own
-
-    def _members(self, chains: 'tuple[CgroupChain, ...] | Unavailable'
-                 ) -> 'tuple[tuple[str, frozenset[int]], ...]':
-        if isinstance(chains, Unavailable):
-            return ()
-        limited = dict.fromkeys(
-            group.path for chain in chains for group in chain.groups
-            if group.limit_bytes is not None or group.memsw_limit_bytes is not None)
-        return tuple((path, self.table.cgroups.members(path)) for path in limited)
-
     def sample(self, woken_by: 'tuple[str, ...]' = ()) -> Sample:
         """Return a reading of the machine with the process table as last scanned."""
-        chains, own = self._chains()
-        policy, surroundings = self._lookout.look(self._monotonic(), self._processes)
+        now_s, meminfo, vmstat = self._monotonic(), self.root.meminfo(), self.root.vmstat()
+        policy, surroundings = self._lookout.look(now_s, self._processes)
+        own = self._chains.own(now_s)
+        paths = dict.fromkeys([own] + [t.process.cgroup for t in self.guard.planned.targets
+                                       if t.group is not None])
+        killed, self._vmstat = vmstat != self._vmstat, vmstat
+        chains = self._chains.read(tuple(p for p in paths if p is not None), now_s, killed)
         return Sample(
-            self._monotonic(), self._wall(), self.host, self.root.meminfo(),
-            self.root.pressure(), self.root.vmstat(), policy, chains, own, self._processes,
-            self._swept_s, self._members(chains), woken_by, surroundings)
+            now_s, self._wall(), self.host, meminfo, self.root.pressure(), vmstat,
+            policy, chains, own, self._processes, self._swept_s,
+            self._chains.members(chains, now_s, self._listed_s), woken_by, surroundings,
+            boottime_s=self.root.boottime(), swaps=self._swaps.read(meminfo, now_s))
 
     def protection(self, sample: Sample) -> Protection:
         """Return the state of protection against this sample."""
@@ -240,10 +231,11 @@ class Sentinel:
                       assessment.oom_risk, changed, tuple(map(report.kill, kills.fresh)))
 
     def _is_plentiful(self, sample: Sample, assessment: 'risk.Assessment') -> bool:
-        percent = sample.mem_available_percent
+        percent, room = sample.mem_available_percent, assessment.tightest
+        share = PLENTIFUL_SHARE * self.settings.memory_available_warn_percent
         return (assessment.risk.level == Level.OK and percent is not None
-                and not sample.members
-                and percent > PLENTIFUL_SHARE * self.settings.memory_available_warn_percent)
+                and (room is None or room.percent > share)
+                and percent > share)
 
     def apply(self) -> 'tuple[bool, str]':
         """Rescan and apply now, asking anew for what was denied; say what was done."""

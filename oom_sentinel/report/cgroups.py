@@ -25,7 +25,8 @@ from oom_sentinel.risk import Assessment
 
 NAME = 'Control groups'
 UNLIMITED = 'no memory limit applies to the sentinel or a protected process'
-LIMIT_KEYS = ('version', 'limit (MiB)', 'usage (MiB)', 'headroom (MiB)')
+LIMIT_KEYS = ('version', 'limit (MiB)', 'usage (MiB)', 'headroom (MiB)',
+              'headroom with swap (MiB)', 'memory.high (MiB)')
 
 
 def compose(sample: Sample, assessment: Assessment) -> Status:
@@ -36,23 +37,39 @@ def compose(sample: Sample, assessment: Assessment) -> Status:
         missing = str(chains)
         return Status(NAME, verdict.level,
                       sentence((f'Not available: {chains.why}', *verdict.reasons)),
-                      _values(missing, (missing,) * 4, own, missing))
-    kills = _kills(chains)
+                      _values(missing, (missing,) * len(LIMIT_KEYS), own, missing, missing))
+    kills, above = _kills(chains), _above(chains)
+    unknown = _unreadable(chains)
     if room is None:
-        return Status(NAME, verdict.level, sentence(verdict.reasons or (UNLIMITED,)),
-                      _values('none', ('no limit',) * 4, own, kills))
+        calm = unknown or ((f'no memory limit is visible; {chains[0].hidden}',)
+                           if chains and chains[0].hidden else (UNLIMITED,))
+        return Status(NAME, verdict.level, sentence(verdict.reasons or calm), _values(
+            'none', ('no limit',) * len(LIMIT_KEYS), own, above, kills))
     group = room.group
-    message = sentence(verdict.reasons) if verdict.reasons else (
-        f'{room.percent:.0f} % of the tightest limit ({group.path}) is left.')
-    return Status(NAME, verdict.level, message, _values(
+    calm = (f'{room.percent:.0f} % of the tightest limit ({group.label}) is left', *unknown)
+    return Status(NAME, verdict.level, sentence(verdict.reasons or calm), _values(
         group.path, (f'v{group.version}', mib(group.limit_bytes), mib(group.usage_bytes),
-                     mib(room.left_bytes)), own, kills))
+                     mib(room.left_bytes), mib(room.until_oom_bytes),
+                     mib(group.high_bytes, 'none is set')), own, above, kills))
 
 
-def _values(tightest: str, limit: 'tuple[str, ...]', own: str,
+def _values(tightest: str, limit: 'tuple[str, ...]', own: str, above: str,
             kills: str) -> 'tuple[tuple[str, str], ...]':
     return (('tightest', tightest), *zip(LIMIT_KEYS, limit), ('own control group', own),
-            ('oom_kill', kills))
+            ('limits above', above), ('oom_kill', kills))
+
+
+def _above(chains: 'tuple[CgroupChain, ...]') -> str:
+    """Return whether every ancestor's limit is known."""
+    unknown = _unreadable(chains) + tuple(dict.fromkeys(
+        chain.hidden for chain in chains if chain.hidden is not None))
+    return '; '.join(unknown) or 'all are known'
+
+
+def _unreadable(chains: 'tuple[CgroupChain, ...]') -> 'tuple[str, ...]':
+    return tuple(dict.fromkeys(
+        f'the limit of {group.label} is unavailable ({group.unreadable})'
+        for chain in chains for group in chain.groups if group.unreadable is not None))
 
 
 def _kills(chains: 'tuple[CgroupChain, ...]') -> str:

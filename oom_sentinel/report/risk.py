@@ -38,12 +38,13 @@ def compose(sample: Sample, assessment: Assessment) -> Status:
     """Return the status."""
     verdict = assessment.risk
     victims = [c for c in assessment.kill_order if c.rank is not None]
-    left = assessment.time_to_exhaustion_s
+    left = assessment.exhaustion
     return Status('OOM risk', verdict.level, sentence((
         *(verdict.reasons or ('memory suffices',)),
         _next(sample.policy, victims, assessment.domain))), (
         ('oom_risk (0..1)', f'{assessment.oom_risk:.2f}'),
-        ('time to exhaustion (s)', 'none foreseen' if left is None else f'{left:.0f}'),
+        ('time to exhaustion (s)', 'none foreseen' if left is None else
+         f'{left.middle_s:.0f} ({left.low_s:.0f} to {left.high_s:.0f})'),
         ('short of memory', assessment.domain),
         ('totalpages', str(assessment.totalpages) if assessment.totalpages is not None
          else 'unavailable (/proc/meminfo)'),

@@ -17,18 +17,21 @@
 from dataclasses import dataclass
 
 from oom_sentinel.badness import Candidate
-from oom_sentinel.facts.level import Level
+from oom_sentinel.facts.cgroup import MemoryCgroup
 from oom_sentinel.facts.level import Unavailable
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.sample import Sample
-from oom_sentinel.risk import exhaustion
 from oom_sentinel.risk import growth
 from oom_sentinel.risk import memory
 from oom_sentinel.risk import order
+from oom_sentinel.risk import places
+from oom_sentinel.risk import room
+from oom_sentinel.risk.exhaustion import Forecast
 from oom_sentinel.risk.growth import Growth
-from oom_sentinel.risk.memory import Headroom
 from oom_sentinel.risk.order import Order
+from oom_sentinel.risk.places import Places
+from oom_sentinel.risk.room import Headroom
 from oom_sentinel.risk.score import score
 from oom_sentinel.risk.verdict import Finding
 from oom_sentinel.risk.verdict import Hold
@@ -37,16 +40,8 @@ from oom_sentinel.risk.verdict import Verdict
 from oom_sentinel.risk.verdict import verdict
 from oom_sentinel.settings import Settings
 
-HORIZON = 2.0  # times exhaustion.warn_s: what lies farther away is not told
 
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """What was left over the last seconds: (seconds, bytes) points."""
-
-    machine: 'tuple[tuple[float, float], ...]' = ()
-    cgroup: 'tuple[tuple[float, float], ...]' = ()
-    cgroup_path: 'str | None' = None
+SURE = 0.5  # a leak's range narrower than this share of its pace leaves little doubt
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +52,10 @@ class History:
     pressure: Hold = Hold()
     cgroups: Hold = Hold()
     risk: Hold = Hold()
-    left: Left = Left()
+    places: Places = Places()
     growth: Growth = Growth()
     order: Order = Order()
+    high: 'tuple[tuple[str, int], ...]' = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +63,8 @@ class Assessment:
     """
     How near an OOM is and whom it would take.
 
-    `domain` is where memory is shortest: 'this machine' or a control group's path;
+    `time_to_exhaustion_s` is the soonest end of all places (likeliest), `exhaustion` the same
+    with its range.  `domain` is where memory is shortest: 'this machine' or a group's path;
     `totalpages`, `kill_order` and `killable_percent` (the share of used memory that belongs to
     processes which the kernel may kill before a protected one) hold inside it.  `oom_risk` is
     0..1.  `growth` is bytes a second per tracked process, where a trend is told; `leaking` are
@@ -83,6 +80,7 @@ class Assessment:
     kill_order: 'tuple[Candidate, ...]' = ()
     tightest: 'Headroom | None' = None
     time_to_exhaustion_s: 'float | None' = None
+    exhaustion: 'Forecast | None' = None
     killable_percent: 'float | None' = None
     oom_risk: float = 0.0
     leak_suspects: 'tuple[str, ...]' = ()
@@ -92,85 +90,91 @@ class Assessment:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What is wrong now, apart for the machine and the tightest control group."""
+    """What is wrong now; of control groups with the path that each finding is about."""
 
     memory: 'tuple[Finding, ...]'
     pressure: 'tuple[Finding, ...]'
-    cgroups: 'tuple[Finding, ...]'
     machine_soon: 'tuple[Finding, ...]'
-    cgroup_soon: 'tuple[Finding, ...]'
+    cgroups: 'tuple[tuple[str, Finding], ...]'
+    throttled: 'tuple[Finding, ...]'
 
     @property
     def machine(self) -> 'tuple[Finding, ...]':
         return self.memory + self.pressure + self.machine_soon
 
     @property
-    def group(self) -> 'tuple[Finding, ...]':
-        return self.cgroups + self.cgroup_soon
+    def everywhere(self) -> 'tuple[Finding, ...]':
+        return self.machine + tuple(f for _, f in self.cgroups) + self.throttled
 
 
 def assess(sample: Sample, history: History, settings: Settings,
            protection: Protection = Protection()) -> 'tuple[Assessment, History]':
     """Return what this sample means, and the history for the next one."""
     meminfo, now_s = sample.meminfo, sample.monotonic_s
-    total = None if isinstance(meminfo, Unavailable) else meminfo.mem_total_bytes
-    room = memory.tightest(sample.chains, total)
-    left = _remember(sample, history.left, room)
-    horizon_s = HORIZON * settings.exhaustion_warn_s
-    machine_s = exhaustion.seconds_left(left.machine, horizon_s)
-    cgroup_s = exhaustion.seconds_left(left.cgroup, horizon_s)
-    left_s = min((s for s in (machine_s, cgroup_s) if s is not None), default=None)
-    found = _Found(
-        memory.memory(meminfo, sample.policy, settings),
-        memory.pressure(sample.pressure, settings),
-        memory.cgroups(room, settings),
-        _soon(machine_s, 'memory is exhausted', settings),
-        _soon(cgroup_s, f'the limit of control group {left.cgroup_path} is reached', settings))
-    alarmed = bool(found.machine + found.group)
-    shortest = order.where(meminfo, room)
-    made = order.order(sample, shortest, protection, history.order, alarmed)
-    danger = found.machine + found.group + _wrong_victims(
-        sample, found, room, made, protection)
+    limits = room.rooms(sample.chains, meminfo)
+    tightest = limits[0] if limits else None
+    known = places.remember(history.places, sample, limits, settings)
+    forecast = min((p.forecast for p in known.places if p.forecast is not None),
+                   key=lambda f: f.middle_s, default=None)
+    left_s = None if forecast is None else forecast.middle_s
+    groups = _groups(sample)
+    high = tuple((g.path, g.high) for g in groups if g.high is not None)
+    found = _find(sample, known, limits, groups, _grew(history.high, high), settings)
+    made = order.order(sample, order.where(meminfo, tightest), protection, history.order,
+                       bool(found.everywhere))
+    danger = found.everywhere + _wrong_victims(sample, found, limits, made, protection)
     hold_s = settings.hold_s
     of_memory, memory_held = hold(history.memory, verdict(found.memory), now_s, hold_s)
     of_pressure, pressure_held = hold(history.pressure, verdict(found.pressure), now_s, hold_s)
-    of_cgroups, cgroups_held = hold(history.cgroups, verdict(found.cgroups), now_s, hold_s)
+    of_cgroups, cgroups_held = hold(history.cgroups, verdict(tuple(
+        f for _, f in found.cgroups) + found.throttled), now_s, hold_s)
     of_risk, risk_held = hold(history.risk, verdict(danger), now_s, hold_s)
-    grown = growth.watch(history.growth, now_s, protection)
+    grown = growth.watch(history.growth, now_s, sample.processes, protection)
     assessment = Assessment(
         memory=of_memory, pressure=of_pressure, cgroups=of_cgroups, risk=of_risk,
         domain=made.domain, totalpages=made.totalpages, kill_order=made.first,
-        tightest=room, time_to_exhaustion_s=left_s, killable_percent=made.killable_percent,
-        oom_risk=score(sample, room, left_s, settings),
-        leak_suspects=_suspects(grown, protection),
+        tightest=tightest, time_to_exhaustion_s=left_s, exhaustion=forecast,
+        killable_percent=made.killable_percent,
+        oom_risk=score(sample, tightest, left_s, settings),
+        leak_suspects=_suspects(grown, sample, protection),
         leaking=frozenset(g.identity for g in grown.processes if g.leaks),
         growth=tuple((g.identity, g.bytes_per_s) for g in grown.processes
                      if g.bytes_per_s is not None))
-    return assessment, History(memory_held, pressure_held, cgroups_held, risk_held, left,
-                               grown, made)
+    return assessment, History(memory_held, pressure_held, cgroups_held, risk_held, known,
+                               grown, made, high)
 
 
-def _remember(sample: Sample, last: Left, room: 'Headroom | None') -> Left:
-    now_s, meminfo = sample.monotonic_s, sample.meminfo
-    machine = last.machine
-    if not isinstance(meminfo, Unavailable) and meminfo.mem_available_bytes is not None:
-        machine = exhaustion.extend(
-            machine, now_s, meminfo.mem_available_bytes + meminfo.swap_free_bytes)
-    if room is None:
-        return Left(machine)
-    same = room.group.path == last.cgroup_path
-    return Left(machine, exhaustion.extend(last.cgroup if same else (), now_s, room.left_bytes),
-                room.group.path)
-
-
-def _soon(left_s: 'float | None', what: str, settings: Settings) -> 'tuple[Finding, ...]':
-    if left_s is None or left_s >= settings.exhaustion_warn_s:
+def _groups(sample: Sample) -> 'tuple[MemoryCgroup, ...]':
+    if isinstance(sample.chains, Unavailable):
         return ()
-    level = Level.ERROR if left_s < settings.exhaustion_error_s else Level.WARN
-    return (Finding(level, f'{what} in about {left_s:.0f} s if it goes on so'),)
+    return tuple({g.path: g for chain in sample.chains for g in chain.groups}.values())
 
 
-def _wrong_victims(sample: Sample, found: _Found, room: 'Headroom | None', made: Order,
+def _grew(last: 'tuple[tuple[str, int], ...]',
+          now: 'tuple[tuple[str, int], ...]') -> 'frozenset[str]':
+    """Return the paths whose counter grew; one that fell belongs to a group made anew."""
+    before = dict(last)
+    return frozenset(path for path, count in now if count > before.get(path, count))
+
+
+def _find(sample: Sample, known: Places, limits: 'tuple[Headroom, ...]',
+          groups: 'tuple[MemoryCgroup, ...]', throttled: 'frozenset[str]',
+          settings: Settings) -> _Found:
+    now_s, starting = sample.monotonic_s, places.starting(sample)
+    of_groups = memory.cgroups(limits, settings)
+    for limit in limits:
+        path = limit.group.path
+        of_groups += tuple((path, f) for f in places.soon(
+            known.of(path), f'the limit of {limit.group.label} is reached', now_s, starting,
+            settings))
+    return _Found(
+        memory.memory(sample.meminfo, sample.policy, settings),
+        memory.pressure(sample.pressure, settings),
+        places.soon(known.of(None), 'memory is exhausted', now_s, starting, settings),
+        of_groups, memory.throttling(groups, throttled))
+
+
+def _wrong_victims(sample: Sample, found: _Found, limits: 'tuple[Headroom, ...]', made: Order,
                    protection: Protection) -> 'tuple[Finding, ...]':
     """
     Return which protected process would be the first choice where memory is short.
@@ -178,20 +182,34 @@ def _wrong_victims(sample: Sample, found: _Found, room: 'Headroom | None', made:
     Each place is judged by its own shortage: were only the shortest one looked at, less memory
     on the machine could hide the error of a control group.
     """
-    places: 'list[Headroom | None]' = [None] if found.machine else []
-    if found.group:
-        places.append(room)
+    short = {path for path, _ in found.cgroups}
+    here: 'list[Headroom | None]' = [None] if found.machine else []
+    here += [limit for limit in limits if limit.group.path in short]
     wrong: 'tuple[Finding, ...]' = ()
-    for place in places:
+    for place in here:
         name = order.MACHINE if place is None else place.group.path
-        here = made if made.domain == name else order.order(sample, place, protection)
-        wrong += order.wrong_victim(here, protection)
+        judged = made if made.domain == name else order.order(sample, place, protection)
+        wrong += order.wrong_victim(judged, protection)
     return wrong
 
 
-def _suspects(grown: Growth, protection: Protection) -> 'tuple[str, ...]':
+def _suspects(grown: Growth, sample: Sample,
+              protection: Protection) -> 'tuple[str, ...]':
+    """Return who leaks, the fastest first, with pace, range and how long it was watched."""
+    leaks = sorted((g for g in grown.processes if g.leak is not None),
+                   key=lambda g: -(g.leak.middle if g.leak is not None else 0.0))
+    if not leaks:
+        return ()
     labels = {t.process.identity: t.process.label for t in protection.targets}
-    return tuple(f'{labels[g.identity]} (PID {g.identity.pid}, '
-                 f'+{g.bytes_per_s * 3600 / memory.MIB:.0f} MiB/h)'
-                 for g in grown.processes
-                 if g.leaks and g.bytes_per_s is not None and g.identity in labels)
+    labels.update((p.identity, p.label) for p in sample.processes)
+    return tuple(_suspect(labels[g.identity], g) for g in leaks if g.identity in labels)
+
+
+def _suspect(label: str, grown: growth.Grown) -> str:
+    leak = grown.leak
+    assert leak is not None
+    low, middle, high = (3600 * pace / memory.MIB
+                         for pace in (leak.shallow, leak.middle, leak.steep))
+    sure = 'high' if high - low < SURE * middle else 'medium'
+    return (f'{label} (PID {grown.identity.pid}, +{middle:.0f} MiB/h, {low:.0f} to {high:.0f}, '
+            f'confidence {sure}, over {grown.leak_span_s / 60:.0f} min)')

@@ -12,36 +12,58 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""How tracked processes grow, and which of them leak."""
+"""
+How the robot's nodes grow, and which of them leak.
+
+A node is looked at by the least it held in each stretch of time: what it allocates and frees in
+cycles leaves that floor where it is, what it never gives back lifts it.  A leak lifts the floor
+without a rest over half an hour, or slowly over two hours, and to where it has not been before.
+"""
 
 from dataclasses import dataclass
-from statistics import median
+from typing import Iterable
 
 from oom_sentinel.facts.process import Identity
+from oom_sentinel.facts.process import Process
+from oom_sentinel.facts.process import TaskMemory
 from oom_sentinel.facts.protection import Protection
-from oom_sentinel.facts.protection import Target
-from oom_sentinel.risk import exhaustion
+from oom_sentinel.risk.trend import Points
+from oom_sentinel.risk.trend import Trend
+from oom_sentinel.risk.trend import trend
 
-# 40 points of 10 s: 55 MB/h, a leak reported of Nav2, are 6 MB in that time.
+MIB = 1 << 20
 EVERY_S = 10.0
-POINTS_MAX = 40
-TREND_POINTS_MIN = 12
-LEAK_POINTS_MIN = 30
-LEAK_BYTES_PER_S = 20 * (1 << 20) / 3600
+POINTS_MAX = 60
+RECENT_EVERY_S, LONG_EVERY_S = 30.0, 120.0
+RECENT_S = POINTS_MAX * RECENT_EVERY_S
+TREND_AFTER_S = 120.0
+TREND_POINTS = 20  # of a window, thinned: 190 pairs instead of 1770
+# A warm-up that slows down looks like a leak while it is young; after 25 minutes it rests.
+LEAK_AFTER_S, SLOW_LEAK_AFTER_S = 1500.0, 6000.0
+LEAK_BYTES_PER_S, SLOW_LEAK_BYTES_PER_S = 20 * MIB / 3600, 5 * MIB / 3600
+STEADY = 0.5  # each quarter grows at least so much of the average
 
 
 @dataclass(frozen=True, slots=True)
 class Grown:
     """
-    The memory of one tracked process over time: (seconds, bytes) points.
+    What one node kept over time: (seconds, bytes) floors of half an hour and of two hours.
 
-    `bytes_per_s` is None while no trend is told, `leaks` says that it grew all the time.
+    `bytes_per_s` is None while no trend is told, 0 at rest; `leak` is its pace with the range,
+    when it leaks, seen over `leak_span_s`.
     """
 
     identity: Identity
-    points: 'tuple[tuple[float, float], ...]' = ()
+    recent: Points = ()
+    long: Points = ()
     bytes_per_s: 'float | None' = None
-    leaks: bool = False
+    leak: 'Trend | None' = None
+    leak_span_s: float = 0.0
+
+    @property
+    def leaks(self) -> bool:
+        """Tell whether it grew all the time and never gave anything back."""
+        return self.leak is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,37 +74,88 @@ class Growth:
     processes: 'tuple[Grown, ...]' = ()
 
 
-def watch(last: Growth, now_s: float, protection: Protection) -> Growth:
+def watch(last: Growth, now_s: float, processes: 'Iterable[Process]',
+          protection: Protection) -> Growth:
     """Return the growth with a point more, the last one as it stands when none is due."""
     if 0 <= now_s - last.at_s < EVERY_S:
         return last
     known = {grown.identity: grown for grown in last.processes}
+    tracked = {p.identity: p.memory for p in processes
+               if p.program.ros and p.memory is not None}
+    tracked.update((t.process.identity, t.process.memory) for t in protection.targets
+                   if t.process.memory is not None)
     return Growth(now_s, tuple(
-        _grown(target, known.get(target.process.identity), now_s)
-        for target in protection.targets if target.process.memory is not None))
+        extend(known.get(identity, Grown(identity)), now_s, float(kept_bytes(memory)))
+        for identity, memory in tracked.items() if memory is not None))
 
 
-def _grown(target: Target, last: 'Grown | None', now_s: float) -> Grown:
-    memory = target.process.memory
-    assert memory is not None
-    points = last.points if last is not None and last.points[-1][0] < now_s else ()
-    points = points[1 - POINTS_MAX:] + ((now_s, float(memory.rss_bytes + memory.swap_bytes)),)
-    values = {value for _, value in points}
-    told = len(points) >= TREND_POINTS_MIN
-    if told and len(values) == 1:
-        return Grown(target.process.identity, points, 0.0)
-    trend = exhaustion.slope(points) if told else None
-    leaks = trend is not None and trend > LEAK_BYTES_PER_S and _steady(points)
-    return Grown(target.process.identity, points, trend, leaks)
+def kept_bytes(memory: TaskMemory) -> int:
+    """Return what only freeing gives back: file pages come and go with the page cache."""
+    return memory.rss_bytes - (memory.file_bytes or 0) + memory.swap_bytes
 
 
-def _steady(points: 'tuple[tuple[float, float], ...]') -> bool:
-    """Tell whether every quarter grew; a node that warms up grows and then rests."""
-    if len(points) < LEAK_POINTS_MIN:
-        return False
+def extend(last: Grown, now_s: float, value: float) -> Grown:
+    """Return the floors with a reading more; a clock set back starts anew."""
+    if last.recent and now_s <= last.recent[-1][0]:
+        last = Grown(last.identity)
+    recent = floor(last.recent, now_s, value, RECENT_EVERY_S)
+    long = floor(last.long, now_s, value, LONG_EVERY_S)
+    if len(recent) == len(last.recent) and recent[0] == last.recent[0]:
+        return Grown(last.identity, recent, long, last.bytes_per_s, last.leak,
+                     last.leak_span_s)
+    pace, leak, span_s = _judge(recent[:-1], long[:-1])  # the last stretch is not over yet
+    return Grown(last.identity, recent, long, pace, leak, span_s)
+
+
+def floor(points: Points, at_s: float, value: float, every_s: float) -> Points:
+    """Return the least value of each stretch of every_s, which begins at its point's time."""
+    if points and at_s - points[-1][0] < every_s:
+        if value >= points[-1][1]:
+            return points
+        return points[:-1] + ((points[-1][0], value),)
+    return points[-POINTS_MAX + 1:] + ((at_s, value),)
+
+
+def _judge(recent: Points, long: Points) -> 'tuple[float | None, Trend | None, float]':
+    """Return the pace, the leak when it is one, and the seconds it was seen."""
+    span_s = recent[-1][0] - recent[0][0] if recent else 0.0
+    if span_s < TREND_AFTER_S - RECENT_EVERY_S:
+        return None, None, 0.0
+    values = [value for _, value in recent]
+    if max(values) == min(values):
+        return 0.0, None, 0.0
+    told = trend(thinned(recent))
+    pace = None if told is None else told.middle
+    long_span_s = long[-1][0] - long[0][0] if long else 0.0
+    if span_s >= LEAK_AFTER_S and told is not None and told.shallow > LEAK_BYTES_PER_S \
+            and steady(recent) and not _held_before(recent, long):
+        return pace, told, span_s
+    if long_span_s >= SLOW_LEAK_AFTER_S and steady(long):
+        slow = trend(thinned(long))
+        if slow is not None and slow.shallow > SLOW_LEAK_BYTES_PER_S:
+            return pace, slow, long_span_s
+    return pace, None, 0.0
+
+
+def _held_before(recent: Points, long: Points) -> bool:
+    """Tell whether it held as much already before, and gave it back: a long cycle."""
+    before = [value for seconds, value in long if seconds < recent[0][0] - LONG_EVERY_S]
+    return bool(before) and max(before) >= recent[-1][1]
+
+
+def thinned(points: Points) -> Points:
+    """Return about TREND_POINTS of the points, evenly, the last one among them."""
+    step = -(-len(points) // TREND_POINTS)
+    return points[::-1][::step][::-1]
+
+
+def steady(points: Points) -> bool:
+    """Tell whether the floor of every quarter lies clearly above that of the one before."""
     quarter = len(points) // 4
+    if not quarter:
+        return False
     last = points[-4 * quarter:]
-    levels = [median(value for _, value in last[i * quarter:(i + 1) * quarter])
+    floors = [min(value for _, value in last[i * quarter:(i + 1) * quarter])
               for i in range(4)]
-    steps = [b - a for a, b in zip(levels, levels[1:])]
-    return min(steps) > 0.25 * sum(steps) / 3
+    steps = [b - a for a, b in zip(floors, floors[1:])]
+    return min(steps) > STEADY * sum(steps) / 3

@@ -14,15 +14,15 @@
 
 """Levels of the machine's memory, of pressure, and of a memory control group."""
 
-from dataclasses import dataclass
+from typing import Iterable
 
-from oom_sentinel.facts.cgroup import CgroupChain
 from oom_sentinel.facts.cgroup import MemoryCgroup
 from oom_sentinel.facts.level import Level
 from oom_sentinel.facts.level import Unavailable
 from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.memory import Pressure
 from oom_sentinel.facts.policy import VmPolicy
+from oom_sentinel.risk.room import Headroom
 from oom_sentinel.risk.verdict import Finding
 from oom_sentinel.settings import Settings
 
@@ -84,44 +84,33 @@ def pressure(reading: 'Pressure | Unavailable', settings: Settings) -> 'tuple[Fi
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Headroom:
-    """What a limited control group still has: bytes and percent of its limit."""
-
-    group: MemoryCgroup
-    left_bytes: int
-    percent: float
-
-
-def headroom(group: MemoryCgroup) -> 'Headroom | None':
-    """Return limit less usage, with the page cache that can be dropped; None unlimited."""
-    if not group.limit_bytes or group.usage_bytes is None:
-        return None
-    left = group.limit_bytes - group.usage_bytes + (group.inactive_file_bytes or 0)
-    left = max(0, min(left, group.limit_bytes))
-    return Headroom(group, left, 100.0 * left / group.limit_bytes)
-
-
-def tightest(chains: 'tuple[CgroupChain, ...] | Unavailable',
-             machine_bytes: 'int | None') -> 'Headroom | None':
-    """Return the limit with the least left; one above the machine's memory is none."""
-    if isinstance(chains, Unavailable):
-        return None
-    found = [room for chain in chains for group in chain.groups
-             for room in (headroom(group),) if room is not None
-             and (machine_bytes is None or (group.limit_bytes or 0) < machine_bytes)]
-    return min(found, key=lambda room: (room.percent, room.left_bytes)) if found else None
+def cgroups(rooms: 'tuple[Headroom, ...]',
+            settings: Settings) -> 'tuple[tuple[str, Finding], ...]':
+    """Return what is wrong with each limited control group, by the machine's thresholds."""
+    found = []
+    for room in rooms:
+        group, label = room.group, room.group.label
+        low = room.percent < settings.memory_available_warn_percent
+        here = _graded(low, room.percent < settings.memory_available_error_percent,
+                       f'{room.percent:.0f} % of the limit of {label} is left')
+        if low and room.swap_used_percent is not None:
+            used = room.swap_used_percent
+            here += _graded(used > settings.swap_used_warn_percent,
+                            used > settings.swap_used_error_percent,
+                            f'{used:.0f} % of the swap of {label} is used')
+        if group.oom_kill_disable and group.under_oom:
+            here += (Finding(Level.ERROR, f'{label} is at its limit and has oom_kill_disable: '
+                             'its tasks hang'),)
+        elif group.oom_kill_disable:
+            here += (Finding(Level.WARN, f'{label} has oom_kill_disable: at its limit its tasks '
+                             'hang instead of one being killed'),)
+        found += [(group.path, finding) for finding in here]
+    return tuple(found)
 
 
-def cgroups(room: 'Headroom | None', settings: Settings) -> 'tuple[Finding, ...]':
-    """Return what is wrong with the tightest control group, by the machine's thresholds."""
-    if room is None:
-        return ()
-    found = _graded(room.percent < settings.memory_available_warn_percent,
-                    room.percent < settings.memory_available_error_percent,
-                    f'{room.percent:.0f} % of the limit of control group {room.group.path} '
-                    'is left')
-    if room.group.oom_kill_disable:
-        found += (Finding(Level.WARN, f'control group {room.group.path} has oom_kill_disable: '
-                          'at its limit its tasks hang instead of one being killed'),)
-    return found
+def throttling(groups: 'Iterable[MemoryCgroup]',
+               throttled: 'frozenset[str]') -> 'tuple[Finding, ...]':
+    """Return which groups are slowed down at memory.high; nobody is killed for that."""
+    return tuple(Finding(Level.WARN, f'{group.label} is throttled: above memory.high '
+                         f'({(group.high_bytes or 0) / MIB:.0f} MiB) its tasks are slowed down')
+                 for group in groups if group.path in throttled)

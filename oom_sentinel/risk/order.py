@@ -24,7 +24,7 @@ from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.sample import Sample
-from oom_sentinel.risk.memory import Headroom
+from oom_sentinel.risk.room import Headroom
 from oom_sentinel.risk.verdict import Finding
 
 MACHINE = 'this machine'

@@ -16,7 +16,7 @@
 
 from oom_sentinel.facts.level import Unavailable
 from oom_sentinel.facts.sample import Sample
-from oom_sentinel.risk.memory import Headroom
+from oom_sentinel.risk.room import Headroom
 from oom_sentinel.settings import Settings
 
 
