@@ -16,7 +16,7 @@
 TurtleBot 4 with oom_sentinel: the robot's own bringup, its nodes protected from their start.
 
 What is missing is said, and the sentinel starts all the same.  Not beside turtlebot4.service,
-which starts the bringup already: docs/robots.md says how the sentinel joins that.
+which starts the bringup already: turtlebot4_sentinel.launch.py joins that.
 """
 
 import os
@@ -30,8 +30,6 @@ from launch.actions import IncludeLaunchDescription
 from launch.actions import OpaqueFunction
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.logging import get_logger
-from launch.substitutions import EnvironmentVariable
-from launch.substitutions import LaunchConfiguration
 from launch.substitutions import ThisLaunchFileDir
 
 BRINGUP = 'turtlebot4_bringup'
@@ -53,18 +51,11 @@ def bringup(context):
 
 
 def generate_launch_description():
-    """Return sentinel and bringup, each in a scope of its own: arguments share their names."""
+    """Return the sentinel and the bringup."""
     return LaunchDescription([
         DeclareLaunchArgument('model', default_value='standard', choices=['standard', 'lite'],
                               description='TurtleBot 4 model.'),
-        DeclareLaunchArgument('sentinel_params_file', default_value='',
-                              description='Parameter file on top of config/turtlebot4.yaml.'),
-        GroupAction([IncludeLaunchDescription(
-            PythonLaunchDescriptionSource([ThisLaunchFileDir(), '/oom_sentinel.launch.py']),
-            launch_arguments={
-                'preset': 'turtlebot4',
-                'params_file': LaunchConfiguration('sentinel_params_file'),
-                # The bringup reads the namespace from here, too.
-                'namespace': EnvironmentVariable('ROBOT_NAMESPACE', default_value='')}.items())]),
+        IncludeLaunchDescription(PythonLaunchDescriptionSource(
+            [ThisLaunchFileDir(), '/turtlebot4_sentinel.launch.py'])),
         GroupAction([OpaqueFunction(function=bringup)]),
     ])

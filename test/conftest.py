@@ -151,8 +151,11 @@ def robot(tmp_path):
 
 
 def program(name):
-    """Return the path of one of our installed programs."""
-    return os.path.join(os.path.dirname(sys.executable), name)
+    """Return the path of one of our programs: of colcon's prefix, else beside the interpreter."""
+    prefixes = [p for p in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep) if p]
+    found = [os.path.join(prefix, 'lib', 'oom_sentinel', name) for prefix in prefixes]
+    beside = os.path.join(os.path.dirname(sys.executable), name)
+    return next((path for path in found if os.path.exists(path)), beside)
 
 
 @contextlib.contextmanager

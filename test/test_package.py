@@ -12,19 +12,26 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""package.xml, setup.py and the changelog tell the same story."""
+"""package.xml, setup.py, the changelog and the CI workflow tell the same story."""
 
+import ast
 import importlib
 import pathlib
 import re
+import sys
 import xml.etree.ElementTree as ElementTree
 
 import pytest
+import yaml
 
 ROOT = pathlib.Path(__file__).parent.parent
 KEYS = {'rclpy', 'diagnostic_msgs', 'std_msgs', 'std_srvs', 'rcl_interfaces', 'launch',
         'launch_ros', 'python3-psutil', 'ament_copyright', 'ament_flake8', 'ament_pep257',
         'python3-pytest', 'python3-hypothesis', 'launch_testing'}
+
+# Modules whose rosdep key has another name, and what is looked up only when it is there.
+RENAMED = {'psutil': 'python3-psutil', 'yaml': 'python3-yaml'}
+OPTIONAL = {'composition_interfaces', 'ros2cli', 'ros2doctor'}
 
 
 def test_versions_agree():
@@ -41,6 +48,40 @@ def test_every_rosdep_key_is_named():
     text = (ROOT / 'package.xml').read_text()
     named = set(re.findall(r'<(?:exec|test)_depend>([^<]+)<', text))
     assert named >= KEYS
+
+
+def imported(path):
+    """Return the top-level names that a file imports from neither us nor Python."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module)
+    return {name.split('.')[0] for name in names} - {'oom_sentinel', *sys.stdlib_module_names}
+
+
+def test_what_is_imported_is_depended_on():
+    """An apt-get install of the package leaves nothing to be found missing on the robot."""
+    text = (ROOT / 'package.xml').read_text(encoding='utf-8')
+    named = set(re.findall(r'<exec_depend>([^<]+)<', text))
+    used = set().union(*(imported(path) for folder in ('oom_sentinel', 'launch')
+                         for path in (ROOT / folder).rglob('*.py')))
+    assert {RENAMED.get(name, name) for name in used - OPTIONAL} <= named
+    assert not named & OPTIONAL
+
+
+def test_the_workflow_covers_every_distribution():
+    """What INTERFACE.md lists, in its own container, and the wheels by .ci/run."""
+    jobs = yaml.safe_load((ROOT / '.github/workflows/ci.yaml').read_text())['jobs']
+    matrix = jobs['ros']['strategy']['matrix']
+    distros = [*matrix['distro'], *(row['distro'] for row in matrix['include'])]
+    assert sorted(distros) == ['humble', 'jazzy', 'kilted', 'lyrical', 'rolling']
+    assert jobs['ros']['container'] == 'ros:${{ matrix.distro }}'
+    said = ' '.join(step.get('run', '') for step in jobs['ros']['steps'])
+    assert 'colcon build' in said and 'colcon test' in said and 'pytest -ra test/launch' in said
+    assert [step.get('run') for step in jobs['wheels']['steps']][-1] == '.ci/run'
+    assert (ROOT / '.ci' / 'run').exists()
 
 
 @pytest.mark.parametrize('module, name', re.findall(

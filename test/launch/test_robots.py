@@ -26,7 +26,7 @@ pytest.importorskip('launch_ros.actions', reason='needs launch_ros: source ROS 2
 from launch import LaunchDescription  # noqa: E402,I100
 from launch import LaunchService  # noqa: E402
 from launch.actions import IncludeLaunchDescription  # noqa: E402
-from launch.launch_description_sources import PythonLaunchDescriptionSource  # noqa: E402
+from launch.launch_description_sources import AnyLaunchDescriptionSource  # noqa: E402
 
 LAUNCH = pathlib.Path(__file__).parents[2] / 'launch'
 # Stands for any launch file: declares arguments and writes down what it was given.
@@ -76,7 +76,7 @@ class Bench:
         """Launch it and wait for the end."""
         service = LaunchService(argv=[])
         service.include_launch_description(LaunchDescription([IncludeLaunchDescription(
-            PythonLaunchDescriptionSource(str(self.folder / 'launch' / file)),
+            AnyLaunchDescriptionSource(str(self.folder / 'launch' / file)),
             launch_arguments=arguments.items())]))
         return service.run()
 
@@ -132,6 +132,21 @@ def test_turtlebot_3_without_its_environment_says_what_to_set(turtlebot3, monkey
     assert turtlebot3.given('robot') is None and turtlebot3.given('sentinel') is not None
     said = ''.join(capfd.readouterr())
     assert 'LDS_MODEL (LDS-01, LDS-02 or LDS-03)' in said and 'TURTLEBOT3_MODEL (' not in said
+
+
+def test_the_service_includes_the_sentinel_beside_the_bringup(bench, monkeypatch):
+    """What robot_upstart's mklaunch makes: includes in one scope, in alphabetical order."""
+    monkeypatch.setenv('ROBOT_NAMESPACE', 'r4')
+    folder = bench.folder / 'launch'
+    bench.record('robot', folder / 'zz_standard.launch.py', ('params_file', 'log_level'))
+    (folder / 'turtlebot4.launch').write_text('<launch>' + ''.join(
+        f'<include file="{folder / name}"/>' for name in (
+            'turtlebot4_sentinel.launch.py', 'zz_standard.launch.py')) + '</launch>')
+    assert bench.run('turtlebot4.launch') == 0
+    assert (bench.given('sentinel')['namespace'], bench.given('sentinel')['preset']) == (
+        'r4', 'turtlebot4')
+    robot = bench.given('robot')
+    assert (robot['params_file'], robot['log_level']) == ('default', 'default')
 
 
 @pytest.mark.parametrize('model', ['standard', 'lite'])
