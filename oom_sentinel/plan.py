@@ -154,7 +154,10 @@ def plan(processes: 'Iterable[Process]', settings: Settings, view: View,
         if not eligible(process, settings, view) or process.oom_score_adj is None:
             continue
         group = assign(process, settings)
-        if group is not None:
+        # Whatever started the sentinel, colcon test or ros2 bag, would hand the value on to it
+        # and to the robot.
+        raised = group is not None and group.oom_score_adj > 0
+        if group is not None and not (raised and process.pid in view.ancestors):
             matched.append(_matched(process, group, settings, floors))
         else:
             others.append((process, _unmatched(process, settings, view, values, originals)))

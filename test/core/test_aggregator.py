@@ -32,7 +32,7 @@ CONFIG = ROOT / 'config'
 FILE = CONFIG / 'diagnostic_aggregator.yaml'
 CAPTURED = ROOT / 'test' / 'fixtures' / 'vm-debian12-6.18'
 GENERIC, GROUP = ('diagnostic_aggregator/' + kind for kind in ('GenericAnalyzer', 'AnalyzerGroup'))
-KNOWN = {'type', 'path', 'contains', 'startswith', 'remove_prefix', 'timeout'}
+KNOWN = {'type', 'path', 'contains', 'startswith', 'remove_prefix', 'timeout', 'discard_stale'}
 # turtlebot4_diagnostics/config/diagnostics.yaml: each is a `contains`.
 TURTLEBOT4 = ('Battery', 'Wheel', 'Dock', 'Hazard', 'imu', 'mouse', 'scan', 'image', 'depth')
 BRANCHES = ['Memory', 'Protection', 'Kills', 'Groups']
@@ -128,6 +128,13 @@ def test_the_file_is_what_an_aggregator_and_add_analyzer_take():
         if isinstance(value, list):
             assert value and all(isinstance(text, str) for text in value)
     assert {name.split('.')[0] for name in values} == {'oom_sentinel'}
+
+
+def test_only_the_groups_may_come_and_go():
+    """A branch without items is STALE, and ERROR above, unless its items are discarded."""
+    assert [own['path'] for own in analyzers(parameters()).values()
+            if own.get('discard_stale') is True] == ['Groups']
+    assert not any(': Group ' in name for name in statuses(SETTINGS['no groups']))
 
 
 def test_robots_on_one_topic_can_have_a_branch_each():

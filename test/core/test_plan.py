@@ -101,6 +101,13 @@ def test_ancestors_other_domains_other_users_and_other_namespaces_are_not_raised
     assert values(table, {driver.identity: 0})[0] == {1000: 0}
 
 
+def test_an_ancestor_is_not_raised_even_when_it_is_expendable():
+    """`colcon test` starts the sentinel: all it starts afterwards would inherit the value."""
+    table = (process(50, '/usr/bin/python3 /usr/bin/colcon test', exe='/usr/bin/python3.12'),
+             process(1001, '/usr/bin/python3 /usr/bin/colcon build', exe='/usr/bin/python3.12'))
+    assert values(table)[0] == {1001: 300}
+
+
 def test_another_domain_is_not_protected_either():
     """A simulation in another domain is not this robot."""
     assert values((node(1001, 'nav2_amcl/amcl', 'amcl', domain=3),))[0] == {}
