@@ -97,10 +97,14 @@ def without_year(name: bytes, day: bytes, time_words: bytes, clock: Clock) -> 'f
 
 
 def iso(date: bytes, time_words: bytes, offset: bytes, clock: Clock) -> 'float | None':
-    """Return the seconds of `2026-11-26`, `08:30:48.123456` and `Z`, `+01:00`, `+0100` or b''."""
+    """
+    Return the seconds of `2026-11-26`, `08:30:48.123456` and `Z`, `+01:00`, `+0100` or b''.
+
+    Another zone's abbreviation (journalctl -o short-full) means different things: None.
+    """
     zone: 'tzinfo | None' = clock.zone
     digits = offset.replace(b':', b'')
-    if offset in (b'Z', b'z', b'UTC'):
+    if offset in (b'Z', b'z', b'UTC', b'GMT'):
         zone = timezone.utc
     elif len(digits) == 5 and digits[1:].isdigit():
         minutes = int(digits[1:3]) * 60 + int(digits[3:5])

@@ -45,7 +45,12 @@ class Choice:
 
 @dataclass(slots=True)
 class Draft:
-    """What is known so far; `headless` began without "invoked oom-killer"."""
+    """
+    What is known so far; `headless` began without "invoked oom-killer".
+
+    `killed` is the first victim of the report, `dead` are the PIDs that earlier ones killed: the
+    kernel passes over them.
+    """
 
     headless: bool = True
     trigger: 'bytes | None' = None
@@ -62,6 +67,7 @@ class Draft:
     group: 'bytes | None' = None
     killed: 'int | None' = None
     killed_s: 'float | None' = None
+    dead: 'frozenset[int]' = frozenset()
     last_s: 'float | None' = None
     lines: 'list[bytes]' = field(default_factory=list)
 
@@ -116,7 +122,7 @@ class Draft:
         scene = self.scene
         m = message.RAM.match(text)
         if m is not None:
-            if m.group(2) == b'RAM':
+            if b'RAM' in m.group():
                 scene.ram_pages = int(m.group(1))
             else:
                 scene.reserved_pages = int(m.group(1))
@@ -125,9 +131,12 @@ class Draft:
         if m is not None:
             scene.swap_kb = int(m.group(1))
             return True
+        if message.PAGECACHE.match(text):
+            scene.swap_kb = scene.swap_kb or 0
+            return True
         m = message.PRESENT.match(text)
         if m is not None and len(scene.present_kb) < 4096:
-            node = int(m.group(1))
+            node = int(m.group(1) or 0)
             scene.present_kb[node] = scene.present_kb.get(node, 0) + int(m.group(2))
             return True
         m = message.VERSION.match(text)
@@ -171,14 +180,21 @@ class Draft:
             return True
         return False
 
-    def parsed_summary(self) -> Summary:
+    def parsed_summary(self, comm: 'bytes | None' = None) -> Summary:
         """Return the "oom-kill:" line, empty where the log has none."""
-        return message.summary(self.summary)
+        return message.summary(self.summary, comm)
+
+    def may_kill(self, pid: int) -> bool:
+        """Tell whether this PID can be its victim: since 5.1 it is the one that is told."""
+        said = self.parsed_summary()
+        return said.pid in (None, pid) or self.choice is not None or any(
+            row.pid == said.pid and pid in row.numbers for row in self.rows)
 
     def names(self, pid: int) -> bool:
         """Tell whether the report mentions this PID as its victim or in its table."""
         if self.choice is not None and self.choice.pid == pid:
             return True
-        if self.summary:
-            return self.parsed_summary().pid == pid
+        said = self.parsed_summary().pid
+        if said is not None:
+            return said == pid
         return any(row.pid == pid for row in self.rows)

@@ -36,10 +36,12 @@ _BOOT = re.compile(rb'\[ *(\d{1,10}\.\d{1,9})(?: *<[ +]*\d{1,10}\.\d{1,9}>)?\] ?
 _DELTA = re.compile(rb'\[ *[+<] *\d{1,10}\.\d{1,9}>?\] ?')
 _CALLER = re.compile(rb'\[ *([TC]\d{1,10})\] ?')
 _CTIME = re.compile(rb'\[\S{1,24} (\S.{0,20}?\.?) +(\d{1,2}) (' + _TIME + rb') (\d{4})\] ?')
-_RELTIME = re.compile(rb'\[([^\s\d\[\]]{2,12}) ?(\d{1,2}) (\d\d:\d\d)\] ?')
-_ISO = re.compile(rb'(\d{4}-\d\d-\d\d)[T ](' + _TIME + rb') ?([Zz]|UTC|[+-]\d\d:?\d\d)?(?= )')
+_RELTIME = re.compile(rb'\[([^\s\d\[\]]{2,24}) ?(\d{1,2}) (\d\d:\d\d)\] ?')
+_ISO = re.compile(rb'(\d{4}-\d\d-\d\d)[T ](' + _TIME + rb') ?'
+                  rb'([Zz]|[A-Z]{2,5}|[+-]\d\d:?\d\d)?(?= )')
 _WEEKDAY_ISO = re.compile(rb'\S{2,12} (?=\d{4}-\d\d-\d\d )')
-_RFC3164 = re.compile(rb'([^\s\d]{1,12}\.?) +(\d{1,2}) (?:(\d{4}) )?(' + _TIME + rb') ')
+_RFC3164 = re.compile(rb'((?:\d{1,2}[^\s\d:]{3,6}|[^\s\d]{1,24})) +(\d{1,2}) '
+                      rb'(?:(\d{4}) )?(' + _TIME + rb') ')
 _UNIX = re.compile(rb'(\d{9,11}\.\d{6}) ')
 # The tag must be the kernel's own; the words before it are a host name and busybox's priority.
 _KERNEL = re.compile(rb' ?(?:[^\s]{0,255}[^\s:] ){0,2}kernel(?:\[\d{1,10}\])?: ?')
@@ -49,7 +51,8 @@ _RFC5424 = re.compile(rb'1 (\d{4}-\d\d-\d\d)T(' + _TIME + rb')([Zz]|[+-]\d\d:\d\
 _RFC5424_DATA = re.compile(rb'(?:-|(?:\[(?:[^\]\\]|\\.){0,2000}\])+) ?')
 # Vendor kernels print CPU and task: Mediatek `(0)[123:name]`, Samsung `[0: name: 123]`,
 # Qualcomm `c0 123 `.
-_VENDOR = re.compile(rb'(?:[(-]\d{1,2}\)?)?\[ ?\d{1,7}: ?[^\[\]]{1,40}\] ?|c\d{1,2} +\d{1,7} ')
+_VENDOR = re.compile(rb' *(?:(?:[(-]\d{1,2}\)?)?\[ ?\d{1,7}: ?[^\[\]]{1,40}\] ?|'
+                     rb'c\d{1,2} +\d{1,7} )')
 _ESCAPE = re.compile(rb'\\x([0-9a-f]{2})')
 
 
@@ -173,7 +176,7 @@ def _behind_stamps(text: bytes, wall_s: 'float | None', boot_s: 'float | None') 
     m = _CALLER.match(text)
     if m is not None:
         caller, text = m.group(1), text[m.end():]
-    elif text[:1] in b'(-[c':
+    elif text[:1] in b' (-[c':
         m = _VENDOR.match(text)
         if m is not None:
             caller, text = m.group(), text[m.end():]

@@ -47,12 +47,17 @@ LIMIT_BEGIN = re.compile(rb'Task in (.{1,4096}) killed *$')
 LIMIT_REST = re.compile(rb' ?(?:killed )?as a result of limit of (.{1,4096})')
 STATS = re.compile(rb'Memory cgroup stats for (.{1,4096}?): ?')
 USAGE = re.compile(rb'(memory|memory\+swap|swap): usage (\d{1,20})kB, limit (\d{1,20})kB')
-RAM = re.compile(rb'(\d{1,20}) pages (RAM|reserved)\b')
+# ARM's own show_mem() of 3.10 said "pages of RAM" and "reserved pages".
+RAM = re.compile(rb'(\d{1,20}) (?:pages (?:of )?(?:RAM|reserved)|reserved pages)\b')
+# It ends the list of areas; without CONFIG_SWAP no line about swap follows.
+PAGECACHE = re.compile(rb'\d{1,20} total pagecache pages')
 SWAP = re.compile(rb'Total swap = (\d{1,20})kB')
-PRESENT = re.compile(rb'Node (\d{1,5}) .{0,400}? present:(\d{1,20})kB')
+PRESENT = re.compile(rb'(?:Node (\d{1,5}) )?[A-Za-z0-9]{1,16} free:\d.{0,900}?'
+                     rb' present:(\d{1,20})kB')
 NODES = re.compile(rb'(?:nodemask|mems_allowed)=([\d,-]{1,400})')
-VERSION = re.compile(rb'CPU: ?\d.{0,200}?(?:Not tainted|Tainted: .{0,120}?) (\d)\.(\d{1,3})[.\- ]')
-REAPED = re.compile(rb'oom_reaper: reaped process (\d{1,10}) \(')
+VERSION = re.compile(rb'(?:CPU|Pid): ?\d.{0,200}?'
+                     rb'(?:Not tainted|Tainted: .{0,120}?) (\d)\.(\d{1,3})[.\- ]')
+NOT_KILLED = re.compile(_MESSAGE + rb'OOM victim \d{1,10} \(.{0,80}\) is already exiting')
 _SIZE = re.compile(rb'([a-z-]{1,20}):(\d{1,20})kB')
 _UID = re.compile(rb' UID:(\d{1,10})\b')
 _ADJ = re.compile(rb'\boom_score_adj:(-?\d{1,5})\b')
@@ -67,11 +72,16 @@ def text(data: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Killed:
-    """The "Killed process" line; sizes in bytes, `message` is None where another line has it."""
+    """
+    The "Killed process" line, with sizes in bytes.
+
+    `printed` is the name as it stands there; `message` is None where another line has it.
+    """
 
     message: 'bytes | None'
     pid: int
     comm: bytes
+    printed: bytes
     uid: 'int | None'
     total_vm_bytes: 'int | None'
     sizes: 'dict[bytes, int]'
@@ -90,7 +100,7 @@ def killed(line: bytes, escaped: bool) -> 'Killed | None':
     uid, adj = _UID.search(rest), _ADJ.search(rest)
     uid_text = uid_before or uid_behind or (uid.group(1) if uid else None)
     return Killed(
-        message, int(pid), unescape(comm) if escaped else comm,
+        message, int(pid), unescape(comm) if escaped else comm, comm,
         None if uid_text is None else int(uid_text),
         None if total_vm is None else int(total_vm) * 1024, sizes,
         int(adj.group(1)) if adj else None,
@@ -128,11 +138,17 @@ class Summary:
     uid: 'int | None'
 
 
-def summary(line: bytes) -> Summary:
-    """Return what a summary says, read from both ends: names and paths may hold commas."""
+def summary(line: bytes, comm: 'bytes | None' = None) -> Summary:
+    """
+    Return what a summary says, read from both ends: names and paths may hold commas.
+
+    :param comm: the victim's name as printed elsewhere, where that is known.
+    """
     constraint = CONSTRAINT.search(line)
     tail = _TASK.match(line)
     head = tail.group(1) if tail else line
+    if comm is not None and (at := line.rfind(b',task=' + comm + b',pid=')) >= 0:
+        head = line[:at]
     oom_memcg = task_memcg = None
     head, found, rest = head.partition(b',task_memcg=')
     if found:

@@ -37,7 +37,7 @@ from oom_sentinel.kernel_log.record import Record
 # What a report can begin with, or be told by; `stream` skips whole blocks without any of them.
 OPENERS = (b'invoked oom-killer: ', b'oom-kill:', b'ill process ', b'illed process ',
            b'as a result of limit of ', b'memory.oom.group set', b' total_vm ', b': usage ',
-           b'Mem-Info:', b'oom_reaper: reaped ', b'"MESSAGE":[', b'"MESSAGE" : [')
+           b'Mem-Info:', b'"MESSAGE":[', b'"MESSAGE" : [')
 _OPENER = re.compile(b'|'.join(map(re.escape, OPENERS)))
 MAX_OPEN = 16
 MAX_DEAD = 64
@@ -206,7 +206,9 @@ class Parser:
         """Finish the report that this kill belongs to."""
         draft = self._of(killed, record)
         draft.take(record, raw)
-        kill = report.finish(draft, killed, record, self.source, self._dying(record))
+        if draft.killed is None:
+            draft.dead = self._dying(record)
+        kill = report.finish(draft, killed, record, self.source)
         self._dead.append((killed.pid, record.boot_s))
         self._silence = 0
         if draft.killed is None:
@@ -229,8 +231,8 @@ class Parser:
                 return own
         candidates = [d for d in (*self._open.values(), *self._left) if d.killed is None]
         named = [draft for draft in candidates if draft.names(killed.pid)]
-        if own is not None and (own in named or not named):
-            return own
+        if own is not None and (record.caller or own in named or not named):
+            return own if own.may_kill(killed.pid) else Draft()
         if not record.caller and named:
             draft = named[-1]
             if draft in self._left:
@@ -250,8 +252,8 @@ class Parser:
             if draft is not None:
                 draft.group = group.group(1)
             return
-        reaped = message.REAPED.match(record.text)
-        if reaped is not None:
+        if message.NOT_KILLED.match(record.text):
+            self._open.pop(record.caller, None)
             return
         if draft is not None and draft.killed is None:
             if draft.take(record, raw):

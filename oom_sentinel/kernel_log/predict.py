@@ -23,6 +23,7 @@ task's badness is a line over totalpages.
 
 from dataclasses import dataclass
 from dataclasses import field
+from math import gcd
 
 from oom_sentinel import badness
 from oom_sentinel.facts.kill import OomTask
@@ -68,14 +69,15 @@ def rules_of(kernel: 'tuple[int, int] | None', kernel_format: str,
     """
     Return the rules that may have held, the likeliest first.
 
-    Whether a root process had CAP_SYS_ADMIN, which is what earns the bonus, no log says.
+    Whether a root process had CAP_SYS_ADMIN, which is what earns the bonus, no log says, and
+    vendors (EL8's 4.18) take over what is newer.
     Source: oom_badness() of 3.10 (adj), 3.14 (usage), 4.17 (none), 5.9 (no floor).
     """
-    if kernel is not None:
+    if kernel is not None and not (kernel < (5, 0) and kernel_format in ('5.1', '5.4')):
         if kernel >= (5, 9):
             return (Rules(False),)
         if kernel >= (4, 17):
-            return (Rules(True),)
+            return (Rules(True), Rules(False))
         if kernel >= (3, 14):
             return (Rules(True, 'usage'), Rules(True))
         return (Rules(True, 'adj'), Rules(True, 'usage'), Rules(True))
@@ -88,23 +90,25 @@ def rules_of(kernel: 'tuple[int, int] | None', kernel_format: str,
     return (Rules(True, 'usage'), Rules(True, 'adj'), Rules(True))
 
 
-def page_size_of(total_vm_bytes: 'int | None', task: 'OomTask | None',
-                 scene: Scene) -> 'int | None':
+def page_size_of(total_vm_bytes: 'int | None', victim: 'OomTask | None',
+                 tasks: 'tuple[OomTask, ...]', scene: Scene) -> 'int | None':
     """
     Return the page size: the victim's total-vm by its pages, else Mem-Info's kB by its pages.
 
     A process may grow between table and kill, so the nearest power of two within 2 percent.
+    A victim that is not in the table leaves its page tables: they are no multiple of larger pages.
     """
     candidates = []
-    if total_vm_bytes and task is not None and task.total_vm_pages:
-        candidates.append(total_vm_bytes / task.total_vm_pages)
+    if total_vm_bytes and victim is not None and victim.total_vm_pages:
+        candidates.append(total_vm_bytes / victim.total_vm_pages)
     if scene.ram_pages and scene.present_kb:
         candidates.append(sum(scene.present_kb.values()) * 1024 / scene.ram_pages)
     for ratio in candidates:
         for size in PAGE_SIZES:
             if abs(ratio - size) <= 0.02 * size:
                 return size
-    return None
+    common = gcd(*(task.page_table_bytes or 0 for task in tasks))
+    return PAGE_SIZES[0] if common % (4 * PAGE_SIZES[0]) else None
 
 
 def totalpages_of(scene: Scene, tasks: 'tuple[OomTask, ...]',

@@ -37,21 +37,17 @@ _HEADLESS = {
 }
 
 
-def finish(draft: Draft, killed: Killed, record: Record, source: 'str | None',
-           dead: 'frozenset[int]') -> OomKill:
-    """
-    Return the facts of a kill.
-
-    :param dead: PIDs that earlier reports killed; the kernel passes over them.
-    """
+def finish(draft: Draft, killed: Killed, record: Record, source: 'str | None') -> OomKill:
+    """Return the facts of a kill."""
     columns = draft.columns or ()
     total_vm = killed.total_vm_bytes
     rows = [(row, _named(draft, row)) for row in draft.rows]
-    victim = next((_task(row, named, None) for row, named in rows if row.pid == killed.pid), None)
-    page_size = predict.page_size_of(total_vm, victim, draft.scene)
-    tasks = tuple(_task(row, named, page_size) for row, named in rows)
-    victim = next((task for task in tasks if task.pid == killed.pid), None)
-    said = draft.parsed_summary()
+    tasks = tuple(_task(row, named, None) for row, named in rows)
+    page_size = predict.page_size_of(total_vm, _found(tasks, killed.pid), tasks, draft.scene)
+    if page_size is not None:
+        tasks = tuple(_task(row, named, page_size) for row, named in rows)
+    victim = _found(tasks, killed.pid)
+    said = draft.parsed_summary(killed.printed)
     choice = draft.choice
     memcg = (draft.scene.memcg or _of_memcg(killed.message)
              or choice is not None and _of_memcg(choice.message))
@@ -59,7 +55,7 @@ def finish(draft: Draft, killed: Killed, record: Record, source: 'str | None',
     page_tables = _page_tables(killed, victim)
     bounds = predict.totalpages_of(draft.scene, tasks, page_size)
     predicted, disagreement = _prediction(draft, killed, tasks, rows, columns, page_size,
-                                          bounds, dead)
+                                          bounds)
     own = said.pid == killed.pid or choice is not None and choice.pid == killed.pid
     return OomKill(
         victim_pid=killed.pid, victim_comm=message.text(killed.comm),
@@ -73,7 +69,7 @@ def finish(draft: Draft, killed: Killed, record: Record, source: 'str | None',
         shmem_rss_bytes=killed.sizes.get(b'shmem-rss'),
         page_table_bytes=page_tables,
         oom_score_adj=_first(killed.oom_score_adj, victim.oom_score_adj if victim else None),
-        score=choice.score if choice is not None else None,
+        score=choice.score if choice is not None and draft.killed is None else None,
         oom_memcg=_path(said.oom_memcg or draft.limit or (draft.stats if memcg else None)),
         task_memcg=_path(said.task_memcg or draft.limited if own or draft.limited
                          else draft.group),
@@ -95,6 +91,10 @@ def only_chosen(draft: Draft, record: Record, source: 'str | None') -> 'OomKill 
         score=choice.score, source=source, certainty=INFERRED,
         disagreement='the log holds only the choice: a child may have died in its place',
         lines=tuple(line.decode('utf-8', 'backslashreplace') for line in draft.lines))
+
+
+def _found(tasks: 'tuple[OomTask, ...]', pid: int) -> 'OomTask | None':
+    return next((task for task in tasks if task.pid == pid), None)
 
 
 def _first(*values: 'int | None') -> 'int | None':
@@ -149,8 +149,8 @@ def _page_tables(killed: Killed, victim: 'OomTask | None') -> 'int | None':
 
 def _prediction(draft: Draft, killed: Killed, tasks: 'tuple[OomTask, ...]',
                 rows: 'list[tuple[Row, dict[str, int]]]', columns: 'tuple[str, ...]',
-                page_size: 'int | None', bounds: 'tuple[int, int] | None',
-                dead: 'frozenset[int]') -> 'tuple[int | None, str | None]':
+                page_size: 'int | None',
+                bounds: 'tuple[int, int] | None') -> 'tuple[int | None, str | None]':
     """Return the PID that the table predicts, and why the kernel's choice is another."""
     if not rows:
         return None, 'the log holds no task table (rate-limited, cut, or vm.oom_dump_tasks=0)'
@@ -165,8 +165,9 @@ def _prediction(draft: Draft, killed: Killed, tasks: 'tuple[OomTask, ...]',
             pages = task.page_table_bytes // page_size
         pages = predict.held(task, pages)
         if pages is None:
-            return None, 'the task table of this kernel lacks swap or page tables'
-        if task.pid not in dead:
+            return None, ('the page size is unknown' if page_size is None else
+                          'the task table of this kernel lacks swap or page tables')
+        if task.pid not in draft.dead:
             rated.append(Rated(task, pages))
     chosen = draft.choice.pid if draft.choice is not None else draft.killed or killed.pid
     rules = predict.rules_of(draft.scene.kernel, killed.kernel_format, columns)
