@@ -49,10 +49,8 @@ def main():
     for count, full, light, peer in scan.measure(RUNS):
         print(f'| {count} | {1e3 * full:.1f} ms | {1e6 * full / count:.1f} | '
               f'{1e3 * light:.1f} ms | {1e3 * peer:.1f} ms | {peer / full:.1f} |')
-    delays = protect.measure(4 * RUNS)
-    print(f'\nNew process to written value, scan_period 2 s, {len(delays)} processes: median '
-          f'{median(delays):.2f} s, p95 {delays[int(0.95 * (len(delays) - 1))]:.2f} s, '
-          f'most {delays[-1]:.2f} s')
+    print()
+    protect.main()
 
 
 main()

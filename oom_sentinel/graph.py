@@ -20,6 +20,9 @@ vendor id (01 0f) and two bytes of host id (GuidUtils.hpp of Fast DDS 2.6 to 3.2
 middlewares hold no PID; then our own PID does not come back and the method is off.
 """
 
+from dataclasses import dataclass
+from dataclasses import field
+from dataclasses import replace
 import os
 import time
 from typing import Any
@@ -30,13 +33,32 @@ from oom_sentinel.facts.process import Process
 
 VENDOR_FAST_DDS = b'\x01\x0f'
 TOPIC = '/rosout'
-# What rmw_dds_common says of an endpoint whose participant it has not heard of yet.
+# What rmw_dds_common says of an endpoint whose participant it has not heard of yet: 0.1 s long,
+# and up to 3.5 s when the message was lost until Fast DDS's next heartbeat.
 UNKNOWN_NODE = '_NODE_NAME_UNKNOWN_'
-# A question takes 0.14 ms with 9 nodes and 0.9 ms with many: never more often than this.
+# A node's parameter service bears its name, and its endpoints are known at once.
+PARAMETER_SERVICE = '/get_parameters'
+PREFIX_BYTES = 12
+# A question takes 0.14 ms with 9 nodes and 0.9 ms with many: never more often than this, and
+# only when the number of nodes or of ROS processes changed.
+NEWS_PAUSE_S = 0.3
 PAUSE_S = 2.0
 # While the answer stays the same it is asked for again ever more seldom, up to this: one node
 # that goes as another comes leaves the number of publishers as it was.
 PAUSE_MAX_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """
+    Node names by PID, and the nodes of this host whose process is not known.
+
+    `unclaimed` are the low 16 bits of the PIDs of those.
+    """
+
+    names: 'dict[int, tuple[str, ...]]' = field(default_factory=dict)
+    missing: 'tuple[str, ...]' = ()
+    unclaimed: 'frozenset[int]' = frozenset()
 
 
 def pid_bits(gid: 'Iterable[int]') -> 'tuple[bytes, int] | None':
@@ -53,10 +75,9 @@ def qualified(name: str, namespace: str) -> str:
 
 
 def attribute(endpoints: 'Iterable[tuple[str, bytes]]', processes: 'Iterable[Process]',
-              own_pid: int, own_name: str
-              ) -> 'tuple[dict[int, tuple[str, ...]], tuple[str, ...]]':
+              own_pid: int, own_name: str) -> Attribution:
     """
-    Return node names by PID, and the nodes of this host whose process is not known.
+    Return which node runs in which process.
 
     :param endpoints: (node name, GUID) of every publisher of /rosout.
     Ambiguous low bits mean unknown; nothing is returned when our own PID does not come back.
@@ -67,13 +88,13 @@ def attribute(endpoints: 'Iterable[tuple[str, bytes]]', processes: 'Iterable[Pro
     own = next((bits for name, bits in found if name == own_name and bits
                 and bits[1] == own_pid & 0xFFFF), None)
     if own is None:
-        return {}, ()
+        return Attribution()
     by_bits: 'dict[int, list[Process]]' = {}
     for process in processes:
         if process.same_pid_namespace is not False:
             by_bits.setdefault(process.pid & 0xFFFF, []).append(process)
     names: 'dict[int, list[str]]' = {}
-    missing = set()
+    missing: 'dict[str, int]' = {}
     for name, bits in found:
         if bits is None or bits[0] != own[0]:
             continue
@@ -81,10 +102,11 @@ def attribute(endpoints: 'Iterable[tuple[str, bytes]]', processes: 'Iterable[Pro
         if len(candidates) == 1:
             names.setdefault(candidates[0].pid, []).append(name)
         elif bits[1] != own_pid & 0xFFFF:
-            missing.add(name)
-    missing.difference_update(*names.values())
-    return ({pid: tuple(sorted(set(said))) for pid, said in names.items()},
-            tuple(sorted(missing)))
+            missing[name] = bits[1]
+    for name in [name for said in names.values() for name in said]:
+        missing.pop(name, None)
+    return Attribution({pid: tuple(sorted(set(said))) for pid, said in names.items()},
+                       tuple(sorted(missing)), frozenset(missing.values()))
 
 
 class Graph:
@@ -98,7 +120,9 @@ class Graph:
         self._asked_s = float('-inf')
         self._pause_s = PAUSE_S
         self._news = False
-        self._answer: 'tuple[dict[int, tuple[str, ...]], tuple[str, ...]]' = ({}, ())
+        self._answer = Attribution()
+        self._nameless: 'set[bytes]' = set()
+        self._missing_s: 'dict[str, float]' = {}
 
     def changed(self, processes: 'tuple[Process, ...]') -> bool:
         """Tell, in some microseconds, whether to ask now because it could bring news."""
@@ -108,25 +132,46 @@ class Graph:
         if seen != self._seen:
             self._seen, self._news = seen, True
         waited_s = self._monotonic() - self._asked_s
-        return waited_s >= (PAUSE_S if self._news else self._pause_s)
+        return waited_s >= (NEWS_PAUSE_S if self._news else self._pause_s)
 
-    def names(self, processes: 'tuple[Process, ...]'
-              ) -> 'tuple[dict[int, tuple[str, ...]], tuple[str, ...]]':
+    def names(self, processes: 'tuple[Process, ...]') -> Attribution:
         """
-        Return node names by PID, and nodes without a process.
+        Ask which node runs in which process.
 
-        A node counts as missing only when two questions in a row did not find its process: a
-        killed node stays in the graph for some 20 s and a new one may be there before its
-        process was classified.
+        A node counts as missing only when its process was not found for PAUSE_S: a killed node
+        stays in the graph for some 20 s and a new one may be there before its process was
+        classified.
         """
         infos = self._node.get_publishers_info_by_topic(TOPIC)
-        answer = attribute(
-            [(qualified(info.node_name, info.node_namespace), bytes(info.endpoint_gid))
-             for info in infos if info.node_name != UNKNOWN_NODE],
-            processes, os.getpid(), self._node.get_fully_qualified_name())
-        again = tuple(name for name in answer[1] if name in self._answer[1])
-        settled = answer == self._answer and all(i.node_name != UNKNOWN_NODE for i in infos)
+        found = [(qualified(info.node_name, info.node_namespace), bytes(info.endpoint_gid))
+                 for info in infos if info.node_name != UNKNOWN_NODE]
+        nameless = {bytes(info.endpoint_gid)[:PREFIX_BYTES] for info in infos
+                    if info.node_name == UNKNOWN_NODE}
+        if nameless:
+            found += self._named_by_services(nameless, {name for name, _ in found})
+        answer = attribute(found, processes, os.getpid(),
+                           self._node.get_fully_qualified_name())
+        settled = answer == self._answer and not nameless
         self._pause_s = min(PAUSE_MAX_S, 2 * self._pause_s) if settled else PAUSE_S
-        self._answer, self._news = answer, False
+        self._answer, self._news = answer, bool(nameless - self._nameless)
+        self._nameless = nameless
         self._asked_s = self._monotonic()
-        return answer[0], again
+        self._missing_s = {name: self._missing_s.get(name, self._asked_s)
+                           for name in answer.missing}
+        return replace(answer, missing=tuple(
+            name for name in answer.missing
+            if self._asked_s - self._missing_s[name] >= PAUSE_S))
+
+    def _named_by_services(self, prefixes: 'set[bytes]', known: 'set[str]'
+                           ) -> 'list[tuple[str, bytes]]':
+        """Return the (node name, GUID) of nodes in these participants that are not known."""
+        found = []
+        for service, _ in self._node.get_service_names_and_types():
+            name, ending = service[:-len(PARAMETER_SERVICE)], service[-len(PARAMETER_SERVICE):]
+            if ending != PARAMETER_SERVICE or name in known:
+                continue
+            for info in self._node.get_publishers_info_by_topic(f'rr{service}Reply', True):
+                raw = bytes(info.endpoint_gid)
+                if raw[:PREFIX_BYTES] in prefixes:
+                    found.append((name, raw))
+        return found

@@ -65,6 +65,16 @@ class Plan:
     notes: 'tuple[str, ...]' = ()
 
 
+def ancestors(processes: 'Iterable[Process]', pid: int) -> 'frozenset[int]':
+    """Return this PID, its parent, and so on, as far as they are known."""
+    parents = {p.pid: p.ppid for p in processes}
+    found: 'set[int]' = set()
+    while pid > 0 and pid not in found:
+        found.add(pid)
+        pid = parents.get(pid, 0)
+    return frozenset(found)
+
+
 def eligible(process: Process, settings: Settings, view: View) -> bool:
     """Tell whether the sentinel may act on this process at all."""
     if process.pid in (1, view.pid) or process.kernel_thread or process.state in ('Z', 'X'):

@@ -40,6 +40,8 @@ from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Report
 from oom_sentinel.guard import Guard
+from oom_sentinel.procfs.environment import own_domain_id
+from oom_sentinel.procfs.environment import ros_prefixes
 from oom_sentinel.settings import Settings
 
 # While memory is plentiful the whole table's memory is read this seldom, in seconds: it only
@@ -49,17 +51,6 @@ LISTING_S = 10.0  # a listing comes this often even when nothing was forked
 PLENTIFUL_SHARE = 2.0  # times memory.available_warn_percent
 
 _NOBODY = Process(0, 0, 0, 0, Program(''))  # what a node without a process is matched as
-
-
-def ros_prefixes() -> 'tuple[str, ...]':
-    """Return the prefixes that hold ROS packages, from AMENT_PREFIX_PATH."""
-    return tuple(p.rstrip('/') for p in os.environ.get('AMENT_PREFIX_PATH', '').split(':') if p)
-
-
-def own_domain_id() -> int:
-    """Return this process's ROS_DOMAIN_ID, 0 when unset."""
-    value = os.environ.get('ROS_DOMAIN_ID', '').strip()
-    return int(value) if value.isdigit() else 0
 
 
 class Sentinel:
@@ -88,6 +79,7 @@ class Sentinel:
         self._processes: 'tuple[Process, ...]' = ()
         self._scanned_s = self._swept_s = self._listed_s = float('-inf')
         self._last_pid: 'int | None' = None
+        self.told_of_execs = False  # whether whoever begins a program is sure to be told to meet
         self._history = risk.History()
         self._assessment: 'risk.Assessment | None' = None
         self._levels: 'tuple[tuple[str, Level], ...]' = ()
@@ -106,12 +98,14 @@ class Sentinel:
         self._scanned_s = self._listed_s = float('-inf')
 
     def learn(self, names: 'Mapping[int, tuple[str, ...]]',
-              missing: 'tuple[str, ...]' = ()) -> None:
-        """Take node names by PID from the ROS graph, and its nodes without a process."""
-        if dict(names) != self._graph:
-            self._graph = dict(names)
-            self._scanned_s = self._listed_s = float('-inf')
+              missing: 'tuple[str, ...]' = ()) -> bool:
+        """Take node names by PID and nodes without a process; tell whether names changed."""
         self._missing = missing
+        if dict(names) == self._graph:
+            return False
+        self._graph = dict(names)
+        self._scanned_s = self._listed_s = float('-inf')  # the next scan is due at once
+        return True
 
     def ros_processes(self) -> 'tuple[Process, ...]':
         """Return what looks like ROS, of this domain, the sentinel included."""
@@ -127,13 +121,27 @@ class Sentinel:
     def _sweep_due(self, now_s: float) -> bool:
         return not self._plentiful or now_s - self._swept_s >= PLENTIFUL_SWEEP_S
 
-    def scan(self) -> None:
-        """Read the process table and protect."""
+    def meet(self, pids: 'frozenset[int]') -> int:
+        """
+        Look at who began a program, scan if one of them matters; return how many live.
+
+        :param pids: who; when none is named whoever came since the last reading is looked for.
+        """
+        now_s = self._monotonic()
+        met = self.table.meet(pids or self.table.strangers(now_s), now_s)
+        if any(plan.eligible(p, self.settings, self.guard.view) and (
+                p.program.ros or p.oom_score_adj or plan.group_of(p, self.settings))
+                for p in met):
+            self.scan(new=True)
+        return len(met)
+
+    def scan(self, *, new: bool = False) -> None:
+        """Read the process table and protect; `new` says that somebody is new for certain."""
         now_s = self._monotonic()
         names = self.guard.hear()
         if names is not None:
             self.table.learn(names)
-        elif self._nobody_came(now_s):
+        elif not new and self._nobody_came(now_s):
             self._scanned_s = now_s
             return
         self._last_pid = self.root.last_pid()
@@ -146,7 +154,9 @@ class Sentinel:
         self._scanned_s = self._listed_s = now_s
         if everything:
             self._swept_s = now_s
-        self._update_ancestors()
+        ancestors = plan.ancestors(self._processes, os.getppid())
+        if ancestors != self.guard.view.ancestors:
+            self.guard.view = replace(self.guard.view, ancestors=ancestors)
         if everything:
             self.guard.heed(self._processes, now_s)
         self.guard.protect(self._processes, self.settings, self._wall())
@@ -161,21 +171,15 @@ class Sentinel:
         """
         Tell, while memory is plentiful, whether a listing would show nothing new.
 
-        Without a fork there is no new process; the tracked ones are looked at all the same,
-        so that a drift or a death is noticed within scan_period.
+        Without a fork there is no new process, and where execs are told `meet` has met it;
+        the tracked ones are looked at all the same, so that a drift or a death is noticed
+        within scan_period.
         """
-        if not self._plentiful or now_s - self._listed_s >= LISTING_S or self.forked():
+        if not self._plentiful or now_s - self._listed_s >= LISTING_S:
+            return False
+        if self.table.ripen(now_s) if self.told_of_execs else self.forked():
             return False
         return not self.table.refresh(t.process.pid for t in self.guard.planned.targets)
-
-    def _update_ancestors(self) -> None:
-        parents = {p.pid: p.ppid for p in self._processes}
-        found, pid = set(), os.getppid()
-        while pid > 0 and pid not in found:
-            found.add(pid)
-            pid = parents.get(pid, 0)
-        if frozenset(found) != self.guard.view.ancestors:
-            self.guard.view = replace(self.guard.view, ancestors=frozenset(found))
 
     def sample(self, woken_by: 'tuple[str, ...]' = ()) -> Sample:
         """Return a reading of the machine with the process table as last scanned."""

@@ -29,6 +29,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from oom_sentinel.facts.status import Report
 from oom_sentinel.facts.status import Status
 from oom_sentinel.facts.wake import Wake
+from oom_sentinel.graph import Attribution
 from oom_sentinel.graph import Graph
 from oom_sentinel.inquest import KERNEL_LOG
 from oom_sentinel.node import kills
@@ -39,8 +40,11 @@ from oom_sentinel.node.parameters import Parameters
 from oom_sentinel.node.parameters import refused
 from oom_sentinel.sentinel import Sentinel
 from oom_sentinel.settings import declarations_for
+from oom_sentinel.settings import Settings
 from oom_sentinel.settings import SettingsError
 from oom_sentinel.watch import ALARM
+from oom_sentinel.watch import NEWCOMERS
+from oom_sentinel.watch import Newcomers
 from oom_sentinel.watch import Watch
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock
@@ -49,7 +53,10 @@ from rclpy.node import Node
 from std_msgs.msg import Float64
 from std_srvs.srv import Trigger
 
-LOOK_S = 1.0  # how soon a new process is noticed: one read of /proc/loadavg each time
+# After a process began a program the graph is looked at this often for so long, because its
+# nodes come up meanwhile; 8.5 us each time unless their number changed.
+YOUNG_LOOK_S = 0.2
+YOUNG_S = 6.0
 CYCLE_S = 1.0  # levels are looked at this often even when publish_period is longer
 HURRY_S = 0.1  # a storm of wakes runs the cycle no more often than this; the first at once
 COMPLAIN_S = 60.0
@@ -77,15 +84,17 @@ class OomSentinel(Node):
                                  node_name=self.get_fully_qualified_name())
         self.graph = Graph(self)
         self.containers = Containers(self)
-        self._graph_names: 'dict[int, tuple[str, ...]]' = {}
-        self._missing: 'tuple[str, ...]' = ()
+        self._attribution = Attribution()
         self._said: 'dict[str, float]' = {}
         self._published_s = self._cycled_s = self._urgent_s = float('-inf')
         self.watch = watch
         # Source name -> what to do in the executor; it tells whether the cycle runs at once.
         # A source without an answer always runs it.
         self.answers: 'dict[str, Callable[[Wake], bool]]' = {
-            ALARM: lambda wake: False, 'signal': lambda wake: False}
+            ALARM: self._look_again, NEWCOMERS: self._meet, 'signal': lambda wake: False}
+        self.newcomers = Newcomers(watch, self.sentinel.root.last_pid)
+        self.sentinel.told_of_execs = self.newcomers.told
+        self._young_until_s = float('-inf')
         self._woken_by: 'tuple[str, ...]' = ()
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._system = Clock(clock_type=ClockType.SYSTEM_TIME)
@@ -99,8 +108,8 @@ class OomSentinel(Node):
         settings = self.parameters.settings
         self._cycle_timer = self.create_timer(
             cycle_period(settings.publish_period), self._guarded(self.cycle), clock=self._steady)
-        self._look_timer = self.create_timer(
-            min(LOOK_S, settings.scan_period), self._guarded(self.look), clock=self._steady)
+        self._scan_timer: Any = None
+        self._time_scans(settings)
         self._tell_start()
 
     def _tell_start(self) -> None:
@@ -127,18 +136,35 @@ class OomSentinel(Node):
             self.get_logger().error(f'a cycle failed and is tried again: {key}\n'
                                     + traceback.format_exc())
 
-    def look(self) -> None:
-        """Scan at once when something was forked."""
-        if self.sentinel.forked():
-            self.sentinel.scan()
+    def _meet(self, _wake: Wake) -> bool:
+        """Look at who began a program; its nodes show in the graph a little later."""
+        if self.sentinel.meet(self.newcomers.taken()):
+            now_s = time.monotonic()
+            self._young_until_s = now_s + YOUNG_S
+            self.watch.alarm(now_s + YOUNG_LOOK_S)
+        return False
+
+    def _look_again(self, _wake: Wake) -> bool:
+        now_s = time.monotonic()
+        if now_s < self._young_until_s:
+            if not self.newcomers.told:
+                self.sentinel.meet(frozenset())  # what was forked runs its own program by now
             self._learn()
+            self.watch.alarm(now_s + YOUNG_LOOK_S)
+        return False
 
     def _learn(self) -> None:
         processes = self.sentinel.ros_processes()
         if self.graph.changed(processes):
-            self._graph_names, self._missing = self.graph.names(processes)
-        inside = self.containers.names(processes, self._graph_names)
-        self.sentinel.learn({**self._graph_names, **inside}, self._missing)
+            self._attribution = self.graph.names(processes)
+            if self.sentinel.table.examine(self._attribution.unclaimed):
+                self.sentinel.scan(new=True)
+                processes = self.sentinel.ros_processes()
+                self._attribution = self.graph.names(processes)
+        inside = self.containers.names(processes, self._attribution.names)
+        if self.sentinel.learn({**self._attribution.names, **inside},
+                               self._attribution.missing):
+            self.sentinel.scan()
 
     def woken(self) -> None:
         """Answer whatever woke the executor, and run the cycle at once where that is due."""
@@ -229,20 +255,30 @@ class OomSentinel(Node):
         self._follow(settings)
         return result
 
-    def _follow(self, settings: Any) -> None:
+    def _follow(self, settings: Settings) -> None:
         """Let new settings take effect now."""
         assert self.parameters is not None
         self.parameters.settings = settings
         self.sentinel.configure(settings)
-        for timer, seconds in ((self._cycle_timer, cycle_period(settings.publish_period)),
-                               (self._look_timer, min(LOOK_S, settings.scan_period))):
-            if timer.timer_period_ns != int(seconds * 1e9):
-                timer.timer_period_ns = int(seconds * 1e9)
-                timer.reset()
+        seconds = cycle_period(settings.publish_period)
+        if self._cycle_timer.timer_period_ns != int(seconds * 1e9):
+            self._cycle_timer.timer_period_ns = int(seconds * 1e9)
+            self._cycle_timer.reset()
+        self._time_scans(settings)
+
+    def _time_scans(self, settings: Settings) -> None:
+        """Let a timer scan where cycles come too seldom for scan_period."""
+        if self._scan_timer is not None:
+            self.destroy_timer(self._scan_timer)
+            self._scan_timer = None
+        if settings.scan_period < 0.95 * cycle_period(settings.publish_period):
+            self._scan_timer = self.create_timer(
+                settings.scan_period, self._guarded(self.sentinel.scan), clock=self._steady)
 
     def end(self, orderly: bool) -> None:
         """Restore where that is safe, say so and publish a last time."""
         self.kills.close()
+        self._guarded(self.newcomers.close)()
         line = self.sentinel.close(orderly)
         self.get_logger().info(line)
         if orderly:

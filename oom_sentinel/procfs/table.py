@@ -24,7 +24,6 @@ only after an exec, which shows in /proc/PID/exe (2.7 us), or while it is young.
 from dataclasses import dataclass
 from dataclasses import replace
 import os
-import re
 from typing import Iterable
 from typing import Mapping
 from typing import Sequence
@@ -36,6 +35,7 @@ from oom_sentinel.parse import ParseError
 from oom_sentinel.parse import program
 from oom_sentinel.parse import stat
 from oom_sentinel.parse import status
+from oom_sentinel.procfs import running
 from oom_sentinel.procfs.cgroups import MemoryCgroups
 from oom_sentinel.procfs.root import Root
 
@@ -47,7 +47,6 @@ SETTLED_EVERY_S = 10.0
 # A Python node maps librcl some 0.3 to 2 s after its start; a later look catches slow boards.
 MAPS_AFTER_S = (0.5, 2.0, 10.0, 60.0)
 INITIAL_PID_NAMESPACE = 'pid:[4026531836]'  # PROC_PID_INIT_INO, include/linux/proc_ns.h
-LIBRCL = re.compile(rb'/librcl[-.][^/\n]*so')  # the wheels add a hash: librcl-1a2b3c4d.so
 
 
 @dataclass(slots=True)
@@ -72,14 +71,7 @@ class Table:
         self.cgroups = cgroups or MemoryCgroups(root)
         self._entries: 'dict[int, _Entry]' = {}
         self._launched: 'dict[Identity, tuple[str, ...]]' = {}
-        self._own_uid = os.geteuid()
-        self._pid_namespace = self._link('self', 'ns/pid')
-
-    def _link(self, pid: 'int | str', name: str) -> 'str | None':
-        try:
-            return os.readlink(f'{self.root.prefix}/proc/{pid}/{name}')
-        except OSError:
-            return None
+        self._pid_namespace = running.link(root, 'self', 'ns/pid')
 
     @property
     def initial_pid_namespace(self) -> bool:
@@ -145,21 +137,7 @@ class Table:
 
     def descendants(self, pid: int) -> 'tuple[int, ...]':
         """Return the children's PIDs, their children's and so on, the nearest first."""
-        found, at = [pid], 0
-        while at < len(found):
-            found += [child for child in self._children(found[at]) if child not in found]
-            at += 1
-        return tuple(found[1:])
-
-    def _children(self, pid: int) -> 'list[int]':
-        """Read /proc/PID/task/TID/children (CONFIG_PROC_CHILDREN), empty without it."""
-        base = f'/proc/{pid}/task'
-        try:
-            tasks = os.listdir(self.root.prefix + base)
-            return [int(word) for task in tasks for word in self.root.read(
-                f'{base}/{task}/children', whole=True).split()]
-        except (OSError, ValueError):
-            return []
+        return running.descendants(self.root, pid)
 
     def learn(self, names: 'Mapping[Identity, tuple[str, ...]]') -> None:
         """Take the node names that launches know; they come before the command line's."""
@@ -174,6 +152,61 @@ class Table:
         if all(name in found.node_names for name in names):
             return found
         return replace(found, node_names=tuple(dict.fromkeys(names + found.node_names)))
+
+    def meet(self, pids: 'Iterable[int]', now_s: float) -> 'tuple[Process, ...]':
+        """
+        Read who these are that began a program, and return those that still live.
+
+        Whoever was known under the PID is forgotten: exec makes another of it.
+        """
+        met = []
+        for pid in pids:
+            self._entries.pop(pid, None)
+            inode = running.inode(self.root, pid)
+            entry = None if inode is None else self._meet(pid, inode, now_s)
+            if entry is not None and not entry.process.kernel_thread \
+                    and self._look_again(entry, now_s, True) and self._measure(entry, False):
+                self._entries[pid] = entry
+                met.append(entry.process)
+        return tuple(met)
+
+    def strangers(self, now_s: float) -> 'tuple[int, ...]':
+        """Return the PIDs not met yet, and those that run another program since."""
+        found = []
+        for pid, inode in self._listing():
+            entry = self._entries.get(pid)
+            if entry is None or entry.inode != inode or (
+                    now_s - entry.first_seen_s < YOUNG_S and not entry.process.kernel_thread
+                    and running.link(self.root, pid, 'exe') != entry.exe):
+                found.append(pid)
+        return tuple(found)
+
+    def examine(self, low_bits: 'frozenset[int]') -> bool:
+        """
+        Look for librcl in processes with these low 16 bits that do not look like ROS.
+
+        :returns: whether one of them does now; the next `read` returns it so.
+        """
+        return self._look_for_librcl([
+            entry for pid, entry in self._entries.items()
+            if pid & 0xFFFF in low_bits and not entry.process.program.ros
+            and not entry.process.kernel_thread])
+
+    def ripen(self, now_s: float) -> bool:
+        """Look for librcl where that is due; tell whether one turned out to be ROS."""
+        return self._look_for_librcl([
+            entry for entry in self._entries.values() if not entry.process.kernel_thread
+            and self._maps_due(entry, now_s - entry.first_seen_s)])
+
+    def _look_for_librcl(self, entries: 'list[_Entry]') -> bool:
+        for entry in entries:
+            entry.maps_looks += 1
+            entry.maps_librcl = running.maps_librcl(self.root, entry.process.pid)
+            if entry.maps_librcl:
+                known = entry.process.program
+                entry.process = replace(entry.process, program=self._program(
+                    entry, known.comm, list(known.cmdline)))
+        return any(entry.maps_librcl for entry in entries)
 
     def refresh(self, pids: 'Iterable[int]') -> bool:
         """Read these processes' memory and values anew; tell whether a value or a life ended."""
@@ -200,7 +233,7 @@ class Table:
                           state=found.state, kernel_thread=found.kernel_thread)
         if found.kernel_thread:
             return _Entry(inode, process, None, now_s)
-        namespace = self._link(pid, 'ns/pid')
+        namespace = running.link(self.root, pid, 'ns/pid')
         same = None if namespace is None or self._pid_namespace is None else (
             namespace == self._pid_namespace)
         process = replace(process, same_pid_namespace=same)
@@ -213,7 +246,7 @@ class Table:
             return True
         entry.looked_s = now_s
         pid = entry.process.pid
-        exe = self._link(pid, 'exe')
+        exe = running.link(self.root, pid, 'exe')
         if not fresh and exe == entry.exe and age >= YOUNG_S and not self._maps_due(entry, age):
             return True
         if exe != entry.exe:
@@ -227,7 +260,7 @@ class Table:
         words = [stat.text(word) for word in raw.rstrip(b'\0').split(b'\0')] if raw else []
         if self._maps_due(entry, age):
             entry.maps_looks += 1
-            entry.maps_librcl = self._maps_librcl(pid)
+            entry.maps_librcl = running.maps_librcl(self.root, pid)
         entry.process = replace(
             entry.process, program=self._program(entry, comm, words),
             cgroup=self.cgroups.path_of(pid) if fresh or not entry.process.cgroup
@@ -235,11 +268,11 @@ class Table:
         return True
 
     def _program(self, entry: _Entry, comm: str, words: 'list[str]') -> Program:
-        pid = entry.process.pid
         found = program.classify(comm, words, entry.exe, maps_librcl=entry.maps_librcl,
                                  ros_prefixes=self.ros_prefixes)
         found = self._named(entry.process.identity, found)
-        return replace(found, ros_domain_id=self._domain(pid)) if found.ros else found
+        return replace(found, ros_domain_id=running.domain_id(
+            self.root, entry.process.pid)) if found.ros else found
 
     def _maps_due(self, entry: _Entry, age: float) -> bool:
         """Tell whether to look for librcl in what the process maps (40 us and more)."""
@@ -249,24 +282,6 @@ class Table:
             return False
         looks = entry.maps_looks
         return looks < len(MAPS_AFTER_S) and age >= MAPS_AFTER_S[looks]
-
-    def _maps_librcl(self, pid: int) -> bool:
-        try:
-            return LIBRCL.search(self.root.read(f'/proc/{pid}/maps', whole=True)) is not None
-        except OSError:
-            return False
-
-    def _domain(self, pid: int) -> 'int | None':
-        """Return the ROS_DOMAIN_ID a ROS process started with, None when unreadable."""
-        try:
-            environ = self.root.read(f'/proc/{pid}/environ')
-        except OSError:
-            return None
-        for word in environ.split(b'\0'):
-            if word.startswith(b'ROS_DOMAIN_ID='):
-                value = word[14:].strip()
-                return int(value) if value.isdigit() and len(value) < 6 else 0
-        return 0
 
     def _measure(self, entry: _Entry, full: bool) -> bool:
         """Read what a process holds and its values, False when it is gone."""

@@ -18,7 +18,9 @@ What wakes the sentinel: one thread that sleeps until the kernel has something t
 It knows descriptors, moments and names, not what they mean.
 """
 
+from oom_sentinel.watch.newcomers import NAME as NEWCOMERS
+from oom_sentinel.watch.newcomers import Newcomers
 from oom_sentinel.watch.watch import ALARM
 from oom_sentinel.watch.watch import Watch
 
-__all__ = ['ALARM', 'Watch']
+__all__ = ['ALARM', 'NEWCOMERS', 'Newcomers', 'Watch']

@@ -44,6 +44,8 @@ class _Source:
     on_wake: 'Callable[[int], bool] | None'
     rest_s: float
     rest_max_s: float
+    settle: bool = False
+    settling: int = 0
     resting_s: float = 0.0
     fired_s: float = float('-inf')
     rearm_s: float = _NEVER
@@ -80,7 +82,7 @@ class Watch:
 
     def add(self, descriptor: int, events: int, name: str,
             on_wake: 'Callable[[int], bool] | None' = None, *, rest_s: float = REST_S,
-            rest_max_s: 'float | None' = None) -> None:
+            rest_max_s: 'float | None' = None, settle: bool = False) -> None:
         """
         Watch a descriptor; the caller goes on owning it and removes it before closing it.
 
@@ -89,6 +91,7 @@ class Watch:
             to wake; without one every event does.
         :param rest_s: seconds without a further wake after one; they double up to `rest_max_s`
             (default: they don't) while events go on, and start anew after a quiet time.
+        :param settle: act at the end of the rest, not at its beginning: once for a burst.
 
         A hang-up, or an error without anything to read, ends the source.
         :raises OSError: when the descriptor cannot be watched (EPERM: a plain file).
@@ -96,7 +99,7 @@ class Watch:
         with self._lock:
             self._epoll.register(descriptor, events | select.EPOLLONESHOT)
             self._sources[descriptor] = _Source(
-                events, name, on_wake, rest_s, max(rest_s, rest_max_s or rest_s))
+                events, name, on_wake, rest_s, max(rest_s, rest_max_s or rest_s), settle)
 
     def remove(self, descriptor: int) -> None:
         """Watch a descriptor no longer; one that is not watched is left alone."""
@@ -167,27 +170,36 @@ class Watch:
         if source is None:
             return  # removed while its event was on the way
         now_s = self._monotonic()
+        quiet_s = now_s - source.fired_s - source.resting_s
+        source.resting_s = source.rest_s if quiet_s > source.rest_max_s else min(
+            source.rest_max_s, 2 * source.resting_s)
+        source.fired_s, source.rearm_s = now_s, now_s + source.resting_s
+        if source.settle:
+            source.settling = events
+        elif not self._act(source, events, now_s):
+            source.rearm_s = _NEVER
+
+    def _act(self, source: _Source, events: int, now_s: float) -> bool:
+        """Ask `on_wake`, note a wake, and tell whether the source goes on."""
         ended = bool(events & select.EPOLLHUP) or (
             bool(events & select.EPOLLERR) and not events & select.EPOLLIN)
         try:
             wake = source.on_wake is None or source.on_wake(events)
         except OSError:
             wake = ended = True  # its owner reads the same error when it acts
-        if not ended:
-            quiet_s = now_s - source.fired_s - source.resting_s
-            source.resting_s = source.rest_s if quiet_s > source.rest_max_s else min(
-                source.rest_max_s, 2 * source.resting_s)
-            source.fired_s, source.rearm_s = now_s, now_s + source.resting_s
         if wake or ended:
             self._note(source.name, now_s, ended)
+        return not ended
 
     def _pass(self, now_s: float) -> None:
         """Do what is due by now: end rests, look, sound the alarm."""
-        with self._lock:
-            for descriptor, source in self._sources.items():
-                if source.rearm_s <= now_s:
-                    source.rearm_s = _NEVER
+        for descriptor, source in list(self._sources.items()):
+            if source.rearm_s <= now_s:
+                source.rearm_s = _NEVER
+                events, source.settling = source.settling, 0
+                if not events or self._act(source, events, now_s):
                     self._rearm(descriptor, source)
+        with self._lock:
             due = [look for look in self._looks.values() if look.due_s <= now_s]
             alarmed = self._alarm_s <= now_s
             if alarmed:
@@ -200,8 +212,9 @@ class Watch:
             self._note(ALARM, now_s)
 
     def _rearm(self, descriptor: int, source: _Source) -> None:
-        with contextlib.suppress(OSError):  # closed without `remove`: it stays silent
-            self._epoll.modify(descriptor, source.events | select.EPOLLONESHOT)
+        with self._lock, contextlib.suppress(OSError):  # closed without `remove`: silent
+            if self._sources.get(descriptor) is source:
+                self._epoll.modify(descriptor, source.events | select.EPOLLONESHOT)
 
     def _note(self, name: str, now_s: float, ended: bool = False) -> None:
         with self._lock:

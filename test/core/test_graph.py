@@ -56,9 +56,10 @@ def attribute(endpoints, processes):
 ])
 def test_attributes(endpoints, processes, names, missing):
     """Only what is certain is attributed; what is of this host and not found is missing."""
-    found, lost = attribute(endpoints, processes)
-    assert found.pop(OWN) == ('/oom_sentinel',)
-    assert (found, lost) == (names, missing)
+    found = attribute(endpoints, processes)
+    assert found.names.pop(OWN) == ('/oom_sentinel',)
+    assert (found.names, found.missing) == (names, missing)
+    assert bool(found.unclaimed) == bool(missing)
 
 
 @pytest.mark.parametrize('own', [
@@ -67,7 +68,7 @@ def test_attributes(endpoints, processes, names, missing):
 def test_is_off_when_our_own_pid_does_not_come_back(own):
     """Another middleware, or another form of GUID."""
     assert graph.attribute([own, ('/amcl', gid(77))], [process(OWN), process(77)], OWN,
-                           '/oom_sentinel') == ({}, ())
+                           '/oom_sentinel') == graph.Attribution()
 
 
 @pytest.mark.parametrize('name, namespace, whole', [
@@ -84,13 +85,21 @@ class FakeNode:
         """Hold the sentinel alone."""
         monkeypatch.setattr(graph.os, 'getpid', lambda: OWN)
         self.endpoints = [('oom_sentinel', gid(OWN))]
+        self.services = {}
 
     def count_publishers(self, _topic):
         """Count as rclpy does."""
         return len(self.endpoints)
 
-    def get_publishers_info_by_topic(self, _topic):
+    def get_service_names_and_types(self):
         """Tell as rclpy does."""
+        return [(name, ['any']) for name in self.services]
+
+    def get_publishers_info_by_topic(self, topic, no_mangle=False):
+        """Tell as rclpy does."""
+        if no_mangle:
+            return [SimpleNamespace(node_name=graph.UNKNOWN_NODE, endpoint_gid=list(
+                self.services[topic[2:-5]]))]
         return [SimpleNamespace(node_name=name, node_namespace='/', endpoint_gid=list(raw))
                 for name, raw in self.endpoints]
 
@@ -121,13 +130,14 @@ def asked(monkeypatch):
     return Asked(monkeypatch)
 
 
-def test_news_is_asked_for_once_in_two_seconds(asked):
-    """A burst of starting nodes costs one question, and none is forgotten."""
-    assert asked.at(0) == ({OWN: ('/oom_sentinel',)}, ())
+def test_news_is_asked_for_at_once_but_not_in_a_burst(asked):
+    """A burst of starting nodes costs a question every 0.3 s, and none is forgotten."""
+    assert asked.at(0).names == {OWN: ('/oom_sentinel',)}
     asked.node.endpoints.append(('amcl', gid(77)))
-    assert asked.at(0.5, process(77)) is None
-    assert asked.at(1.9, process(77)) is None
-    assert asked.at(2.0, process(77))[0][77] == ('/amcl',)
+    assert asked.at(0.1, process(77)) is None
+    assert asked.at(0.2, process(77)) is None
+    assert asked.at(0.3, process(77)).names[77] == ('/amcl',)
+    assert asked.at(0.7, process(77)) is None
 
 
 def test_a_quiet_graph_is_asked_ever_more_seldom(asked):
@@ -140,17 +150,29 @@ def test_a_quiet_graph_is_asked_ever_more_seldom(asked):
 def test_an_endpoint_without_a_name_yet_is_asked_for_again(asked):
     """Discovery tells the endpoint before the node that holds it."""
     asked.node.endpoints.append((graph.UNKNOWN_NODE, gid(77)))
-    assert 77 not in asked.at(0, process(77))[0]
+    assert 77 not in asked.at(0, process(77)).names
     asked.node.endpoints[-1] = ('amcl', gid(77))
-    assert asked.at(2.0, process(77))[0][77] == ('/amcl',)
+    assert asked.at(0.3, process(77)).names[77] == ('/amcl',)
 
 
-def test_a_node_is_missing_only_the_second_time(asked):
+def test_a_node_whose_name_is_late_is_told_by_its_parameter_service(asked):
+    """The participant's own services, not another's, and not what is no such service."""
+    asked.node.endpoints.append((graph.UNKNOWN_NODE, gid(77)))
+    asked.node.services = {'/r1/amcl/get_parameters': gid(77), '/r1/amcl/other': gid(77),
+                           '/stranger/get_parameters': gid(78)}
+    assert asked.at(0, process(77)).names[77] == ('/r1/amcl',)
+
+
+def test_a_node_is_missing_only_after_two_seconds(asked):
     """A new node may stand in the graph before its process was classified."""
     asked.node.endpoints.append(('amcl', gid(77)))
-    assert asked.at(0)[1] == ()
-    assert asked.at(2.0)[1] == ('/amcl',)
-    assert asked.at(4.0, process(77)) == ({OWN: ('/oom_sentinel',), 77: ('/amcl',)}, ())
+    first = asked.at(0)
+    assert first.missing == () and first.unclaimed == {77}
+    asked.node.endpoints.append(('map_server', gid(78)))
+    assert asked.at(0.5, process(78)).missing == ()
+    assert asked.at(2.5, process(78)).missing == ('/amcl',)
+    found = asked.at(4.5, process(77), process(78))
+    assert found.missing == () and found.names[77] == ('/amcl',)
 
 
 def test_nobody_is_asked_before_the_first_scan(asked):
