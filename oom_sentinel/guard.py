@@ -53,12 +53,13 @@ class Guard:
     """Keeps the processes of a root at the values that the settings want."""
 
     def __init__(self, root: procfs.Root, host: Host, view: plan.View, *,
-                 state: 'procfs.State | None' = None) -> None:
+                 state: 'procfs.State | None' = None, watching: 'str | None' = None) -> None:
         """
         Take the lock and what an earlier sentinel of this boot left; write nothing yet.
 
         :param state: a launch's record.  Such a guard leaves itself alone, and to the
             sentinel what that has taken over.
+        :param watching: why nothing shall ever be written; the lock is then left alone.
         """
         self.root = root
         self.view = view
@@ -75,12 +76,14 @@ class Guard:
         self._means = outsider.Means()
         self._assigned: 'dict[int, tuple[tuple[object, ...], Group | None]]' = {}
         self.self_value: 'int | None' = None
-        self.watching: 'str | None' = None
+        self.watching = watching
         self.paused = False
         self.trouble: 'str | None' = None
         self._begin()
 
     def _begin(self) -> None:
+        if self.watching is not None:
+            return
         if not self.root.live:
             self.watching = 'a captured tree is only looked at'
             return

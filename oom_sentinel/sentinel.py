@@ -57,7 +57,7 @@ class Sentinel:
     """Knows and protects; call `cycle` every publish_period, `scan` when something forked."""
 
     def __init__(self, settings: Settings, *, root: str = '/',
-                 node_name: str = '/oom_sentinel',
+                 node_name: str = '/oom_sentinel', watching: 'str | None' = None,
                  monotonic: 'Callable[[], float]' = time.monotonic,
                  wall: 'Callable[[], float]' = time.time) -> None:
         """Open the tree and take over what an earlier sentinel of this boot left."""
@@ -73,7 +73,7 @@ class Sentinel:
         self._swaps = procfs.Swaps(self.root)
         self._vmstat: 'VmStat | Unavailable | None' = None
         self.guard = Guard(self.root, self.host, plan.View(
-            os.geteuid(), os.getpid(), own_domain_id()))
+            os.geteuid(), os.getpid(), own_domain_id()), watching=watching)
         self._graph: 'dict[int, tuple[str, ...]]' = {}
         self._missing: 'tuple[str, ...]' = ()
         self._processes: 'tuple[Process, ...]' = ()

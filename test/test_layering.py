@@ -34,6 +34,8 @@ ALLOWED = {
     'risk': {'facts', 'badness', 'settings'},
     'report': {'facts', 'badness', 'settings', 'risk'},
     'procfs': {'facts', 'parse'},
+    'doctor': {'facts'},
+    'checkup': {'facts', 'procfs'},
     'graph': {'facts'},
     'watch': {'facts', 'procfs'},
     'sources': set(),
@@ -47,12 +49,13 @@ ALLOWED = {
     'sentinel': {'facts', 'guard', 'inquest', 'plan', 'procfs', 'report', 'risk', 'selector',
                  'settings'},
     'params': {'settings'},
-    'cli': {'facts', 'badness', 'incident', 'kernel_log', 'params', 'plan', 'procfs', 'report',
-            'sentinel', 'settings'},
+    'cli': {'facts', 'badness', 'checkup', 'doctor', 'incident', 'kernel_log', 'params', 'plan',
+            'procfs', 'report', 'selector', 'sentinel', 'settings'},
+    'extensions': {'facts', 'cli'},
     'node': {'facts', 'graph', 'inquest', 'sentinel', 'settings', 'sources', 'watch'},
 }
 PURE = {'facts', 'badness', 'selector', 'settings', 'parse', 'kernel_log', 'outsider', 'plan',
-        'risk', 'report', 'kills', 'ledger', 'death'}
+        'risk', 'report', 'kills', 'ledger', 'death', 'doctor'}
 IMPURE = {'rclpy', 'psutil', 'os', 'time', 'subprocess', 'socket', 'pathlib', 'threading'}
 ROS = {'rclpy', 'diagnostic_msgs', 'std_msgs', 'std_srvs', 'rcl_interfaces'}
 

@@ -14,6 +14,8 @@
 
 """The command line: `oom_sentinel VERB`, the same as `ros2 oom VERB`; needs no running node."""
 
+from oom_sentinel.cli.main import add_verbs
 from oom_sentinel.cli.main import main
+from oom_sentinel.cli.main import run
 
-__all__ = ['main']
+__all__ = ['add_verbs', 'main', 'run']

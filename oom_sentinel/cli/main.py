@@ -20,12 +20,17 @@ import sys
 from typing import NoReturn
 from typing import Sequence
 
+from oom_sentinel.cli import doctor
 from oom_sentinel.cli import kills
 from oom_sentinel.cli import order
 from oom_sentinel.cli import plan
+from oom_sentinel.cli import protect
+from oom_sentinel.cli import status
 from oom_sentinel.cli.output import Unusable
 
-VERBS = (order, plan, kills)
+VERBS = (order, plan, status, protect, kills, doctor)
+ABOUT = 'Who dies when memory runs out, and how to change it.'
+EXIT_CODES = 'Exit codes: 0 fine, 1 a finding or something denied, 2 usage or unreadable input.'
 INTERRUPTED = 130
 
 
@@ -49,28 +54,23 @@ def _common(parser: argparse.ArgumentParser, default: 'dict[str, object]') -> No
     parser.add_argument('--color', choices=('auto', 'always', 'never'), default=given('color'))
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the parser with every verb."""
-    top = Parser(
-        prog='oom_sentinel', description='Who dies when memory runs out, and how to change it.',
-        epilog='Exit codes: 0 fine, 1 a finding or something denied, 2 usage or unreadable '
-               'input.')
+def add_verbs(top: argparse.ArgumentParser) -> None:
+    """Add the common options and every verb: to our own parser, or to that of `ros2 oom`."""
     _common(top, {'json': False, 'root': '/', 'color': 'auto'})
-    verbs = top.add_subparsers(dest='verb', metavar='VERB')
+    verbs = top.add_subparsers(dest='verb', metavar='VERB', parser_class=Parser)
     for module in VERBS:
-        verb = verbs.add_parser(module.NAME, help=module.HELP, description=module.HELP)
+        verb = verbs.add_parser(module.NAME, help=module.HELP, description=module.HELP,
+                                epilog=EXIT_CODES)
         _common(verb, {})
         module.add_arguments(verb)
         verb.set_defaults(run=module.run)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser with every verb."""
+    top = Parser(prog='oom_sentinel', description=ABOUT, epilog=EXIT_CODES)
+    add_verbs(top)
     return top
-
-
-def _arguments(argv: 'Sequence[str] | None') -> argparse.Namespace:
-    top = parser()
-    arguments = top.parse_args(argv)
-    if arguments.verb is None:
-        top.error(f'which verb? There are: {", ".join(m.NAME for m in VERBS)}')
-    return arguments
 
 
 def main(argv: 'Sequence[str] | None' = None) -> int:
@@ -79,13 +79,24 @@ def main(argv: 'Sequence[str] | None' = None) -> int:
 
     :raises SystemExit: from argparse, for --help and for usage errors.
     """
-    arguments = _arguments(argv)
+    return run(parser().parse_args(argv), 'oom_sentinel')
+
+
+def run(arguments: argparse.Namespace, program: str) -> int:
+    """
+    Run the verb that was parsed, and return the exit code; its errors are one line.
+
+    :raises SystemExit: when there is no verb.
+    """
+    if arguments.verb is None:
+        Parser(prog=program).error(
+            f'which verb? There are: {", ".join(m.NAME for m in VERBS)}')
     try:
         code = int(arguments.run(arguments))
         sys.stdout.flush()
         return code
     except Unusable as error:
-        print(f'oom_sentinel {arguments.verb}: {error}', file=sys.stderr)
+        print(f'{program} {arguments.verb}: {error}', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -31,6 +31,9 @@ from oom_sentinel.settings import Settings
 NAME = 'order'
 HELP = 'The order in which the kernel would kill now, on the machine or inside a cgroup.'
 MIB = 1 << 20
+HEAD = ('RANK', 'BADNESS (pages)', 'oom_score', 'oom_score_adj', 'RSS (MiB)', 'SWAP (MiB)', 'PID',
+        'NODE OR PROGRAM', 'GROUP')
+RIGHT = range(7)
 
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
@@ -56,16 +59,17 @@ def run(arguments: argparse.Namespace) -> int:
     totalpages = badness.machine_totalpages(reading.meminfo, page)
     processes = reading.processes
     if arguments.cgroup is not None:
-        processes, totalpages = _inside(arguments.cgroup, reading)
+        processes, totalpages = inside(arguments.cgroup, reading)
     order = badness.kill_order(processes, totalpages=totalpages, page_size=page)
     if arguments.json:
         output.as_json(document(order[:arguments.n], reading, totalpages, settings))
     else:
-        _print(order[:arguments.n or 20], settings, output.colored(arguments.color))
+        output.table(HEAD, rows(order[:arguments.n or 20], settings), RIGHT,
+                     output.colored(arguments.color), 1)
     return 0
 
 
-def _inside(path: str, reading: Reading) -> 'tuple[tuple[Process, ...], int]':
+def inside(path: str, reading: Reading) -> 'tuple[tuple[Process, ...], int]':
     """Return the processes in a control group and its own totalpages."""
     cgroups = reading.table.cgroups
     if cgroups.mount is None:
@@ -95,17 +99,17 @@ def document(order: 'tuple[Candidate, ...]', reading: Reading, totalpages: int,
         machine_totalpages=machine, group_of=group_of)
 
 
-def _print(order: 'tuple[Candidate, ...]', settings: Settings, color: bool) -> None:
-    rows = []
+def rows(order: 'tuple[Candidate, ...]', settings: Settings) -> 'list[tuple[str, ...]]':
+    """Return the order as rows below HEAD."""
+    made: 'list[tuple[str, ...]]' = []
     for candidate in order:
         process, memory = candidate.process, candidate.process.memory
         group = plan.group_of(process, settings)
-        rows.append((
+        made.append((
             '-' if candidate.rank is None else str(candidate.rank),
             'never' if candidate.badness is None else str(candidate.badness),
             str(process.oom_score), str(process.oom_score_adj),
             f'{memory.rss_bytes / MIB:.0f}' if memory else '?',
             f'{memory.swap_bytes / MIB:.0f}' if memory else '?',
             str(process.pid), output.shown(process.label), group.name if group else ''))
-    output.table(('RANK', 'BADNESS (pages)', 'oom_score', 'oom_score_adj', 'RSS (MiB)',
-                  'SWAP (MiB)', 'PID', 'NODE OR PROGRAM', 'GROUP'), rows, range(7), color, 1)
+    return made

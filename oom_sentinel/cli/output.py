@@ -32,7 +32,8 @@ from oom_sentinel.procfs.root import CaptureError
 
 GROWN_UP_S = 1e6
 shown = params.shown  # a name that cannot disturb a terminal
-RED, BOLD, PLAIN = '\x1b[31m', '\x1b[1m', '\x1b[0m'
+RED, GREEN, YELLOW = '\x1b[31m', '\x1b[32m', '\x1b[33m'
+BOLD, PLAIN = '\x1b[1m', '\x1b[0m'
 
 
 class Unusable(Exception):
@@ -88,14 +89,20 @@ def colored(choice: str) -> bool:
     return choice == 'always'
 
 
-def table(head: 'Sequence[str]', rows: 'Sequence[Sequence[str]]', right: 'Sequence[int]',
-          color: bool, red_rows: int = 0) -> None:
-    """Print columns; those in `right` are aligned to the right, the first rows in red."""
+def aligned(head: 'Sequence[str]', rows: 'Sequence[Sequence[str]]',
+            right: 'Sequence[int]') -> 'list[str]':
+    """Return heading and rows as lines of columns; those in `right` are aligned to the right."""
     lines = [list(head), *(list(row) for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    for index, line in enumerate(lines):
-        text = '  '.join(cell.rjust(width) if i in right else cell.ljust(width)
-                         for i, (cell, width) in enumerate(zip(line, widths))).rstrip()
+    return ['  '.join(cell.rjust(width) if i in right else cell.ljust(width)
+                      for i, (cell, width) in enumerate(zip(line, widths))).rstrip()
+            for line in lines]
+
+
+def table(head: 'Sequence[str]', rows: 'Sequence[Sequence[str]]', right: 'Sequence[int]',
+          color: bool, red_rows: int = 0) -> None:
+    """Print columns, the first rows in red."""
+    for index, text in enumerate(aligned(head, rows, right)):
         tint = BOLD if index == 0 else RED if index <= red_rows else ''
         say(f'{tint}{text}{PLAIN}' if color and tint else text)
 

@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the adjustments; return 1 when something would be denied."""
     settings = params.load(arguments.params_file)
     reading = output.read(arguments.root, sentinel.ros_prefixes())
-    view = _view(reading)
+    view = view_of(reading)
     may = _permission(reading)
     planned = plan.plan(reading.processes, settings, view, {}, {})
     changes = tuple(t for t in planned.targets if t.process.oom_score_adj != t.value)
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     return int(doubtful > 0)
 
 
-def _view(reading: Reading) -> plan.View:
+def view_of(reading: Reading) -> plan.View:
     """Return the live user's view; in a captured tree every user's process counts as ours."""
     uid = os.geteuid()
     if not reading.root.live:

@@ -1,0 +1,113 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Limits below the machine's memory: control groups, and getrlimit(2)."""
+
+from typing import Iterator
+
+from oom_sentinel.doctor.boot import with_words
+from oom_sentinel.doctor.text import mib
+from oom_sentinel.facts.cgroup import MemoryCgroup
+from oom_sentinel.facts.checkup import Checkup
+from oom_sentinel.facts.checkup import Finding
+from oom_sentinel.facts.checkup import Severity
+from oom_sentinel.facts.level import Unavailable
+
+TIGHT = 0.5  # of the machine's memory
+LEFT_LITTLE = 0.15  # of the limit, as memory.available_warn_percent
+BOOT = 'cgroup_enable=memory cgroup_memory=1'
+
+
+def check(checkup: Checkup) -> 'Iterator[Finding]':
+    """Return the limits that can kill before the machine is short, and what they do."""
+    if isinstance(checkup.chains, Unavailable):
+        yield _off(checkup, checkup.chains)
+    else:
+        groups = {g.path: g for chain in checkup.chains for g in chain.groups}
+        for group in groups.values():
+            yield from _limit(group, checkup)
+            yield from _whole(group, checkup)
+    yield from _rlimits(checkup)
+
+
+def _off(checkup: Checkup, why: Unavailable) -> Finding:
+    disabled = '; cgroup_disable=memory is on the kernel command line' \
+        if 'cgroup_disable=memory' in checkup.kernel_command_line else ''
+    return Finding('memory_controller_off', Severity.INFO,
+                   f'no memory control groups: {why.why}{disabled}', with_words(BOOT, checkup))
+
+
+def _limit(group: MemoryCgroup, checkup: Checkup) -> 'Iterator[Finding]':
+    total = checkup.meminfo.mem_total_bytes
+    limit = min((n for n in (group.limit_bytes, group.memsw_limit_bytes) if n is not None),
+                default=None)
+    if limit is None or limit >= total:
+        return
+    usage = group.usage_bytes
+    used = 'usage unknown' if usage is None else f'{mib(usage)} used'
+    left = None if usage is None else limit - usage + (group.inactive_file_bytes or 0)
+    tight = limit < TIGHT * total or (left is not None and left < LEFT_LITTLE * limit)
+    yield Finding('cgroup_limit', Severity.WARNING if tight else Severity.INFO,
+                  f'control group {group.path} is limited to {mib(limit)}, the machine has '
+                  f'{mib(total)}; {used}: the kernel kills inside it at its limit',
+                  lift(group, checkup))
+
+
+def lift(group: MemoryCgroup, checkup: Checkup) -> str:
+    """Return how this limit is raised where it was set."""
+    container = checkup.surroundings.container
+    kind = None if container is None else container.kind
+    if kind == 'Kubernetes':
+        return ("raise resources.limits.memory of the container in the pod's manifest, then: "
+                'kubectl apply -f MANIFEST')
+    if kind in ('Docker', 'Podman'):
+        tool = kind.lower()
+        return (f'on the host: {tool} update --memory=4g --memory-swap=6g CONTAINER; for good: '
+                f'{tool} run --memory=4g --memory-swap=6g ... (memory-swap counts both)')
+    name = group.path.rpartition('/')[2]
+    if name.endswith(('.service', '.slice', '.scope')):
+        return f'sudo systemctl set-property {name} MemoryMax=infinity'
+    file = 'memory.limit_in_bytes' if group.version == 1 else 'memory.max'
+    value = '-1' if group.version == 1 else 'max'
+    return f'echo {value} | sudo tee {checkup.cgroup_mount}{group.path.rstrip("/")}/{file}'
+
+
+def _whole(group: MemoryCgroup, checkup: Checkup) -> 'Iterator[Finding]':
+    folder = checkup.cgroup_mount + group.path.rstrip('/')
+    if group.oom_group:
+        yield Finding('cgroup_oom_group', Severity.ERROR,
+                      f'memory.oom.group is 1 on {group.path}: all processes in it die '
+                      'together, scores cannot save a single node',
+                      f'echo 0 | sudo tee {folder}/memory.oom.group; where systemd set it, '
+                      'OOMPolicy=continue in the unit')
+    if group.oom_kill_disable:
+        yield Finding('cgroup_oom_kill_disable', Severity.ERROR,
+                      f'oom_kill_disable is 1 on {group.path}: at its limit its processes hang '
+                      'instead of one being killed',
+                      f'echo 0 | sudo tee {folder}/memory.oom_control')
+
+
+def _rlimits(checkup: Checkup) -> 'Iterator[Finding]':
+    for name, flag, value in (('RLIMIT_AS', 'v', checkup.limits.address_space_bytes),
+                              ('RLIMIT_DATA', 'd', checkup.limits.data_bytes)):
+        if value is not None and value < checkup.meminfo.mem_total_bytes:
+            yield Finding('process_limit', Severity.WARNING,
+                          f'{name} is {mib(value)} in this shell: a node started from it '
+                          'aborts there by a failing malloc, without an OOM kill',
+                          f'ulimit -S{flag} unlimited; for good: in /etc/security/limits.conf')
+    files = checkup.limits.open_files
+    if files is not None and files < 256:
+        yield Finding('open_files', Severity.WARNING,
+                      f'RLIMIT_NOFILE is {files} in this shell: nodes and the sentinel run out '
+                      'of descriptors', 'ulimit -Sn 1024')

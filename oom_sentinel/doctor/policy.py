@@ -1,0 +1,102 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What the administrator made the kernel do, and who kills before it."""
+
+from typing import Iterator
+
+from oom_sentinel.doctor.text import mib
+from oom_sentinel.doctor.text import sysctl
+from oom_sentinel.facts.checkup import Checkup
+from oom_sentinel.facts.checkup import Finding
+from oom_sentinel.facts.checkup import Severity
+
+COMMITTED_MUCH = 0.90  # of CommitLimit
+NEIGHBOURS = {
+    'earlyoom': (
+        Severity.INFO,
+        'earlyoom runs: it ends processes by SIGTERM at 10 % available memory, before the '
+        'kernel, and leaves no kernel record; it does follow oom_score_adj',
+        "add --avoid '^(component_contain|controller_serv)$' with your nodes to EARLYOOM_ARGS "
+        'in /etc/default/earlyoom, then: sudo systemctl restart earlyoom'),
+    'nohang': (
+        Severity.INFO,
+        'nohang runs: it ends processes by its own rules before the kernel does',
+        'give your nodes a negative @BADNESS_ADJ_RE_CMDLINE in /etc/nohang/nohang.conf, then: '
+        'sudo systemctl restart nohang'),
+    'systemd-oomd': (
+        Severity.WARNING,
+        'systemd-oomd runs: it kills whole control groups and ignores oom_score_adj',
+        'sudo systemctl disable --now systemd-oomd.service systemd-oomd.socket'),
+}
+
+
+def check(checkup: Checkup) -> 'Iterator[Finding]':
+    """Return what changes whom the kernel kills, or whether it kills at all."""
+    yield from _panic(checkup)
+    yield from _overcommit(checkup)
+    policy = checkup.policy
+    if policy.oom_kill_allocating_task:
+        yield Finding('oom_kill_allocating_task', Severity.WARNING,
+                      'vm.oom_kill_allocating_task is 1: the kernel kills whoever asks for '
+                      'memory last, scores do not count',
+                      sysctl('vm.oom_kill_allocating_task', 0))
+    if policy.lru_gen_min_ttl_ms:
+        yield Finding('lru_gen_min_ttl', Severity.INFO,
+                      f'lru_gen/min_ttl_ms is {policy.lru_gen_min_ttl_ms}: the kernel kills '
+                      'rather than swap out what was used so lately',
+                      'echo 0 | sudo tee /sys/kernel/mm/lru_gen/min_ttl_ms')
+    for name in checkup.surroundings.neighbours:
+        if name in NEIGHBOURS:
+            severity, evidence, remedy = NEIGHBOURS[name]
+            yield Finding(name.replace('-', '_'), severity, evidence, remedy)
+
+
+def _panic(checkup: Checkup) -> 'Iterator[Finding]':
+    mode, seconds = checkup.policy.panic_on_oom, checkup.policy.panic_timeout_s
+    if not mode:
+        return
+    then = ('kernel.panic was not readable' if seconds is None
+            else 'kernel.panic is 0, so it then hangs until someone pulls the plug'
+            if seconds == 0 else f'kernel.panic is {seconds}, so it then reboots')
+    where = 'also inside a control group' if mode == 2 else 'when the whole machine is short'
+    yield Finding('panic_on_oom', Severity.ERROR,
+                  f'vm.panic_on_oom is {mode}: the robot stops instead of losing one process, '
+                  f'{where}; {then}', sysctl('vm.panic_on_oom', 0))
+
+
+def _overcommit(checkup: Checkup) -> 'Iterator[Finding]':
+    mode, info = checkup.policy.overcommit_memory, checkup.meminfo
+    if mode == 1:
+        yield Finding('overcommit_always', Severity.INFO,
+                      'vm.overcommit_memory is 1: every malloc succeeds, however absurd, and '
+                      'the OOM killer pays for it', sysctl('vm.overcommit_memory', 0))
+    if mode != 2:
+        return
+    limit, committed = info.commit_limit_bytes, info.committed_as_bytes
+    full = limit and committed is not None and committed > COMMITTED_MUCH * limit
+    known = '' if not limit or committed is None else (
+        f'; {mib(committed)} of {mib(limit)} are committed{_from(checkup)}')
+    yield Finding('overcommit_never', Severity.ERROR if full else Severity.WARNING,
+                  'vm.overcommit_memory is 2: no process is killed, malloc fails at CommitLimit '
+                  f'instead, and nodes abort{known}', sysctl('vm.overcommit_memory', 0))
+
+
+def _from(checkup: Checkup) -> str:
+    policy = checkup.policy
+    if policy.overcommit_kbytes:
+        return f' (vm.overcommit_kbytes is {policy.overcommit_kbytes})'
+    if policy.overcommit_ratio is not None:
+        return f' (vm.overcommit_ratio is {policy.overcommit_ratio} % of memory, and swap)'
+    return ''

@@ -1,0 +1,100 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What keeps protection from working: floors, units that end whole, values inherited."""
+
+from typing import Iterator
+
+from oom_sentinel.doctor.text import drop_in
+from oom_sentinel.facts.checkup import Checkup
+from oom_sentinel.facts.checkup import Finding
+from oom_sentinel.facts.checkup import Severity
+from oom_sentinel.facts.level import Unavailable
+from oom_sentinel.facts.process import Process
+
+WANTED = -500  # the lowest value that a default group asks for
+
+
+def check(checkup: Checkup) -> 'Iterator[Finding]':
+    """Return what would be denied or undone."""
+    yield from _floor(checkup)
+    yield from _session(checkup)
+    yield from _units(checkup)
+    yield from _inherited(checkup)
+
+
+def _floor(checkup: Checkup) -> 'Iterator[Finding]':
+    floor = checkup.floor
+    if isinstance(floor, Unavailable) or floor <= WANTED:
+        return
+    yield Finding('no_floor', Severity.WARNING,
+                  f'the lowest oom_score_adj permitted to what {checkup.user or "this user"} '
+                  f'starts here is {floor}, and lowering below it needs CAP_SYS_RESOURCE: '
+                  f'values down to {WANTED} would be denied and other ROS processes raised '
+                  'instead', _grant(checkup))
+
+
+def _grant(checkup: Checkup) -> str:
+    container = checkup.surroundings.container
+    kind = None if container is None else container.kind
+    if kind in ('Docker', 'Podman'):
+        return (f'{kind.lower()} run --oom-score-adj={WANTED} ..., and in it: '
+                'choom -n 0 -- ros2 launch ...')
+    if kind == 'Kubernetes':
+        return ('give the pod requests equal to its limits (class Guaranteed: the kubelet sets '
+                'oom_score_adj -997), and in it: choom -n 0 -- ros2 launch ...')
+    units = [u for u in checkup.surroundings.units if not u.user]
+    name = units[0].name if units else 'ROBOT.service'
+    return (drop_in(name, f'OOMScoreAdjust={WANTED}', 'OOMPolicy=continue')
+            + "; and in its start script, as the robot's user: choom -n 0 -- ros2 launch ...")
+
+
+def _session(checkup: Checkup) -> 'Iterator[Finding]':
+    value = checkup.surroundings.user_session_adj
+    if value is not None:
+        yield Finding('user_session_floor', Severity.WARNING,
+                      f'user@.service gave oom_score_adj {value} to this session: what is '
+                      'started in its terminals dies before system services',
+                      drop_in('user@.service', 'OOMScoreAdjust=0') + '; then log in again')
+
+
+def _units(checkup: Checkup) -> 'Iterator[Finding]':
+    for unit in checkup.surroundings.units:
+        if unit.oom_policy == 'continue':
+            continue
+        how = ('ends the whole unit' if unit.oom_policy == 'stop'
+               else 'makes the kernel kill all of the unit')
+        cure = drop_in(unit.name, 'OOMPolicy=continue')
+        if unit.user:
+            cure = cure.replace('/etc/systemd/system/', '/etc/systemd/user/').replace(
+                'sudo systemctl', 'systemctl --user')
+        yield Finding(f'oom_policy_{unit.oom_policy}', Severity.WARNING,
+                      f'{unit.name} has OOMPolicy={unit.oom_policy} and holds '
+                      f'{unit.processes} ROS processes: one killed for memory {how}', cure)
+
+
+def _inherited(checkup: Checkup) -> 'Iterator[Finding]':
+    if any(_is_sentinel(p) for p in checkup.processes):
+        return
+    low = [p for p in checkup.processes if p.program.ros and (p.oom_score_adj or 0) < 0]
+    if low:
+        yield Finding('inherited_protection', Severity.WARNING,
+                      f'{len(low)} ROS processes, {low[0].label} (PID {low[0].pid}) for one, '
+                      f'have oom_score_adj {low[0].oom_score_adj} and no sentinel runs: a '
+                      'leaking node is protected too, and sshd dies first',
+                      'ros2 launch oom_sentinel oom_sentinel.launch.py')
+
+
+def _is_sentinel(process: Process) -> bool:
+    return process.program.executable == 'oom_sentinel_node'

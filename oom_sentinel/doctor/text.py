@@ -1,0 +1,36 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Words that the findings share."""
+
+MIB = 1 << 20
+
+
+def mib(value: int) -> str:
+    """Return bytes as whole MiB with the unit."""
+    return f'{value / MIB:.0f} MiB'
+
+
+def sysctl(name: str, value: object) -> str:
+    """Return the command that sets a kernel parameter now and at every boot."""
+    return (f"echo '{name} = {value}' | sudo tee -a /etc/sysctl.d/60-oom-sentinel.conf && "
+            f'sudo sysctl -w {name}={value}')
+
+
+def drop_in(unit: str, *lines: str) -> str:
+    """Return the command that adds lines to the [Service] section of a unit."""
+    words = '\\n'.join(('[Service]',) + lines)
+    return (f'sudo mkdir -p /etc/systemd/system/{unit}.d && '
+            f"printf '{words}\\n' | sudo tee /etc/systemd/system/{unit}.d/oom.conf && "
+            'sudo systemctl daemon-reload')

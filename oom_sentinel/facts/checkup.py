@@ -1,0 +1,103 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Everything that `oom_sentinel doctor` looks at, and what it says."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from oom_sentinel.facts.cgroup import CgroupChain
+from oom_sentinel.facts.level import Unavailable
+from oom_sentinel.facts.memory import MemInfo
+from oom_sentinel.facts.memory import Pressure
+from oom_sentinel.facts.policy import VmPolicy
+from oom_sentinel.facts.process import Process
+from oom_sentinel.facts.sample import Host
+from oom_sentinel.facts.surroundings import Surroundings
+
+
+class Severity(IntEnum):
+    """How much a finding matters; JSON carries the name in lower case."""
+
+    INFO = 0
+    WARNING = 1
+    ERROR = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that makes an OOM likely or protection impossible, and its cure."""
+
+    id: str
+    severity: Severity
+    evidence: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class KernelLog:
+    """Where this user can read the kernel's log, None nowhere; the group that would help."""
+
+    readable: 'str | None' = None
+    why_not: str = ''
+    group: 'str | None' = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Soft limits of getrlimit(2); None is unlimited or not known."""
+
+    address_space_bytes: 'int | None' = None
+    data_bytes: 'int | None' = None
+    open_files: 'int | None' = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ros:
+    """
+    What is known of ROS without it running.
+
+    `launch_integrated` is None where ros2 launch is not installed.  `middleware` is
+    RMW_IMPLEMENTATION, '' when unset.
+    """
+
+    launch_integrated: 'bool | None' = None
+    middleware: str = ''
+
+
+@dataclass(frozen=True, slots=True)
+class Checkup:
+    """
+    One look at a host.
+
+    `floor` is the lowest oom_score_adj permitted to what this user starts here, `user` and
+    `uid` who asks; all three, `kernel_log`, `limits` and `ros` are None or empty in a captured
+    tree.  `kernel_command_line` is /proc/cmdline.
+    """
+
+    host: Host
+    meminfo: MemInfo
+    pressure: 'Pressure | Unavailable'
+    policy: VmPolicy
+    surroundings: Surroundings
+    chains: 'tuple[CgroupChain, ...] | Unavailable' = ()
+    own_cgroup: 'str | None' = None
+    cgroup_mount: str = '/sys/fs/cgroup'
+    processes: 'tuple[Process, ...]' = ()
+    kernel_command_line: str = ''
+    floor: 'int | Unavailable' = Unavailable('not tried')
+    user: str = ''
+    kernel_log: 'KernelLog | None' = None
+    limits: Limits = Limits()
+    ros: Ros = Ros()
