@@ -77,5 +77,8 @@ setup(
             'oom_sentinel_node = oom_sentinel.node:main',
             'oom_sentinel = oom_sentinel.cli:main',
         ],
+        'ros2cli.command': ['oom = oom_sentinel.extensions.command:OomCommand'],
+        'ros2doctor.checks': ['OomCheck = oom_sentinel.extensions.doctor:OomCheck'],
+        'ros2doctor.report': ['OomReport = oom_sentinel.extensions.doctor:OomReport'],
     },
 )
