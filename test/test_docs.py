@@ -18,6 +18,7 @@ import pathlib
 import re
 import runpy
 
+from oom_sentinel import cli
 from oom_sentinel import settings
 from oom_sentinel.cli import params
 import pytest
@@ -40,6 +41,18 @@ def test_every_file_that_a_page_links_to_exists(page):
         assert (page.parent / target).exists(), target
     for target in re.findall(r'`((?:docs|config|test|oom_sentinel|launch|bench)/[\w./-]+)`', text):
         assert (ROOT / target).exists(), target
+
+
+def test_the_outputs_in_cli_md_are_real(capsys, monkeypatch):
+    """Those of the verbs whose text depends on the captured tree alone."""
+    monkeypatch.chdir(ROOT)
+    text = (ROOT / 'docs' / 'cli.md').read_text(encoding='utf-8')
+    blocks = re.findall(
+        r'```\n\$ oom_sentinel ((?:order|doctor) [^\n]+)\n(.*?)```', text, re.DOTALL)
+    assert len(blocks) == 2
+    for words, printed in blocks:
+        cli.main(words.split())
+        assert capsys.readouterr().out == printed, words
 
 
 def test_the_parameter_file_in_the_readme_is_valid(tmp_path, capsys):
