@@ -40,13 +40,6 @@ from oom_sentinel.settings import Group
 from oom_sentinel.settings import Settings
 
 DRIFT_TOLD_S = 60.0
-NEIGHBOURS = {
-    'earlyoom': 'earlyoom runs: it ends processes with SIGTERM at 10 % available, before '
-                'this reports ERROR, and leaves no kernel record',
-    'nohang': 'nohang runs: it ends processes by its own rules before the kernel does',
-    'systemd-oomd': 'systemd-oomd runs: it kills whole control groups and ignores '
-                    'oom_score_adj',
-}
 
 
 class Guard:
@@ -286,8 +279,7 @@ class Guard:
         """Give the lock back."""
         self.state.release()
 
-    def protection(self, settings: Settings, processes: 'Iterable[Process]',
-                   missing: 'tuple[str, ...]',
+    def protection(self, settings: Settings, missing: 'tuple[str, ...]',
                    oom_group_paths: 'tuple[str, ...]') -> Protection:
         """Return the state of protection for the report."""
         watching = self.watching
@@ -295,13 +287,10 @@ class Guard:
             watching = 'restored on request; ~/apply starts protection again'
         if watching is None and not settings.protection_enabled:
             watching = 'protection.enabled is false'
-        comms = {p.program.comm for p in processes}
         notes = self.planned.notes + ((self.trouble,) if self.trouble else ())
         return Protection(
             targets=self.planned.targets,
             outcomes=tuple(o for o in self.outcomes.values() if o.result != 'written'),
             drifts=self.drifts, shift=0 if watching else self.planned.shift,
             watching=watching, nodes_without_process=missing, self_value=self.self_value,
-            lost_order=self.planned.lost_order,
-            neighbours=tuple(text for name, text in NEIGHBOURS.items() if name in comms),
-            oom_group_paths=oom_group_paths, notes=notes)
+            lost_order=self.planned.lost_order, oom_group_paths=oom_group_paths, notes=notes)

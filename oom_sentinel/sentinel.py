@@ -204,7 +204,7 @@ class Sentinel:
             group.path for chain in chains if chain.path in at_stake or not at_stake
             for group in chain.groups if group.oom_group))
         missing = tuple(name for name in self._missing if self._named(name))
-        return self.guard.protection(self.settings, self._processes, missing, groups)
+        return self.guard.protection(self.settings, missing, groups)
 
     def _named(self, node_name: str) -> bool:
         """Tell whether a node: selector of a group means this node."""

@@ -21,6 +21,7 @@ before you publish it.
 """
 
 import argparse
+import glob
 import json
 import os
 import pathlib
@@ -35,7 +36,16 @@ from oom_sentinel import procfs  # noqa: E402,I100
 from oom_sentinel.procfs.cgroups import MemoryCgroups  # noqa: E402,I100
 
 HOST = ('meminfo', 'vmstat', 'pressure/memory', 'loadavg', 'self/cgroup', 'self/uid_map',
-        'sys/vm/overcommit_memory', 'sys/vm/oom_kill_allocating_task', 'sys/vm/panic_on_oom')
+        'self/oom_score_adj', '1/cgroup', 'sys/kernel/panic', 'sys/kernel/dmesg_restrict') + tuple(
+    f'sys/vm/{name}' for name in (
+        'overcommit_memory', 'overcommit_ratio', 'overcommit_kbytes', 'oom_kill_allocating_task',
+        'panic_on_oom', 'min_free_kbytes', 'swappiness'))
+# What the surroundings are told by: kept below the tree's root as they are, or as empty files.
+CHOSEN = ('/sys/module/zswap/parameters/enabled', '/sys/module/zswap/parameters/max_pool_percent',
+          '/sys/kernel/mm/lru_gen/enabled', '/sys/kernel/mm/lru_gen/min_ttl_ms',
+          '/sys/block/zram[0-9]*/disksize', '/sys/block/zram[0-9]*/mm_stat',
+          '/run/systemd/container')
+PRESENT = ('/.dockerenv', '/run/.containerenv', '/var/run/secrets/kubernetes.io')
 TASK = ('stat', 'comm', 'cmdline', 'cgroup', 'oom_score_adj')
 LINKS = ('exe', 'ns/pid')
 CGROUP = (
@@ -92,8 +102,19 @@ def take_host(proc):
         keep(proc / name, read(f'/proc/{name}'))
     mounts = read('/proc/self/mountinfo') or b''
     keep(proc / 'self/mountinfo', b''.join(
-        line for line in mounts.splitlines(keepends=True) if b' - cgroup' in line))
+        line for line in mounts.splitlines(keepends=True)
+        if b' - cgroup' in line or line.split()[4:5] == [b'/']))
     link('/proc/self/ns/pid', proc / 'self/ns/pid')
+
+
+def take_surroundings(root):
+    """Take the administrator's choices, and that the files of a container are there."""
+    for pattern in CHOSEN:
+        for name in glob.glob(pattern):
+            keep(pathlib.Path(str(root) + name), read(name))
+    for name in PRESENT:
+        if os.path.exists(name):
+            keep(pathlib.Path(str(root) + name), b'')
 
 
 def take_task(proc, pid):
@@ -137,6 +158,7 @@ def capture(folder, cgroup=None, most=10 ** 6, note=''):
     cgroups = MemoryCgroups(procfs.Root('/'))
     pids = [pid for pid in chosen(cgroup, most, cgroups) if take_task(root / 'proc', pid)]
     take_host(root / 'proc')
+    take_surroundings(root)
     if cgroups.mount is not None:
         paths = {cgroups.path_of(pid) for pid in [*pids, 'self']} - {None}
         take_cgroups(root, cgroups, paths)

@@ -33,9 +33,13 @@ def check(checkup: Checkup) -> 'Iterator[Finding]':
     if log is not None and log.readable is None:
         groups = log.group or 'adm'
         yield Finding('kernel_log_unreadable', Severity.WARNING,
-                      f'{checkup.user or "this user"} cannot read the kernel log '
+                      f'{_who(checkup)} cannot read the kernel log '
                       f'({log.why_not}): kills are only inferred from counters',
                       f'sudo usermod -aG {groups} {checkup.user or "$USER"}; then log in again')
+
+
+def _who(checkup: Checkup) -> str:
+    return f'user {checkup.user}' if checkup.user else 'this user'
 
 
 def _no_pressure(checkup: Checkup, why: str) -> Finding:

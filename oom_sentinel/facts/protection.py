@@ -97,6 +97,5 @@ class Protection:
     nodes_without_process: 'tuple[str, ...]' = ()
     self_value: 'int | None' = None
     lost_order: 'tuple[str, ...]' = ()
-    neighbours: 'tuple[str, ...]' = ()
     oom_group_paths: 'tuple[str, ...]' = ()
     notes: 'tuple[str, ...]' = ()

@@ -45,13 +45,14 @@ POLICIES = ('stop', 'continue', 'kill')
 def surroundings(root: Root, processes: 'Iterable[Process]') -> Surroundings:
     """Return what changes the meaning of everything else; some 0.1 ms and a read per node."""
     table = tuple(processes)
-    comms = {p.program.comm for p in table}
+    # A script that /usr/bin/env starts has python3 as its comm.
+    running = {name for p in table for name in (p.program.comm, p.program.executable)}
     own = _systemd_path(root, 'self')
     adj = root.number('/proc/self/oom_score_adj')
     in_session = own is not None and unit.in_user_session(own) and adj in (100, 200)
     return Surroundings(
         container(root), _wsl(root), _units(root, table),
-        adj if in_session else None, tuple(n for n in NEIGHBOURS if n in comms))
+        adj if in_session else None, tuple(n for n in NEIGHBOURS if n in running))
 
 
 class Lookout:
@@ -74,7 +75,7 @@ class Lookout:
 
 def _text(root: Root, path: str) -> str:
     try:
-        return root.read(path).decode('utf-8', 'replace')
+        return root.read(path, whole=True).decode('utf-8', 'replace')
     except OSError:
         return ''
 
@@ -92,8 +93,10 @@ def _wsl(root: Root) -> 'int | None':
 
 def container(root: Root) -> 'Container | None':
     """Return the container that this runs in; the most telling sign first."""
-    for path in ('/proc/self/cgroup', '/proc/1/cgroup'):
+    for path in ('/proc/self/cgroup', '/proc/1/cgroup', '/proc/self/mountinfo'):
         text = _text(root, path)
+        if path.endswith('mountinfo'):
+            text = '\n'.join(line for line in text.split('\n') if ' - cgroup' in line)
         for kind, sign in IN_CGROUP:
             if sign.search(text):
                 return Container(kind, f'{path} names it')

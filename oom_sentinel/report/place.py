@@ -21,6 +21,14 @@ from oom_sentinel.report.text import mib
 WSL = {1: 'WSL 1 (no kernel of its own: nothing here holds)',
        2: 'WSL 2 (memory= and swap= in .wslconfig bound it)'}
 
+NEIGHBOURS = {
+    'earlyoom': 'earlyoom runs: it ends processes with SIGTERM at 10 % available, before '
+                'this reports ERROR, and leaves no kernel record',
+    'nohang': 'nohang runs: it ends processes by its own rules before the kernel does',
+    'systemd-oomd': 'systemd-oomd runs: it kills whole control groups and ignores '
+                    'oom_score_adj',
+}
+
 
 def zram(policy: VmPolicy) -> str:
     """Return what swap in compressed memory promises and holds, `none` without."""
@@ -59,8 +67,8 @@ def when_exhausted(policy: VmPolicy) -> str:
 
 
 def neighbours(surroundings: Surroundings) -> 'tuple[str, ...]':
-    """Return what systemd does to protection: units that end whole, sessions with a floor."""
-    found = []
+    """Return who kills before the kernel, units that end whole, and a session's floor."""
+    found = [NEIGHBOURS[name] for name in surroundings.neighbours if name in NEIGHBOURS]
     for unit in surroundings.units:
         if unit.oom_policy == 'stop':
             found.append(f'{unit.name} has OOMPolicy=stop: one process killed for memory ends '

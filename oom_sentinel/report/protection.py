@@ -55,7 +55,7 @@ def compose(assessment: Assessment, protection: Protection, settings: Settings,
                           for d in protection.drifts], 5)),
         ('own oom_score_adj', str(protection.self_value)
          if protection.self_value is not None else 'unavailable (not read yet)'),
-        ('neighbours', '; '.join(protection.neighbours + neighbours(surroundings)) or 'none'),
+        ('neighbours', '; '.join(neighbours(surroundings)) or 'none'),
         ('notes', '; '.join(protection.notes) or 'none')))
 
 

@@ -203,7 +203,7 @@ def test_while_watching_the_values_are_those_of_the_processes():
     (Protection(drifts=(Drift('amcl', 9, -300, 7, 0.0),)), Level.WARN, 'put back to -300'),
     (Protection(lost_order=('the order is lost',)), Level.WARN, 'order is lost'),
     (Protection(nodes_without_process=('/amcl',)), Level.WARN, 'for node /amcl'),
-    (Protection(notes=('only worth knowing',), neighbours=('earlyoom',)), Level.OK, 'no process'),
+    (Protection(notes=('only worth knowing',)), Level.OK, 'no process'),
     (Protection(watching='a second sentinel'), Level.OK, 'a second sentinel')])
 def test_protection_is_quiet_unless_someone_must_act(protection, level, text):
     """The levels of INTERFACE."""

@@ -92,6 +92,8 @@ def test_this_machine_has_a_policy():
     ({'/proc/self/cgroup': '0::/lxc.payload.robot/init.scope\n'}, 'LXC'),
     ({'/proc/1/environ': 'PATH=/bin\0container=podman\0'}, 'Podman'),
     ({'/run/systemd/container': 'systemd-nspawn\n'}, 'systemd-nspawn'),
+    ({'/proc/self/mountinfo': '9 1 0:2 /../../kubepods-pod1.slice/cri-2.scope /sys/fs/cgroup ro '
+                              '- cgroup2 cgroup rw\n'}, 'Kubernetes'),
     ({'/var/run/secrets/kubernetes.io/token': ''}, 'Kubernetes')])
 def test_a_container_is_named(tmp_path, files, kind):
     """By its control group, or by the file that its engine leaves."""
@@ -99,6 +101,7 @@ def test_a_container_is_named(tmp_path, files, kind):
 
 
 @pytest.mark.parametrize('files', [
+    {'/proc/self/mountinfo': '9 1 0:2 / /var/lib/docker/overlay2/1/merged rw - overlay o rw\n'},
     {'/proc/self/cgroup': '0::/system.slice/docker.service\n'},
     {'/proc/self/cgroup': '0::/user.slice/user-1000.slice/session-2.scope\n'},
     {'/run/systemd/container': 'wsl\n'}, {'/proc/1/environ': 'container=\0'}, {}])
@@ -183,6 +186,17 @@ def test_the_floor_of_a_desktop_session_is_named(tmp_path):
     found = procfs.surroundings(root, ())
     assert found.user_session_adj == 100
     assert 'user@.service gave 100' in place.neighbours(found)[0]
+
+
+@pytest.mark.parametrize('comm, executable, name', [
+    ('earlyoom', 'earlyoom', 'earlyoom'), ('python3', 'nohang', 'nohang'),
+    ('systemd-oomd', 'systemd-oomd', 'systemd-oomd'), ('python3', 'x.py', None)])
+def test_whoever_kills_before_the_kernel_is_named(tmp_path, comm, executable, name):
+    """By comm, or by the script where an interpreter runs it."""
+    process = Process(7, 1, 1, 0, Program(comm, executable=executable))
+    found = procfs.surroundings(tree(tmp_path), (process,))
+    assert found.neighbours == ((name,) if name else ())
+    assert len(place.neighbours(found)) == len(found.neighbours)
 
 
 def test_systemds_own_hierarchy_comes_before_the_empty_unified_one():
