@@ -39,7 +39,7 @@ from oom_sentinel.settings import Settings
 NAME = 'status'
 HELP = 'All statuses, as the node would publish them; writes nothing.'
 WATCHING = 'this command only looks'
-VICTIMS = 50  # more rows than a terminal has
+PROTECTING = ', the sentinel with PID {} protects'
 
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
@@ -74,8 +74,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _sentinel(settings: Settings, root: str) -> Sentinel:
     reading = output.read(root, ros_prefixes())
+    running = next((p.pid for p in reading.processes
+                    if p.program.executable == 'oom_sentinel_node'), None)
+    why = WATCHING + ('' if running is None else PROTECTING.format(running))
     try:
-        watcher = Sentinel(settings, root=root, watching=WATCHING)
+        watcher = Sentinel(settings, root=root, watching=why)
         # A captured tree is seen as its own robot's user, not as whoever looks at it.
         watcher.guard.view = view_of(reading)
         return watcher
@@ -130,15 +133,16 @@ def _live(watcher: Sentinel, settings: Settings, color: bool) -> 'tuple[Status, 
         while True:
             statuses = watcher.cycle().statuses
             title = f'{_title(watcher)}   (q ends)'
-            screen_of.draw(screen.picture(
-                title, statuses, _victims(watcher, settings, statuses), screen_of.size(), color))
+            size = screen_of.size()
+            order_now = _victims(watcher, settings, statuses, size.rows)
+            screen_of.draw(screen.picture(title, statuses, order_now, size, color))
             screen_of.wait(settings.publish_period)
             if screen_of.ended:
                 return statuses
 
 
-def _victims(watcher: Sentinel, settings: Settings,
-             statuses: 'tuple[Status, ...]') -> 'list[str]':
+def _victims(watcher: Sentinel, settings: Settings, statuses: 'tuple[Status, ...]',
+             most: int) -> 'list[str]':
     """Return the kill order where memory is shortest as lines of a table, with its heading."""
     meminfo, page = watcher.root.meminfo(), watcher.host.page_size
     if isinstance(meminfo, Unavailable):
@@ -152,4 +156,4 @@ def _victims(watcher: Sentinel, settings: Settings,
         with contextlib.suppress(Unusable):  # the group may be gone by now
             processes, totalpages = order.inside(short, reading)
     candidates = badness.kill_order(processes, totalpages=totalpages, page_size=page)
-    return output.aligned(order.HEAD, order.rows(candidates[:VICTIMS], settings), order.RIGHT)
+    return output.aligned(order.HEAD, order.rows(candidates[:most], settings), order.RIGHT)

@@ -18,6 +18,10 @@ from oom_sentinel.facts.policy import VmPolicy
 from oom_sentinel.facts.surroundings import Surroundings
 from oom_sentinel.report.text import mib
 
+BOUND = {
+    'Docker': '--memory and --memory-swap bound it',
+    'Podman': '--memory and --memory-swap bound it',
+    'Kubernetes': 'resources.limits.memory bounds it'}
 WSL = {1: 'WSL 1 (no kernel of its own: nothing here holds)',
        2: 'WSL 2 (memory= and swap= in .wslconfig bound it)'}
 
@@ -42,8 +46,10 @@ def zram(policy: VmPolicy) -> str:
 def place(surroundings: Surroundings) -> str:
     """Return the container and the subsystem that this runs in."""
     container = surroundings.container
-    words = [] if container is None else [
-        f'{container.kind} container' if container.kind != 'container' else 'a container']
+    words = []
+    if container is not None:
+        kind = 'container' if container.kind == 'container' else f'{container.kind} container'
+        words.append(f'{kind} ({BOUND.get(container.kind, "see its definition for the limit")})')
     if surroundings.wsl is not None:
         words.append(WSL.get(surroundings.wsl, 'WSL'))
     return ', '.join(words) or 'neither container nor WSL'

@@ -51,7 +51,7 @@ def compose(sample: Sample, assessment: Assessment) -> Status:
         *((f'{ordinal} victim', named(victims[i]) if i < len(victims) else 'none')
           for i, ordinal in enumerate(ORDINALS)),
         ('leak suspects', listed(assessment.leak_suspects)),
-        ('exhausted, the kernel', when_exhausted(sample.policy)),
+        ('at exhaustion the kernel', when_exhausted(sample.policy)),
         ('woken by', ', '.join(sample.woken_by) or 'timer')))
 
 

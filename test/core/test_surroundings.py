@@ -219,7 +219,10 @@ def test_what_the_kernel_does_when_memory_is_exhausted(policy, words):
 def test_the_place_is_told_in_words():
     """Container and subsystem, both or neither."""
     both = Surroundings(container=Container('Docker', ''), wsl=2)
-    assert 'Docker container' in place.place(both) and '.wslconfig' in place.place(both)
+    assert 'Docker container (--memory' in place.place(both)
+    assert '.wslconfig' in place.place(both)
+    pod = Surroundings(container=Container('Kubernetes', ''))
+    assert 'resources.limits.memory' in place.place(pod)
     assert place.place(Surroundings()) == 'neither container nor WSL'
     assert place.zram(VmPolicy(zram=(Zram('zram0', 2 << 30, 1 << 30, 1 << 28),))) == (
         'zram0 2048, holds 1024 in 256')
