@@ -262,8 +262,10 @@ def test_no_color_is_respected_on_a_terminal(session):
 
 def test_a_pipe_gets_plain_text_again_and_again():
     """Until interrupted; then the exit code is that of the statuses."""
+    # A shell that runs the tests in the background makes its children ignore SIGINT.
     child = subprocess.Popen([sys.executable, '-m', 'oom_sentinel.cli', 'status', '--watch'],
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     try:
         titles = 0
         while titles < 2:
