@@ -17,6 +17,7 @@
 from typing import Iterator
 
 from oom_sentinel.doctor.text import drop_in
+from oom_sentinel.doctor.text import ros_processes
 from oom_sentinel.facts.checkup import Checkup
 from oom_sentinel.facts.checkup import Finding
 from oom_sentinel.facts.checkup import Severity
@@ -81,7 +82,7 @@ def _units(checkup: Checkup) -> 'Iterator[Finding]':
                 'sudo systemctl', 'systemctl --user')
         yield Finding(f'oom_policy_{unit.oom_policy}', Severity.WARNING,
                       f'{unit.name} has OOMPolicy={unit.oom_policy} and holds '
-                      f'{unit.processes} ROS processes: one killed for memory {how}', cure)
+                      f'{ros_processes(unit.processes)}: one killed for memory {how}', cure)
 
 
 def _inherited(checkup: Checkup) -> 'Iterator[Finding]':
@@ -90,8 +91,8 @@ def _inherited(checkup: Checkup) -> 'Iterator[Finding]':
     low = [p for p in checkup.processes if p.program.ros and (p.oom_score_adj or 0) < 0]
     if low:
         yield Finding('inherited_protection', Severity.WARNING,
-                      f'{len(low)} ROS processes, {low[0].label} (PID {low[0].pid}) for one, '
-                      f'have oom_score_adj {low[0].oom_score_adj} and no sentinel runs: a '
+                      f'{ros_processes(len(low))} below 0, {low[0].label} (PID {low[0].pid}) with '
+                      f'oom_score_adj {low[0].oom_score_adj}, and no sentinel runs: a '
                       'leaking node is protected too, and sshd dies first',
                       'ros2 launch oom_sentinel oom_sentinel.launch.py')
 

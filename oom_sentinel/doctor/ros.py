@@ -16,6 +16,7 @@
 
 from typing import Iterator
 
+from oom_sentinel.doctor.text import ros_processes
 from oom_sentinel.facts.checkup import Checkup
 from oom_sentinel.facts.checkup import Finding
 from oom_sentinel.facts.checkup import Severity
@@ -28,7 +29,7 @@ def check(checkup: Checkup) -> 'Iterator[Finding]':
              and p.program.executable != 'oom_sentinel_node']
     if nodes and 'oom_sentinel_node' not in running:
         yield Finding('sentinel_not_running', Severity.INFO,
-                      f'{len(nodes)} ROS processes run and no oom_sentinel_node',
+                      f'no oom_sentinel_node beside {ros_processes(len(nodes))}',
                       'ros2 launch oom_sentinel oom_sentinel.launch.py')
     if 'oom_sentinel_node' in running and 'aggregator_node' not in running:
         yield Finding('no_aggregator', Severity.INFO,

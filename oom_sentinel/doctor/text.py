@@ -22,6 +22,11 @@ def mib(value: int) -> str:
     return f'{value / MIB:.0f} MiB'
 
 
+def ros_processes(count: int) -> str:
+    """Return how many in words."""
+    return '1 ROS process' if count == 1 else f'{count} ROS processes'
+
+
 def sysctl(name: str, value: object) -> str:
     """Return the command that sets a kernel parameter now and at every boot."""
     return (f"echo '{name} = {value}' | sudo tee -a /etc/sysctl.d/60-oom-sentinel.conf && "
