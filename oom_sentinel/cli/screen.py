@@ -92,8 +92,9 @@ def bars(found: 'dict[str, Status]') -> 'list[Bar]':
                         f'{some:.1f} % of the last 10 s waited', pressure.level))
     if risk is not None:
         score = _number(risk, 'oom_risk (0..1)')
+        when = _value(risk, 'time to exhaustion (s)')
         made.append(Bar('OOM risk', None if score is None else 100 * score,
-                        f'time left: {_value(risk, "time to exhaustion (s)")}', risk.level))
+                        f'time left: {when}{" s" if when[:1].isdigit() else ""}', risk.level))
     return made
 
 

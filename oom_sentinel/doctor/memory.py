@@ -82,6 +82,12 @@ def _percent(kbytes: int, checkup: Checkup) -> str:
 
 def _zram(checkup: Checkup) -> 'Iterator[Finding]':
     total = checkup.meminfo.mem_total_bytes
+    if checkup.policy.zswap_enabled and checkup.meminfo.swap_total_bytes:
+        yield Finding('zswap', Severity.INFO,
+                      'zswap keeps what is swapped out compressed in up to '
+                      f'{checkup.policy.zswap_max_pool_percent} % of memory before it goes to '
+                      'the disk', 'nothing to do; to switch it off: echo N | sudo tee '
+                      '/sys/module/zswap/parameters/enabled')
     for device in checkup.policy.zram:
         held = '' if device.original_bytes is None or device.used_bytes is None else (
             f', holds {mib(device.original_bytes)} in {mib(device.used_bytes)}')

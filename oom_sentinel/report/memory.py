@@ -18,8 +18,8 @@ from oom_sentinel.facts.level import Unavailable
 from oom_sentinel.facts.policy import VmPolicy
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Status
+from oom_sentinel.report.place import compressed
 from oom_sentinel.report.place import place
-from oom_sentinel.report.place import zram
 from oom_sentinel.report.text import mib
 from oom_sentinel.report.text import number
 from oom_sentinel.report.text import sentence
@@ -36,7 +36,8 @@ def compose(sample: Sample, assessment: Assessment) -> Status:
     """Return the status."""
     verdict, info = assessment.memory, sample.meminfo
     chosen = (('overcommit_memory', _overcommit(sample.policy)),
-              ('zram (MiB)', zram(sample.policy)), ('surroundings', place(sample.surroundings)))
+              ('compressed swap (MiB)', compressed(sample.policy)),
+              ('surroundings', place(sample.surroundings)))
     if isinstance(info, Unavailable):
         return Status(NAME, verdict.level, sentence(verdict.reasons or (f'Memory is {info}',)),
                       (*((key, str(info)) for key in KEYS), *chosen))

@@ -34,13 +34,16 @@ NEIGHBOURS = {
 }
 
 
-def zram(policy: VmPolicy) -> str:
+def compressed(policy: VmPolicy) -> str:
     """Return what swap in compressed memory promises and holds, `none` without."""
-    return '; '.join(
+    found = [
         f'{z.name} {mib(z.disksize_bytes)}'
         + ('' if z.original_bytes is None or z.used_bytes is None
            else f', holds {mib(z.original_bytes)} in {mib(z.used_bytes)}')
-        for z in policy.zram) or 'none'
+        for z in policy.zram]
+    if policy.zswap_enabled:
+        found.append(f'zswap before disks, up to {policy.zswap_max_pool_percent} % of memory')
+    return '; '.join(found) or 'none'
 
 
 def place(surroundings: Surroundings) -> str:

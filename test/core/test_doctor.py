@@ -97,6 +97,7 @@ CASES = [
     ('min_free_kbytes_high', 'WARNING', policy(min_free_kbytes=2 << 20), '65536'),
     ('zram', 'INFO', policy(zram=(Zram('zram0', GIB, 2 << 20, 1 << 20),)), 'nothing'),
     ('zram_too_large', 'WARNING', policy(zram=(Zram('zram0', 20 * GIB),)), 'PERCENT=50'),
+    ('zswap', 'INFO', policy(zswap_enabled=True), 'parameters/enabled'),
     ('panic_on_oom', 'ERROR', policy(panic_on_oom=1), 'vm.panic_on_oom=0'),
     ('oom_kill_allocating_task', 'WARNING', policy(oom_kill_allocating_task=1),
      'vm.oom_kill_allocating_task=0'),

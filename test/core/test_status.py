@@ -137,7 +137,7 @@ def test_the_picture_has_bars_times_and_victims():
     assert re.search(r'Memory left +\[#+-+\] 63 % of 4000 MiB', text)
     assert re.search(r'Swap left +\[#+-+\] 25 % of 1000 MiB', text)
     assert re.search(r'Group left +\[#+-+\] 25 % of 512 MiB in /robot', text)
-    assert '3.0 % of the last 10 s waited' in text and 'time left: 90' in text
+    assert '3.0 % of the last 10 s waited' in text and 'time left: 90 s' in text
     assert 'WARN   OOM risk: It would kill amcl.' in lines and lines[-1] == '1 amcl'
 
 

@@ -224,5 +224,8 @@ def test_the_place_is_told_in_words():
     pod = Surroundings(container=Container('Kubernetes', ''))
     assert 'resources.limits.memory' in place.place(pod)
     assert place.place(Surroundings()) == 'neither container nor WSL'
-    assert place.zram(VmPolicy(zram=(Zram('zram0', 2 << 30, 1 << 30, 1 << 28),))) == (
+    assert place.compressed(VmPolicy(zram=(Zram('zram0', 2 << 30, 1 << 30, 1 << 28),))) == (
         'zram0 2048, holds 1024 in 256')
+    zswap = VmPolicy(zswap_enabled=True, zswap_max_pool_percent=20)
+    assert 'up to 20 %' in place.compressed(zswap)
+    assert place.compressed(VmPolicy()) == 'none'
