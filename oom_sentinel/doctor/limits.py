@@ -37,7 +37,9 @@ def check(checkup: Checkup) -> 'Iterator[Finding]':
         groups = {g.path: g for chain in checkup.chains for g in chain.groups}
         for group in groups.values():
             yield from _limit(group, checkup)
+            yield from _high(group, checkup)
             yield from _whole(group, checkup)
+        yield from _unknown(checkup)
     yield from _rlimits(checkup)
 
 
@@ -56,10 +58,11 @@ def _limit(group: MemoryCgroup, checkup: Checkup) -> 'Iterator[Finding]':
         return
     usage = group.usage_bytes
     used = 'usage unknown' if usage is None else f'{mib(usage)} used'
-    left = None if usage is None else limit - usage + (group.inactive_file_bytes or 0)
+    left = None if usage is None else (limit - usage + (group.inactive_file_bytes or 0)
+                                       + (group.active_file_bytes or 0))
     tight = limit < TIGHT * total or (left is not None and left < LEFT_LITTLE * limit)
     yield Finding('cgroup_limit', Severity.WARNING if tight else Severity.INFO,
-                  f'control group {group.path} is limited to {mib(limit)}, the machine has '
+                  f'{group.label} is limited to {mib(limit)}, the machine has '
                   f'{mib(total)}; {used}: the kernel kills inside it at its limit',
                   lift(group, checkup))
 
@@ -83,17 +86,38 @@ def lift(group: MemoryCgroup, checkup: Checkup) -> str:
     return f'echo {value} | sudo tee {checkup.cgroup_mount}{group.path.rstrip("/")}/{file}'
 
 
+def _high(group: MemoryCgroup, checkup: Checkup) -> 'Iterator[Finding]':
+    if group.high_bytes is None or group.high_bytes >= checkup.meminfo.mem_total_bytes:
+        return
+    folder = checkup.cgroup_mount + group.path.rstrip('/')
+    yield Finding('cgroup_high', Severity.WARNING if group.high else Severity.INFO,
+                  f'{group.label} is slowed down above {mib(group.high_bytes)} (memory.high), '
+                  f'{group.high or 0} times so far: its nodes miss deadlines before any is killed',
+                  f'echo max | sudo tee {folder}/memory.high')
+
+
+def _unknown(checkup: Checkup) -> 'Iterator[Finding]':
+    chains = () if isinstance(checkup.chains, Unavailable) else checkup.chains
+    why = dict.fromkeys(
+        [f'the limit of {g.label} cannot be read ({g.unreadable})'
+         for chain in chains for g in chain.groups if g.unreadable is not None]
+        + [chain.hidden for chain in chains if chain.hidden is not None])
+    for text in why:
+        yield Finding('cgroup_limit_unknown', Severity.INFO, text,
+                      'look from the host: cat /sys/fs/cgroup/PATH/memory.max')
+
+
 def _whole(group: MemoryCgroup, checkup: Checkup) -> 'Iterator[Finding]':
     folder = checkup.cgroup_mount + group.path.rstrip('/')
     if group.oom_group:
         yield Finding('cgroup_oom_group', Severity.ERROR,
-                      f'memory.oom.group is 1 on {group.path}: all processes in it die '
+                      f'memory.oom.group is 1 on {group.label}: all processes in it die '
                       'together, scores cannot save a single node',
                       f'echo 0 | sudo tee {folder}/memory.oom.group; where systemd set it, '
                       'OOMPolicy=continue in the unit')
     if group.oom_kill_disable:
         yield Finding('cgroup_oom_kill_disable', Severity.ERROR,
-                      f'oom_kill_disable is 1 on {group.path}: at its limit its processes hang '
+                      f'oom_kill_disable is 1 on {group.label}: at its limit its processes hang '
                       'instead of one being killed',
                       f'echo 0 | sudo tee {folder}/memory.oom_control')
 
