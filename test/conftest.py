@@ -113,9 +113,8 @@ class Robot:
         self.prefix = prefix
         self.children = []
 
-    def start(self, package, name, *, node=None, ros=True, mib=0, leak_mib_s=0.0,
-              go=None, preexec=None, env=None):
-        """Start one; it looks like lib/PKG/NAME --ros-args -r __node:=NODE."""
+    def command(self, package, name, *, node=None, ros=True, mib=0, leak_mib_s=0.0, go=None):
+        """Return the command line of one: lib/PKG/NAME --ros-args -r __node:=NODE."""
         program = self.prefix / 'lib' / package / name
         program.parent.mkdir(parents=True, exist_ok=True)
         if not program.exists():
@@ -127,6 +126,11 @@ class Robot:
                    str(go or '-')]
         if ros:
             command += ['--ros-args'] + (['-r', f'__node:={node}'] if node else [])
+        return command
+
+    def start(self, package, name, *, preexec=None, env=None, command_prefix=(), **more):
+        """Start one (see command) and wait until it holds its memory."""
+        command = [*command_prefix, *self.command(package, name, **more)]
         child = subprocess.Popen(command, preexec_fn=preexec, env=env,
                                  stdout=subprocess.PIPE)
         self.children.append(child)
@@ -180,4 +184,5 @@ def running_sentinel(parameters, *, env=None, command_prefix=(), remaps=()):
                 except subprocess.TimeoutExpired:
                     child.kill()
                     child.wait()
+            print(child.stdout.read().decode(errors='replace'))  # shown when the test fails
             child.stdout.close()

@@ -41,7 +41,7 @@ SOURCES = ('oom_sentinel', 'test', 'config', 'launch', 'scripts', 'resource', 'd
 NEEDED = {'qemu-system-x86_64': 'qemu-system-x86', 'mke2fs': 'e2fsprogs', 'dpkg': 'dpkg',
           'apt-get': 'apt'}
 MEMORY_MIB = int(os.environ.get('VM_MEMORY_MIB', '768'))
-TIMEOUT_S = float(os.environ.get('VM_TIMEOUT_S', '280'))
+TIMEOUT_S = float(os.environ.get('VM_TIMEOUT_S', '600'))
 # TCG works everywhere; /dev/kvm may exist and not work.
 ACCELERATOR = os.environ.get('VM_ACCEL', 'tcg,thread=multi')
 RESULTS_BYTES = 32 << 20
@@ -77,6 +77,7 @@ def pack(target: pathlib.Path, arguments: 'list[str]') -> None:
     settings.write_text(f'REPOSITORY={shlex.quote(str(ROOT))}\n'
                         f'PYTHON={shlex.quote(sys.executable)}\n'
                         f'PREFIX={shlex.quote(sys.prefix)}\n'
+                        f'COMMAND={shlex.quote(os.environ.get("VM_COMMAND", ""))}\n'
                         f'ARGUMENTS={shlex.quote(shlex.join(arguments))}\n', encoding='utf-8')
     with tarfile.open(target, 'w') as archive:
         for name in SOURCES:

@@ -1,0 +1,84 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""OOM kills inside a cgroup v2 limit: one process, or with memory.oom.group all of them."""
+
+import os
+
+from conftest import oom_score_adj
+from conftest import wait_for
+from machine import cgroup
+from machine import dead
+from machine import keyed
+from machine import MIB
+from machine import oom_kills
+from machine import write
+
+
+def start(robot, tmp_path, path):
+    """Start a critical node, an innocent and a leaking recorder in the control group."""
+    inside = {'preexec': lambda: write(f'{path}/cgroup.procs', os.getpid())}
+    return {
+        'bringup': robot.start('base', 'bringup', node='base', mib=80, **inside),
+        'innocent': robot.start('demo', 'innocent', node='innocent', mib=5, **inside),
+        'recorder': robot.start('rosbag', 'recorder', node='recorder', leak_mib_s=100.0,
+                                go=tmp_path / 'go', **inside)}
+
+
+def protected(children):
+    """Tell whether both groups have their values."""
+    return (oom_score_adj(children['bringup'].pid) == -500
+            and oom_score_adj(children['recorder'].pid) == 300)
+
+
+def test_a_limited_group_loses_only_the_leaker(watched, robot, tmp_path):
+    """The limit, its version and the kill are in the status, and the counters agree."""
+    observer = watched.observer
+    before = oom_kills()
+    with cgroup('limited', memory__max=160 * MIB, memory__swap__max=0) as path:
+        children = start(robot, tmp_path, path)
+        wait_for(lambda: protected(children), 'the groups have their values')
+        observer.until(lambda: observer.values('Control groups').get('tightest') == '/limited',
+                       'the limit is found')
+        assert observer.values('Control groups')['version'] == 'v2'
+        (tmp_path / 'go').touch()
+        wait_for(lambda: dead(children), 'the kernel kills someone')
+        assert dead(children) == ['recorder']
+        assert keyed(f'{path}/memory.events')['oom_kill'] == oom_kills() - before == 1
+        observer.until(lambda: observer.values('Control groups')['oom_kill'] == '1',
+                       'the kill is counted')
+        watched.tells(children['recorder'], level=1, node='/recorder', why='/limited')
+
+
+def test_a_group_that_dies_as_one_is_an_error(watched, robot, tmp_path):
+    """Scores cannot save a node there: the status says so before, and the kernel does it."""
+    observer = watched.observer
+    before = oom_kills()
+    with cgroup('as_one', memory__max=160 * MIB, memory__swap__max=0,
+                memory__oom__group=1) as path:
+        children = start(robot, tmp_path, path)
+        wait_for(lambda: protected(children), 'the groups have their values')
+        observer.until(lambda: 'memory.oom.group=1 on /as_one' in
+                       observer.status('Protection').message, 'the status says so')
+        assert observer.status('Protection').level == b'\x02'
+        (tmp_path / 'go').touch()
+        wait_for(lambda: len(dead(children)) == 3, 'all three die')
+        events = keyed(f'{path}/memory.events')
+        # Linux counts the chosen one twice, unless it is gone before its group's turn comes.
+        assert events['oom_kill'] == oom_kills() - before and events['oom_kill'] in (3, 4)
+        assert events['oom_group_kill'] == 1
+        for name, node, level in (('bringup', '/base', 2), ('innocent', '/innocent', 1),
+                                  ('recorder', '/recorder', 1)):
+            watched.tells(children[name], level=level, node=node, why='/as_one')
+    observer.until(lambda: observer.status('Protection').level == b'\x00', 'the error ends')
