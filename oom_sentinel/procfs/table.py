@@ -263,8 +263,7 @@ class Table:
             entry.maps_librcl = running.maps_librcl(self.root, pid)
         entry.process = replace(
             entry.process, program=self._program(entry, comm, words),
-            cgroup=self.cgroups.path_of(pid) if fresh or not entry.process.cgroup
-            else entry.process.cgroup)
+            cgroup=self.cgroups.path_of(pid) or entry.process.cgroup)
         return True
 
     def _program(self, entry: _Entry, comm: str, words: 'list[str]') -> Program:

@@ -217,3 +217,19 @@ def test_an_interpreter_is_not_its_namesake():
     """A program may be called pythonista, python3.11 is an interpreter."""
     assert program.classify('x', ['/usr/bin/pythonista', 'a.py'],
                             '/usr/bin/pythonista').executable == 'pythonista'
+
+
+def test_a_process_that_was_met_before_it_joined_its_control_group_is_found_there(tree):
+    """A service manager's child joins between fork and exec, and may be seen in between."""
+    place = next(p for p in tree.glob('proc/[0-9]*/cgroup')
+                 if 'memory:/robot' in p.read_text(encoding='ascii'))
+    pid, inside = int(place.parent.name), place.read_text(encoding='ascii')
+    place.write_text('\n'.join(line.rpartition(':')[0] + ':/' for line in inside.splitlines()),
+                     encoding='ascii')
+    table = procfs.Table(procfs.Root(str(tree)))
+
+    def path(now_s):
+        return next(p.cgroup for p in table.read(now_s) if p.pid == pid)
+    assert path(0.0) == '/'
+    place.write_text(inside, encoding='ascii')
+    assert path(0.5) == '/robot'
