@@ -48,11 +48,13 @@ from oom_sentinel.kills import Tally
 KERNEL_LOG = 'kernel log'  # what a wake by a kill is called
 KEPT = 20  # the depth of ~/oom_kills
 # How long a log may take to tell what a counter shows: /dev/kmsg was 7 ms behind at most, a
-# journal or syslog daemon on a machine out of memory takes its time.
-GRACE_S = {'kmsg': 1.0, 'counters': 0.0}
+# journal or syslog daemon on a machine out of memory takes its time.  Without any log the victim
+# has its time to die, lest one that just ended by itself is taken for it.
+GRACE_S = {'kmsg': 1.0, 'counters': 0.25}
 GRACE_OTHER_S = 5.0
 # A victim needs some 20 to 40 ms to die (measured), more when its memory is large.
 DEATH_S = 2.0
+TWICE_S = 5.0
 PLENTIFUL_PERCENT = 10.0  # of MemTotal: then it was a control group's limit
 
 
@@ -82,8 +84,7 @@ class Inquest:
         self._seen: 'deque[SeenKill]' = deque(maxlen=KEPT)
         self._since_start = 0
         self._opened_wall_s = wall()
-        self._read_s = monotonic()
-        self._open_from_s = self._read_s
+        self._open_from_s = monotonic()
 
     def open(self, machine: 'Callable[[], int | None]') -> None:
         """
@@ -131,13 +132,14 @@ class Inquest:
         self._tally.count(counters(sample), now_s)
         for kill in logged:
             again = self._tally.log() if not kill.before_start else False
+            if self._killed_twice(kill, fresh):
+                continue
             seen = self._met(kill, now_s)
             if again:
                 self._replace_inferred(seen)
             else:
                 fresh.append(seen)
         fresh += self._inferred(sample, now_s, rescan)
-        self._read_s = now_s
         for seen in fresh:
             self._keep(seen, sample, keep)
         self._history.take(sample, targets)
@@ -173,7 +175,7 @@ class Inquest:
                   rescan: 'Callable[[], None]') -> 'list[SeenKill]':
         """Return kills that only a counter shows, once a log had its time and who died is gone."""
         if not self._tally.unexplained:
-            self._open_from_s = self._read_s
+            self._open_from_s = now_s
             return []
         grace_s = GRACE_S.get(self.feed.source.name, GRACE_OTHER_S)
         open_s = self._tally.open_s(now_s)
@@ -192,6 +194,19 @@ class Inquest:
         self._tally.infer(count)
         self._open_from_s = now_s
         return [self._met(kill, now_s, how) for kill, how in found]
+
+    def _killed_twice(self, kill: OomKill, fresh: 'list[SeenKill]') -> bool:
+        """
+        Tell whether the kernel says the same death again.
+
+        memory.oom.group kills the victim first and then every member, the victim included;
+        the kernel prints and counts that too.
+        """
+        return any(
+            other.kill.victim_pid == kill.victim_pid and other.kill.source == kill.source
+            and other.kill.victim_comm == kill.victim_comm
+            and abs((other.kill.boot_time_s or 0.0) - (kill.boot_time_s or 0.0)) < TWICE_S
+            for other in (*self._seen, *fresh))
 
     def _replace_inferred(self, seen: SeenKill) -> None:
         """Let the kernel's own word stand where an inference stood; it is one kill."""

@@ -226,8 +226,9 @@ class Sentinel:
             sample, self._history, self.settings, protection)
         self._assessment = assessment
         self._plentiful = self._is_plentiful(sample, assessment)
-        kills = self.inquest.conclude(
-            sample, self.guard.planned.targets, self.settings.incident_keep, self._rescan)
+        # A second sentinel leaves the folders to the first.
+        keep = 0 if self.guard.watching else self.settings.incident_keep
+        kills = self.inquest.conclude(sample, self.guard.planned.targets, keep, self._rescan)
         statuses = report.compose(sample, assessment, protection, self.settings, kills)
         levels = tuple((s.name, s.level) for s in statuses)
         changed, self._levels = bool(self._levels) and levels != self._levels, levels

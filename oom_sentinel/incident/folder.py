@@ -93,7 +93,7 @@ def remove_oldest(directory: str, keep: int) -> None:
     stale = [n for n in names if (m := PARTIAL.match(n)) is not None
              and not _lives(int(m.group(1)))]
     kept = sorted(n for n in names if NAME.match(n))
-    old = kept[:len(kept) - keep] if keep > 0 else kept
+    old = kept[:max(0, len(kept) - keep)]
     for name in (*stale, *old):
         with contextlib.suppress(OSError):  # someone looks into it: removed the next time
             shutil.rmtree(os.path.join(directory, name))

@@ -44,6 +44,7 @@ class Kills:
         self._watch = watch
         self._message = message
         self._publisher = node.create_publisher(DiagnosticArray, '~/oom_kills', QOS)
+        self._said_past = False
         self._descriptor = feed.source.descriptor
         if self._descriptor is not None:
             watch.add(self._descriptor, select.EPOLLIN, KERNEL_LOG, lambda _events: feed.drain(),
@@ -58,10 +59,9 @@ class Kills:
                 log.error(kill.message)
             elif kill.level == Level.WARN:
                 log.warning(kill.message)
-        past = sum(1 for kill in kills if kill.level == Level.OK)
-        if past:
-            log.info(f'{past} OOM kills from before the start are on '
-                     f'{self._publisher.topic_name}')
+        if any(kill.level == Level.OK for kill in kills) and not self._said_past:
+            self._said_past = True
+            log.info(f'OOM kills from before the start are on {self._publisher.topic_name}')
 
     def close(self) -> None:
         """Wait for the kernel log no longer; whoever owns it may close it then."""

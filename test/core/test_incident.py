@@ -116,6 +116,14 @@ def test_only_the_newest_are_kept_and_nothing_foreign_is_touched(disk):
         '19700101T000006Z_pid10_robot1_lidar', '20260101', 'my_notes', 'state.json']
 
 
+@pytest.mark.parametrize('keep', [1, 2, 4, 7, 20])
+def test_as_many_folders_as_wanted_are_kept_after_each_kill(disk, keep):
+    """Neither more nor, before the number is reached, fewer."""
+    for number in range(10):
+        folder.write(str(disk), keep, incident(number))
+        assert len(os.listdir(disk)) == min(number + 1, keep)
+
+
 def test_two_kills_of_one_second_have_a_folder_each(disk):
     """None is written over."""
     assert folder.write(str(disk), 9, incident()) != folder.write(

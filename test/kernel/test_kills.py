@@ -35,44 +35,14 @@ import pytest
 
 pytest.importorskip('rclpy', reason='needs rclpy: make setup, or source ROS')
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'ros'))
-from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402,I100
-from observer import Observer  # noqa: E402
-from rclpy.qos import DurabilityPolicy  # noqa: E402
-from rclpy.qos import QoSProfile  # noqa: E402
+from ear import Ear  # noqa: E402,I100
 
 NOBODY = 65534
-KEPT = QoSProfile(depth=20, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 PARAMETERS = {
     'scan_period': 0.2, 'publish_period': 0.5, 'groups': ['critical', 'expendable'],
     'group.critical.match': ['exe:leaky'], 'group.critical.oom_score_adj': -300,
     'group.expendable.match': ['exe:recorder'], 'group.expendable.oom_score_adj': 300,
 }
-
-
-class Ear(Observer):
-    """An observer that hears ~/oom_kills too."""
-
-    def __init__(self):
-        """Subscribe as a dashboard does."""
-        super().__init__()
-        self.kills = []
-        self.node.create_subscription(
-            DiagnosticArray, '/oom_sentinel/oom_kills',
-            lambda message: self.kills.extend(message.status), KEPT)
-
-    def told(self, pid):
-        """Return the values of every message on ~/oom_kills about this PID."""
-        return [(s, {v.key: v.value for v in s.values}) for s in self.kills
-                if any(f'PID {pid})' in v.value for v in s.values if v.key == 'victim')]
-
-    def shown(self, pid):
-        """Return the status OOM kills that names this PID as its last victim."""
-        for array in self.arrays:
-            for status in array.status:
-                if status.name.endswith(': OOM kills') and f'PID {pid})' in {
-                        v.key: v.value for v in status.values}['victim']:
-                    return status
-        return None
 
 
 @pytest.fixture
@@ -178,6 +148,30 @@ def test_an_expendable_nodes_death_is_a_warning_told_once(ear, victim):
         assert ear.values('OOM kills')['incident folder'] == 'incident.directory is empty'
 
 
+def test_a_storm_of_kills_is_told_whole(ear, robot, cgroup, monkeypatch, tmp_path):
+    """Six nodes that leak at once die one after the other: each is told once, with a folder."""
+    needs_kernel_log()
+    monkeypatch.setenv('ROS_HOME', str(tmp_path))
+    go = tmp_path / 'go'
+    with running_sentinel({**PARAMETERS, 'incident.keep': 4}):
+        storm = [robot.start('demo', 'leaky', node=f'leaky{i}', leak_mib_s=2000.0, go=go,
+                             preexec=cgroup.join) for i in range(6)]
+        ear.until(lambda: all(f'/leaky{i}' in ear.values('Group critical').get('nodes', '')
+                              for i in range(6)), 'all are known')
+        go.touch()
+        for index, child in enumerate(storm):
+            wait_for(lambda child=child: child.poll() is not None, 'the kernel kills it', 60)
+            (_, values), = ear.until(lambda child=child: ear.told(child.pid), 'it is told')
+            assert values['nodes'] == f'/leaky{index}'
+
+        def folders():
+            names = os.listdir(tmp_path / 'oom_sentinel')
+            return [n for n in names if n.endswith('Z') or '_pid' in n and n[0] != '.']
+        ear.until(lambda: len(folders()) == 4 and not ear.values('OOM kills').get(
+            'incident folder', 'none').startswith('none'), 'the newest four folders')
+        assert [len(ear.told(child.pid)) for child in storm] == [1] * 6
+
+
 def test_kills_from_before_the_start_are_marked_and_have_no_names(ear, victim):
     """A sentinel that starts later lists them without an alarm."""
     needs_kernel_log()
@@ -221,3 +215,26 @@ def test_without_any_permission_the_kill_is_inferred(ear, victim, public):
         assert '/dev/kmsg' in better and 'dmesg_restrict' in better
         ear.until(lambda: any('leaky' in name for name in os.listdir(
             home / '.ros' / 'oom_sentinel')), 'an incident folder all the same')
+
+
+def test_in_a_pid_namespace_the_node_is_found_by_its_name(ear, robot, cgroup, public):
+    """As in a container: the PIDs in the kernel's log are not those that the sentinel sees."""
+    needs_kernel_log()
+    start = ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc']
+    if subprocess.run([*start, 'true'], capture_output=True).returncode:
+        pytest.skip('no PID namespace can be made here')
+    example = robot.start('demo', 'leaky', node='leaky')
+    go, (python, isolated, script) = public / 'go', example.args[:3]
+    example.kill()
+    victim_first = (f'(echo 0 > {cgroup.path}/cgroup.procs; exec {python} {isolated} {script} '
+                    f'0 2000 {go} --ros-args -r __node:=hidden) & exec "$@"')
+    with running_sentinel(PARAMETERS, command_prefix=(
+            *start, 'sh', '-c', victim_first, 'sh')) as sentinel:
+        ear.until(lambda: '/hidden' in ear.values('Group critical').get('nodes', ''), 'known')
+        go.touch()
+        values = ear.until(lambda: next(
+            (v for s in ear.kills for v in [{v.key: v.value for v in s.values}]
+             if v['nodes'] == '/hidden'), None), 'the topic names it')
+        sentinel.kill()
+    assert values['how sure'] == 'the kernel said so' and 'by name' in values['node found']
+    assert os.path.basename(cgroup.path) in values['why']
