@@ -45,13 +45,13 @@ def compose(sample: Sample, assessment: Assessment) -> Status:
         ('oom_risk (0..1)', f'{assessment.oom_risk:.2f}'),
         ('time to exhaustion (s)', 'none foreseen' if left is None else
          f'{left.middle_s:.0f} ({left.low_s:.0f} to {left.high_s:.0f})'),
-        ('short of memory', assessment.domain),
-        ('totalpages', str(assessment.totalpages) if assessment.totalpages is not None
-         else 'unavailable (/proc/meminfo)'),
+        ('kill order of', assessment.domain),
         *((f'{ordinal} victim', named(victims[i]) if i < len(victims) else 'none')
           for i, ordinal in enumerate(ORDINALS)),
         ('leak suspects', listed(assessment.leak_suspects)),
         ('at exhaustion the kernel', when_exhausted(sample.policy)),
+        ('totalpages', str(assessment.totalpages) if assessment.totalpages is not None
+         else 'unavailable (/proc/meminfo)'),
         ('woken by', ', '.join(sample.woken_by) or 'timer')))
 
 

@@ -152,7 +152,7 @@ def test_a_limited_cgroup_is_found_judged_and_ordered_inside(tree, version):
         '/robot', '100', '3')
     assert statuses['Control groups'].level == 1
     risk = dict(statuses['OOM risk'].values)
-    assert risk['short of memory'] == '/robot' and risk['totalpages'] == '25600'
+    assert risk['kill order of'] == '/robot' and risk['totalpages'] == '25600'
     assert any(f'PID {pid},' in risk['1st victim'] for pid in pids)
     if version == 2:
         assert 'memory.oom.group=1 on /robot' in statuses['Protection'].message
