@@ -20,6 +20,7 @@ from statistics import median
 import tempfile
 
 from bench import idle
+from bench import kernel_log
 from bench import protect
 from bench import scan
 import psutil
@@ -51,6 +52,8 @@ def main():
               f'{1e3 * light:.1f} ms | {1e3 * peer:.1f} ms | {peer / full:.1f} |')
     print()
     protect.main()
+    print()
+    kernel_log.tables(RUNS)
 
 
 main()

@@ -21,6 +21,7 @@ Bounded: at most MAX_TASKS rows and MAX_LINES raw lines are kept, whatever the l
 from dataclasses import dataclass
 from dataclasses import field
 
+from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.kernel_log import message
 from oom_sentinel.kernel_log.message import Row
 from oom_sentinel.kernel_log.message import Summary
@@ -48,8 +49,8 @@ class Draft:
     """
     What is known so far; `headless` began without "invoked oom-killer".
 
-    `killed` is the first victim of the report, `dead` are the PIDs that earlier ones killed: the
-    kernel passes over them.
+    `by_pid` are the rows again, `killed` is the first kill of the report, `dead` are the PIDs
+    that earlier ones killed: the kernel passes over them.
     """
 
     headless: bool = True
@@ -57,6 +58,7 @@ class Draft:
     scene: Scene = field(default_factory=Scene)
     columns: 'tuple[str, ...] | None' = None
     rows: 'list[Row]' = field(default_factory=list)
+    by_pid: 'dict[int, Row]' = field(default_factory=dict)
     cut: bool = False
     summary: bytes = b''
     choice: 'Choice | None' = None
@@ -65,8 +67,7 @@ class Draft:
     limited: 'bytes | None' = None
     stats: 'bytes | None' = None
     group: 'bytes | None' = None
-    killed: 'int | None' = None
-    killed_s: 'float | None' = None
+    killed: 'OomKill | None' = None
     dead: 'frozenset[int]' = frozenset()
     last_s: 'float | None' = None
     lines: 'list[bytes]' = field(default_factory=list)
@@ -104,7 +105,7 @@ class Draft:
             columns = message.text(head.group(1)).split()
             self.columns = tuple(columns[:columns.index('name')] if 'name' in columns
                                  else columns)
-            self.rows = []
+            self.rows, self.by_pid = [], {}
             return True
         if not message.ROW.match(text):
             return False
@@ -113,6 +114,7 @@ class Draft:
             return False
         if len(self.rows) < MAX_TASKS:
             self.rows.append(row)
+            self.by_pid[row.pid] = row
         else:
             self.cut = True
         return True
@@ -186,9 +188,10 @@ class Draft:
 
     def may_kill(self, pid: int) -> bool:
         """Tell whether this PID can be its victim: since 5.1 it is the one that is told."""
-        said = self.parsed_summary()
-        return said.pid in (None, pid) or self.choice is not None or any(
-            row.pid == said.pid and pid in row.numbers for row in self.rows)
+        said = self.parsed_summary().pid
+        told = None if said is None else self.by_pid.get(said)
+        return (said in (None, pid) or self.choice is not None
+                or told is not None and pid in told.numbers)
 
     def names(self, pid: int) -> bool:
         """Tell whether the report mentions this PID as its victim or in its table."""
@@ -197,4 +200,4 @@ class Draft:
         said = self.parsed_summary().pid
         if said is not None:
             return said == pid
-        return any(row.pid == pid for row in self.rows)
+        return pid in self.by_pid

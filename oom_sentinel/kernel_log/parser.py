@@ -35,7 +35,7 @@ from oom_sentinel.kernel_log.record import Clock
 from oom_sentinel.kernel_log.record import Record
 
 # What a report can begin with, or be told by; `stream` skips whole blocks without any of them.
-OPENERS = (b'invoked oom-killer: ', b'oom-kill:', b'ill process ', b'illed process ',
+OPENERS = (b'oom-kill', b'ill process ', b'illed process ',
            b'as a result of limit of ', b'memory.oom.group set', b' total_vm ', b': usage ',
            b'Mem-Info:', b'"MESSAGE":[', b'"MESSAGE" : [')
 _OPENER = re.compile(b'|'.join(map(re.escape, OPENERS)))
@@ -77,8 +77,11 @@ class Parser:
     @property
     def idle(self) -> bool:
         """Tell whether lines without any of OPENERS may be left out."""
-        return (not self._export.inside
-                and all(draft.killed is not None for draft in self._open.values()))
+        return not self._export.inside and self._quiet
+
+    @property
+    def _quiet(self) -> bool:
+        return all(draft.killed is not None for draft in self._open.values())
 
     @property
     def export(self) -> bool:
@@ -127,7 +130,7 @@ class Parser:
             return ()
         boot_id = fields.get('_BOOT_ID')
         found: 'tuple[OomKill, ...]' = ()
-        if boot_id != self._boot_id:
+        if boot_id is not None and boot_id != self._boot_id:
             if self._boot_id is not None:
                 found = self._another_boot()
             self._boot_id = boot_id
@@ -146,6 +149,8 @@ class Parser:
     def _take(self, record: Record, raw: bytes) -> 'tuple[OomKill, ...]':
         """Take a message of the kernel."""
         found: 'tuple[OomKill, ...]' = ()
+        if self._quiet and not _OPENER.search(record.text):
+            return found
         if record.boot_s is not None:
             if self._last_s is not None and record.boot_s < self._last_s - MAX_AGE_S:
                 found = self._another_boot()
@@ -206,15 +211,14 @@ class Parser:
         """Finish the report that this kill belongs to."""
         draft = self._of(killed, record)
         draft.take(record, raw)
-        if draft.killed is None:
-            draft.dead = self._dying(record)
-        kill = report.finish(draft, killed, record, self.source)
         self._dead.append((killed.pid, record.boot_s))
         self._silence = 0
-        if draft.killed is None:
-            draft.killed, draft.killed_s = killed.pid, record.boot_s
-            self._put(record.caller, draft)
-        return kill
+        if draft.killed is not None:
+            return report.member(draft, draft.killed, killed, record)
+        draft.dead = self._dying(record) - {killed.pid}
+        draft.killed = report.finish(draft, killed, record, self.source)
+        self._put(record.caller, draft)
+        return draft.killed
 
     def _dying(self, record: Record) -> 'frozenset[int]':
         """Return the victims of the last minute; later their PIDs may be others'."""
@@ -229,20 +233,18 @@ class Parser:
             own = own if own.group is not None and self._soon(own, record) else None
             if own is not None:
                 return own
-        candidates = [d for d in (*self._open.values(), *self._left) if d.killed is None]
-        named = [draft for draft in candidates if draft.names(killed.pid)]
-        if own is not None and (record.caller or own in named or not named):
-            return own if own.may_kill(killed.pid) else Draft()
-        if not record.caller and named:
-            draft = named[-1]
-            if draft in self._left:
-                self._left.remove(draft)
-            return draft
-        return Draft()
+        if record.caller or own is not None and own.names(killed.pid):
+            return own if own is not None and own.may_kill(killed.pid) else Draft()
+        named = [draft for draft in (*self._open.values(), *self._left)
+                 if draft.killed is None and draft.names(killed.pid)]
+        if named:
+            self._left = deque((d for d in self._left if d is not named[-1]), MAX_OPEN)
+            return named[-1]
+        return own if own is not None and own.may_kill(killed.pid) else Draft()
 
     def _soon(self, draft: Draft, record: Record) -> bool:
-        return (draft.killed_s is None or record.boot_s is None
-                or record.boot_s - draft.killed_s <= GROUP_S)
+        then_s = None if draft.killed is None else draft.killed.boot_time_s
+        return then_s is None or record.boot_s is None or record.boot_s - then_s <= GROUP_S
 
     def _body(self, record: Record, raw: bytes) -> None:
         """Take any other line."""

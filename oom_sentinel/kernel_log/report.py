@@ -14,6 +14,8 @@
 
 """A report and its "Killed process" line, made into the facts of an OomKill."""
 
+from dataclasses import replace
+
 from oom_sentinel.facts.kill import INFERRED
 from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.facts.kill import OomTask
@@ -56,7 +58,6 @@ def finish(draft: Draft, killed: Killed, record: Record, source: 'str | None') -
     bounds = predict.totalpages_of(draft.scene, tasks, page_size)
     predicted, disagreement = _prediction(draft, killed, tasks, rows, columns, page_size,
                                           bounds)
-    own = said.pid == killed.pid or choice is not None and choice.pid == killed.pid
     return OomKill(
         victim_pid=killed.pid, victim_comm=message.text(killed.comm),
         victim_uid=_first(killed.uid, said.uid if said.pid == killed.pid else None,
@@ -69,15 +70,38 @@ def finish(draft: Draft, killed: Killed, record: Record, source: 'str | None') -
         shmem_rss_bytes=killed.sizes.get(b'shmem-rss'),
         page_table_bytes=page_tables,
         oom_score_adj=_first(killed.oom_score_adj, victim.oom_score_adj if victim else None),
-        score=choice.score if choice is not None and draft.killed is None else None,
+        score=choice.score if choice is not None else None,
         oom_memcg=_path(said.oom_memcg or draft.limit or (draft.stats if memcg else None)),
-        task_memcg=_path(said.task_memcg or draft.limited if own or draft.limited
-                         else draft.group),
+        task_memcg=_path(said.task_memcg or draft.limited),
         tasks=tasks, page_size=page_size,
         totalpages=bounds[0] if bounds is not None and bounds[0] == bounds[1] else None,
         predicted_victim_pid=predicted, disagreement=disagreement, source=source,
         certainty=THE_KERNEL_SAID_SO,
-        lines=tuple(line.decode('utf-8', 'backslashreplace') for line in draft.lines))
+        lines=_lines(draft.lines))
+
+
+def member(draft: Draft, first: OomKill, killed: Killed, record: Record) -> OomKill:
+    """Return the facts of another kill of the report: of its control group's members."""
+    row = draft.by_pid.get(killed.pid)
+    named = {} if row is None else _named(draft, row)
+    task = None if row is None else _task(row, named, first.page_size)
+    group = '' if draft.group is None else message.text(draft.group)
+    return replace(
+        first, victim_pid=killed.pid, victim_comm=message.text(killed.comm),
+        victim_uid=_first(killed.uid, task.uid if task else None),
+        time=record.wall_s, boot_time_s=record.boot_s, kernel_format=killed.kernel_format,
+        total_vm_bytes=killed.total_vm_bytes, anon_rss_bytes=killed.sizes.get(b'anon-rss'),
+        file_rss_bytes=killed.sizes.get(b'file-rss'),
+        shmem_rss_bytes=killed.sizes.get(b'shmem-rss'),
+        page_table_bytes=_page_tables(killed, task),
+        oom_score_adj=_first(killed.oom_score_adj, task.oom_score_adj if task else None),
+        score=None, task_memcg=group or None,
+        disagreement=f'killed with its whole control group {group} (memory.oom.group)',
+        lines=_lines(draft.lines[-1:]))
+
+
+def _lines(lines: 'list[bytes]') -> 'tuple[str, ...]':
+    return tuple(line.decode('utf-8', 'backslashreplace') for line in lines)
 
 
 def only_chosen(draft: Draft, record: Record, source: 'str | None') -> 'OomKill | None':
@@ -90,7 +114,7 @@ def only_chosen(draft: Draft, record: Record, source: 'str | None') -> 'OomKill 
         boot_time_s=record.boot_s, constraint=MEMCG if _of_memcg(choice.message) else None,
         score=choice.score, source=source, certainty=INFERRED,
         disagreement='the log holds only the choice: a child may have died in its place',
-        lines=tuple(line.decode('utf-8', 'backslashreplace') for line in draft.lines))
+        lines=_lines(draft.lines))
 
 
 def _found(tasks: 'tuple[OomTask, ...]', pid: int) -> 'OomTask | None':
@@ -169,14 +193,11 @@ def _prediction(draft: Draft, killed: Killed, tasks: 'tuple[OomTask, ...]',
                           'the task table of this kernel lacks swap or page tables')
         if task.pid not in draft.dead:
             rated.append(Rated(task, pages))
-    chosen = draft.choice.pid if draft.choice is not None else draft.killed or killed.pid
+    chosen = draft.choice.pid if draft.choice is not None else killed.pid
     rules = predict.rules_of(draft.scene.kernel, killed.kernel_format, columns)
     predicted, why = predict.predict(tuple(rated), bounds, rules, chosen)
     if predicted == killed.pid:
         return predicted, None
-    if draft.group is not None:
-        return predicted, ('killed with its whole control group '
-                           f'{message.text(draft.group)} (memory.oom.group)')
     if predicted is not None and predicted == chosen:
         return predicted, (f'PID {chosen} was chosen and its child {killed.pid} sacrificed '
                            '(kernels before 5.1)')
