@@ -71,6 +71,7 @@ class Sentinel:
         self.table = procfs.Table(self.root, ros_prefixes=ros_prefixes())
         self._chains = procfs.Chains(self.table.cgroups)
         self._swaps = procfs.Swaps(self.root)
+        self._shm = procfs.SharedMemory(self.root)
         self._vmstat: 'VmStat | Unavailable | None' = None
         self.guard = Guard(self.root, self.host, plan.View(
             os.geteuid(), os.getpid(), own_domain_id()), watching=watching)
@@ -194,7 +195,8 @@ class Sentinel:
             now_s, self._wall(), self.host, meminfo, self.root.pressure(), vmstat,
             policy, chains, own, self._processes, self._swept_s,
             self._chains.members(chains, now_s, self._listed_s), woken_by, surroundings,
-            boottime_s=self.root.boottime(), swaps=self._swaps.read(meminfo, now_s))
+            boottime_s=self.root.boottime(), swaps=self._swaps.read(meminfo, now_s),
+            dds_segments=self._shm.read(now_s))
 
     def protection(self, sample: Sample) -> Protection:
         """Return the state of protection against this sample."""

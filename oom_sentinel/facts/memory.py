@@ -40,6 +40,17 @@ class MemInfo:
     anon_pages_bytes: 'int | None' = None
     commit_limit_bytes: 'int | None' = None
     committed_as_bytes: 'int | None' = None
+    swap_cached_bytes: 'int | None' = None
+    k_reclaimable_bytes: 'int | None' = None
+    sec_page_tables_bytes: 'int | None' = None
+    percpu_bytes: 'int | None' = None
+    vmalloc_used_bytes: 'int | None' = None
+    hugetlb_bytes: 'int | None' = None
+    zswap_bytes: 'int | None' = None
+    balloon_bytes: 'int | None' = None
+    cma_total_bytes: 'int | None' = None
+    cma_free_bytes: 'int | None' = None
+    nv_map_mem_used_bytes: 'int | None' = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +74,20 @@ class SwapDevice:
     size_bytes: int
     used_bytes: int
     zram: 'Zram | None' = None
+
+
+@dataclass(frozen=True, slots=True)
+class DdsSegments:
+    """
+    Fast DDS's shared memory segments in /dev/shm.
+
+    Of the `dead` ones no process holds the lock any more: whoever made them was killed, and
+    their `dead_bytes` stay until someone removes them.
+    """
+
+    live: int
+    dead: int
+    dead_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

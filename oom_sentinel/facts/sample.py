@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from oom_sentinel.facts.cgroup import CgroupChain
 from oom_sentinel.facts.level import Unavailable
+from oom_sentinel.facts.memory import DdsSegments
 from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.memory import Pressure
 from oom_sentinel.facts.memory import SwapDevice
@@ -74,6 +75,7 @@ class Sample:
     surroundings: Surroundings = Surroundings()
     boottime_s: 'float | None' = None
     swaps: 'tuple[SwapDevice, ...]' = ()
+    dds_segments: 'DdsSegments | Unavailable' = Unavailable('not read')
 
     @property
     def mem_available_percent(self) -> 'float | None':

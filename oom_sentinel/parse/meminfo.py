@@ -25,7 +25,12 @@ FIELDS = {
     b'SwapFree': 'swap_free_bytes', b'Shmem': 'shmem_bytes', b'Slab': 'slab_bytes',
     b'SReclaimable': 's_reclaimable_bytes', b'KernelStack': 'kernel_stack_bytes',
     b'PageTables': 'page_tables_bytes', b'AnonPages': 'anon_pages_bytes',
-    b'CommitLimit': 'commit_limit_bytes', b'Committed_AS': 'committed_as_bytes'}
+    b'CommitLimit': 'commit_limit_bytes', b'Committed_AS': 'committed_as_bytes',
+    b'SwapCached': 'swap_cached_bytes', b'KReclaimable': 'k_reclaimable_bytes',
+    b'SecPageTables': 'sec_page_tables_bytes', b'Percpu': 'percpu_bytes',
+    b'VmallocUsed': 'vmalloc_used_bytes', b'Hugetlb': 'hugetlb_bytes', b'Zswap': 'zswap_bytes',
+    b'Balloon': 'balloon_bytes', b'CmaTotal': 'cma_total_bytes', b'CmaFree': 'cma_free_bytes',
+    b'NvMapMemUsed': 'nv_map_mem_used_bytes'}
 
 
 def parse(data: bytes, path: str = '/proc/meminfo') -> MemInfo:

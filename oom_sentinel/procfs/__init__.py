@@ -25,6 +25,7 @@ from oom_sentinel.procfs.record import alive
 from oom_sentinel.procfs.record import LaunchRecord
 from oom_sentinel.procfs.record import LaunchRecords
 from oom_sentinel.procfs.root import Root
+from oom_sentinel.procfs.shm import SharedMemory
 from oom_sentinel.procfs.state import State
 from oom_sentinel.procfs.state import StateDirectory
 from oom_sentinel.procfs.surroundings import Lookout
@@ -32,5 +33,6 @@ from oom_sentinel.procfs.surroundings import surroundings
 from oom_sentinel.procfs.swaps import Swaps
 from oom_sentinel.procfs.table import Table
 
-__all__ = ['Chains', 'LaunchRecord', 'LaunchRecords', 'Lookout', 'Root', 'State',
-           'StateDirectory', 'Swaps', 'Table', 'alive', 'apply', 'policy', 'surroundings']
+__all__ = ['Chains', 'LaunchRecord', 'LaunchRecords', 'Lookout', 'Root',
+           'SharedMemory', 'State', 'StateDirectory', 'Swaps', 'Table', 'alive', 'apply',
+           'policy', 'surroundings']

@@ -25,23 +25,23 @@ from oom_sentinel.facts.sample import Sample
 from oom_sentinel.risk import growth
 from oom_sentinel.risk import memory
 from oom_sentinel.risk import order
+from oom_sentinel.risk import ownerless
 from oom_sentinel.risk import places
 from oom_sentinel.risk import room
 from oom_sentinel.risk.exhaustion import Forecast
 from oom_sentinel.risk.growth import Growth
 from oom_sentinel.risk.order import Order
+from oom_sentinel.risk.ownerless import Ownerless
 from oom_sentinel.risk.places import Places
 from oom_sentinel.risk.room import Headroom
 from oom_sentinel.risk.score import score
+from oom_sentinel.risk.suspects import suspects
 from oom_sentinel.risk.verdict import Finding
 from oom_sentinel.risk.verdict import Hold
 from oom_sentinel.risk.verdict import hold
 from oom_sentinel.risk.verdict import Verdict
 from oom_sentinel.risk.verdict import verdict
 from oom_sentinel.settings import Settings
-
-
-SURE = 0.5  # a leak's range narrower than this share of its pace leaves little doubt
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ class History:
     growth: Growth = Growth()
     order: Order = Order()
     high: 'tuple[tuple[str, int], ...]' = ()
+    ownerless: Ownerless = Ownerless()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,8 @@ class Assessment:
     `totalpages`, `kill_order` and `killable_percent` (the share of used memory that belongs to
     processes which the kernel may kill before a protected one) hold inside it.  `oom_risk` is
     0..1.  `growth` is bytes a second per tracked process, where a trend is told; `leaking` are
-    those which grew all the time, `leak_suspects` the same in words.
+    those which grew all the time, `leak_suspects` the same in words.  `unaccounted_bytes` are
+    in no line of /proc/meminfo; `unaccounted_grows` bytes a second, None when they do not.
     """
 
     memory: Verdict = Verdict()
@@ -86,6 +88,8 @@ class Assessment:
     leak_suspects: 'tuple[str, ...]' = ()
     leaking: 'frozenset[Identity]' = frozenset()
     growth: 'tuple[tuple[Identity, float], ...]' = ()
+    unaccounted_bytes: 'int | None' = None
+    unaccounted_grows: 'float | None' = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,18 +134,25 @@ def assess(sample: Sample, history: History, settings: Settings,
         f for _, f in found.cgroups) + found.throttled), now_s, hold_s)
     of_risk, risk_held = hold(history.risk, verdict(danger), now_s, hold_s)
     grown = growth.watch(history.growth, now_s, sample.processes, protection)
+    nobodys = history.ownerless
+    if grown is not history.growth:
+        nobodys = ownerless.watch(nobodys, now_s, meminfo, sample.swaps)
+    leak = nobodys.unaccounted.leak
     assessment = Assessment(
         memory=of_memory, pressure=of_pressure, cgroups=of_cgroups, risk=of_risk,
         domain=made.domain, totalpages=made.totalpages, kill_order=made.first,
         tightest=tightest, time_to_exhaustion_s=left_s, exhaustion=forecast,
         killable_percent=made.killable_percent,
         oom_risk=score(sample, tightest, left_s, settings),
-        leak_suspects=_suspects(grown, sample, protection),
+        leak_suspects=suspects(grown, nobodys, sample, protection),
         leaking=frozenset(g.identity for g in grown.processes if g.leaks),
         growth=tuple((g.identity, g.bytes_per_s) for g in grown.processes
-                     if g.bytes_per_s is not None))
+                     if g.bytes_per_s is not None),
+        unaccounted_bytes=None if isinstance(meminfo, Unavailable)
+        else ownerless.unaccounted_bytes(meminfo, sample.swaps),
+        unaccounted_grows=None if leak is None else leak.middle)
     return assessment, History(memory_held, pressure_held, cgroups_held, risk_held, known,
-                               grown, made, high)
+                               grown, made, high, nobodys)
 
 
 def _groups(sample: Sample) -> 'tuple[MemoryCgroup, ...]':
@@ -168,7 +179,8 @@ def _find(sample: Sample, known: Places, limits: 'tuple[Headroom, ...]',
             known.of(path), f'the limit of {limit.group.label} is reached', now_s, starting,
             settings))
     return _Found(
-        memory.memory(sample.meminfo, sample.policy, settings),
+        memory.memory(sample.meminfo, sample.policy, settings)
+        + ownerless.segments(sample.dds_segments, sample.meminfo),
         memory.pressure(sample.pressure, settings),
         places.soon(known.of(None), 'memory is exhausted', now_s, starting, settings),
         of_groups, memory.throttling(groups, throttled))
@@ -191,25 +203,3 @@ def _wrong_victims(sample: Sample, found: _Found, limits: 'tuple[Headroom, ...]'
         judged = made if made.domain == name else order.order(sample, place, protection)
         wrong += order.wrong_victim(judged, protection)
     return wrong
-
-
-def _suspects(grown: Growth, sample: Sample,
-              protection: Protection) -> 'tuple[str, ...]':
-    """Return who leaks, the fastest first, with pace, range and how long it was watched."""
-    leaks = sorted((g for g in grown.processes if g.leak is not None),
-                   key=lambda g: -(g.leak.middle if g.leak is not None else 0.0))
-    if not leaks:
-        return ()
-    labels = {t.process.identity: t.process.label for t in protection.targets}
-    labels.update((p.identity, p.label) for p in sample.processes)
-    return tuple(_suspect(labels[g.identity], g) for g in leaks if g.identity in labels)
-
-
-def _suspect(label: str, grown: growth.Grown) -> str:
-    leak = grown.leak
-    assert leak is not None
-    low, middle, high = (3600 * pace / memory.MIB
-                         for pace in (leak.shallow, leak.middle, leak.steep))
-    sure = 'high' if high - low < SURE * middle else 'medium'
-    return (f'{label} (PID {grown.identity.pid}, +{middle:.0f} MiB/h, {low:.0f} to {high:.0f}, '
-            f'confidence {sure}, over {grown.leak_span_s / 60:.0f} min)')

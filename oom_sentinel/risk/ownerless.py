@@ -1,0 +1,88 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+The memory that nobody owns: neither a process, the page cache nor the kernel's known parts.
+
+GPU and driver buffers are there, and what a driver leaks.  Sums as `free` cannot show them.
+"""
+
+from dataclasses import dataclass
+
+from oom_sentinel.facts.level import Level
+from oom_sentinel.facts.level import Unavailable
+from oom_sentinel.facts.memory import DdsSegments
+from oom_sentinel.facts.memory import MemInfo
+from oom_sentinel.facts.memory import SwapDevice
+from oom_sentinel.facts.process import Identity
+from oom_sentinel.risk import growth
+from oom_sentinel.risk.growth import Grown
+from oom_sentinel.risk.verdict import Finding
+
+MIB = 1 << 20
+NOBODY = Identity(0, 0)
+SEGMENTS_WARN = 0.05  # of MemTotal, in segments of dead processes
+
+
+@dataclass(frozen=True, slots=True)
+class Ownerless:
+    """How unaccounted and shared memory grew."""
+
+    unaccounted: Grown = Grown(NOBODY)
+    shared: Grown = Grown(NOBODY)
+
+
+def unaccounted_bytes(meminfo: MemInfo,
+                      swaps: 'tuple[SwapDevice, ...]' = ()) -> 'int | None':
+    """
+    Return MemTotal less everything that /proc/meminfo names, None on kernels that name less.
+
+    Kernel stacks lie in vmalloc memory since 4.9 (VMAP_STACK), so the larger of the two counts;
+    zram's memory is in no line of meminfo.  0 when the parts overlap.
+    """
+    named = (meminfo.buffers_bytes, meminfo.cached_bytes, meminfo.anon_pages_bytes,
+             meminfo.slab_bytes, meminfo.page_tables_bytes)
+    if any(part is None for part in named):
+        return None
+    known = meminfo.mem_free_bytes + sum(part or 0 for part in named)
+    known += max(meminfo.kernel_stack_bytes or 0, meminfo.vmalloc_used_bytes or 0)
+    known += max(0, (meminfo.k_reclaimable_bytes or 0) - (meminfo.s_reclaimable_bytes or 0))
+    known += sum(part or 0 for part in (
+        meminfo.swap_cached_bytes, meminfo.sec_page_tables_bytes, meminfo.percpu_bytes,
+        meminfo.hugetlb_bytes, meminfo.zswap_bytes, meminfo.balloon_bytes))
+    known += sum(swap.zram.mem_used_bytes for swap in swaps if swap.zram is not None)
+    return max(0, meminfo.mem_total_bytes - known)
+
+
+def watch(last: Ownerless, now_s: float, meminfo: 'MemInfo | Unavailable',
+          swaps: 'tuple[SwapDevice, ...]') -> Ownerless:
+    """Return the growth with a reading more."""
+    if isinstance(meminfo, Unavailable):
+        return last
+    found, shared = unaccounted_bytes(meminfo, swaps), meminfo.shmem_bytes
+    return Ownerless(
+        last.unaccounted if found is None
+        else growth.extend(last.unaccounted, now_s, float(found)),
+        last.shared if shared is None else growth.extend(last.shared, now_s, float(shared)))
+
+
+def segments(found: 'DdsSegments | Unavailable',
+             meminfo: 'MemInfo | Unavailable') -> 'tuple[Finding, ...]':
+    """Return that dead processes' segments hold much, and how to get rid of them."""
+    if isinstance(found, Unavailable) or isinstance(meminfo, Unavailable):
+        return ()
+    if found.dead_bytes < SEGMENTS_WARN * meminfo.mem_total_bytes:
+        return ()
+    return (Finding(Level.WARN, f'{found.dead} Fast DDS segments of dead processes hold '
+                    f'{found.dead_bytes / MIB:.0f} MiB in /dev/shm: run fastdds shm clean'),)
