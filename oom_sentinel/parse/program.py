@@ -53,6 +53,20 @@ def script(cmdline: 'Sequence[str]') -> 'str | None':
     return None
 
 
+def behind_env(cmdline: 'Sequence[str]') -> 'tuple[str, ...]':
+    """Return what env(1) is about to run: a shebang's interpreter and script, mostly."""
+    words = list(cmdline[1:])
+    while words:
+        word = words.pop(0)
+        if word in ('-u', '--unset', '-C', '--chdir'):
+            words = words[1:]
+        elif word in ('-S', '--split-string') and words:
+            words[:1] = words[0].split()
+        elif not word.startswith('-') and '=' not in word:
+            return (word, *words)
+    return ()
+
+
 def package_of(path: str) -> 'tuple[str, str] | None':
     """Return prefix and PKG of a program PREFIX/lib/PKG/program, None for any other path."""
     parts = path.split('/')
@@ -104,6 +118,10 @@ def classify(comm: str, cmdline: 'Sequence[str]', exe: 'str | None', *,
     if path.endswith(' (deleted)'):
         path = path[:-len(' (deleted)')]
     executable = _base(path)
+    if executable == 'env' and behind_env(cmdline):
+        # Between the exec of a script and that of its interpreter, some milliseconds.
+        return classify(comm, behind_env(cmdline), None, maps_librcl=maps_librcl,
+                        ros_prefixes=ros_prefixes, ros_domain_id=ros_domain_id)
     if _is_interpreter(executable) and cmdline:
         given = script(cmdline)
         if given is not None:

@@ -39,10 +39,16 @@ def maps_librcl(root: Root, pid: int) -> bool:
 
 
 def domain_id(root: Root, pid: int) -> 'int | None':
-    """Return the ROS_DOMAIN_ID a ROS process started with, None when unreadable."""
+    """
+    Return the ROS_DOMAIN_ID a ROS process started with, None when unreadable.
+
+    In the midst of an exec the file is empty (environ_read(): no env_end yet).
+    """
     try:
         environ = root.read(f'/proc/{pid}/environ')
     except OSError:
+        return None
+    if not environ:
         return None
     for word in environ.split(b'\0'):
         if word.startswith(b'ROS_DOMAIN_ID='):

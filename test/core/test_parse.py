@@ -80,3 +80,12 @@ def test_a_malformed_known_line_fails_whole():
     """No partial result."""
     with pytest.raises(ParseError):
         meminfo.parse(b'MemTotal: 100 kB\nMemFree: 50 kB\nSwapFree: x kB\n')
+
+
+@pytest.mark.parametrize('words, executable', [
+    (['/usr/bin/env', 'python3', '/ws/lib/cam/cam_node', '--ros-args'], 'cam_node'),
+    (['env', '-S', 'python3 -u', '/ws/lib/cam/cam_node'], 'cam_node'),
+    (['env', '-u', 'A', 'B=1', '/ws/lib/cam/compiled'], 'compiled'), (['env'], 'env')])
+def test_a_script_is_known_while_its_shebangs_env_still_runs(words, executable):
+    """Some milliseconds after its start."""
+    assert program.classify('env', words, '/usr/bin/env').executable == executable
