@@ -80,5 +80,9 @@ setup(
         'ros2cli.command': ['oom = oom_sentinel.extensions.command:OomCommand'],
         'ros2doctor.checks': ['OomCheck = oom_sentinel.extensions.doctor:OomCheck'],
         'ros2doctor.report': ['OomReport = oom_sentinel.extensions.doctor:OomReport'],
+        # Loaded into every launch on the machine: inert until asked for.
+        'launch.frontend.launch_extension': ['oom_sentinel = oom_sentinel.actions'],
+        'launch_ros.node_action': [
+            'oom_sentinel = oom_sentinel.actions.extension:OomSentinelExtension'],
     },
 )

@@ -19,7 +19,6 @@ The same plan and guard as the sentinel's, over the launch's own processes, with
 the sentinel reads.  Knows nothing of launch: PIDs and command lines come in.
 """
 
-from collections import deque
 from dataclasses import replace
 import os
 import time
@@ -29,16 +28,19 @@ from typing import Sequence
 from oom_sentinel import death
 from oom_sentinel import plan
 from oom_sentinel import procfs
+from oom_sentinel.deaths import Deaths
 from oom_sentinel.facts.ledger import Ledger
-from oom_sentinel.facts.level import Unavailable
+from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.protection import Outcome
 from oom_sentinel.guard import Guard
+from oom_sentinel.parse import program
 from oom_sentinel.parse import stat
+from oom_sentinel.prefix import chosen
+from oom_sentinel.prefix import Rule
 from oom_sentinel.selector import BYSTANDERS
 from oom_sentinel.settings import Settings
 
-REMEMBERED = 12  # counters: with one reading in 2 s more than death.DEATH_S
 NOBODY = 0  # no PID is left out of protection: a launch protects itself too
 
 
@@ -46,11 +48,11 @@ class Children:
     """What a launch started, and the guard over it; no method raises for a process's sake."""
 
     def __init__(self, settings: Settings, *, ros_prefixes: 'tuple[str, ...]' = (),
-                 ros_domain_id: int = 0, monotonic: 'Callable[[], float]' = time.monotonic,
+                 ros_domain_id: int = 0,
                  wall: 'Callable[[], float]' = time.time) -> None:
         """Look at ourselves and at the records of launches that have ended; write nothing."""
         self.settings = settings
-        self._monotonic, self._wall = monotonic, wall
+        self._wall = wall
         self.root = procfs.Root('/')
         self.table = procfs.Table(self.root, ros_prefixes=ros_prefixes)
         host = self.root.host()
@@ -63,8 +65,9 @@ class Children:
             os.geteuid(), NOBODY, ros_domain_id, self._ancestors()), state=self.record)
         self.known: 'dict[int, Process]' = {}
         self.matched: 'set[str]' = set()
-        self._history: 'deque[death.Counters]' = deque(maxlen=REMEMBERED)
-        self._claimed_s: 'deque[float]' = deque(maxlen=REMEMBERED)
+        self._later: 'set[int]' = set()
+        self._shells: 'set[Identity]' = set()
+        self._deaths = Deaths(self.table)
         self.count()
 
     def _own(self) -> Process:
@@ -92,25 +95,38 @@ class Children:
     # Starting
 
     def started(self, pid: int, cmdline: 'Sequence[str]' = (), *, wraps: bool = False,
-                asked: 'int | None' = None) -> 'Process | None':
+                rules: 'tuple[Rule, ...]' = ()) -> 'Process | None':
         """
         Protect a process that has just started, and its children; None when it is gone.
 
         :param cmdline: what it will run; empty: what /proc shows.
         :param wraps: the process is a shell around this command line.
-        :param asked: the oom_score_adj that the launch file itself gave it.
+        :param rules: of oom_exec, by which the launch file itself gives it a value: that
+            holds until `look_again`, for the script may not have written it yet.
         """
         found = self.table.one(pid, cmdline)
         if found is None:
             return None
-        self.known[pid] = found
-        if found.program.node_names and not wraps:
+        if found.program.ros and found.program.ros_domain_id is None:  # in the midst of an exec
+            found = replace(found, program=replace(
+                found.program, ros_domain_id=self.guard.view.ros_domain_id))
+        self._meet(found)
+        if wraps:
+            self._shells.add(found.identity)
+        elif found.program.node_names:
             self.record.node_names[found.identity] = found.program.node_names
+        asked = chosen(rules, found)
         if asked is not None:
             self.record.asked[found.identity] = self.guard.asked[found.identity] = asked
+            self._later.add(pid)
         self.protect()
         self.sweep(pid)
         return self.known.get(pid)
+
+    def would_match(self, cmdline: 'Sequence[str]') -> bool:
+        """Tell whether a group means whoever runs this command line."""
+        found = program.classify('', tuple(cmdline), None)
+        return plan.group_of(Process(0, 0, 0, 0, found), self.settings) is not None
 
     def sweep(self, pid: int) -> None:
         """Protect the descendants of a process that are not known yet, until none is new."""
@@ -119,8 +135,15 @@ class Children:
             met = [p for p in (self.table.one(child) for child in fresh) if p is not None]
             if not met:
                 return
-            self.known.update((p.pid, self._heir(p)) for p in met)
+            for process in met:
+                self._meet(self._heir(process))
             self.protect()
+
+    def _meet(self, process: Process) -> None:
+        """Take a process; the counters of a control group that is new are read now."""
+        self.known[process.pid] = process
+        if not self._deaths.counted(process.cgroup):
+            self.count()
 
     def _heir(self, process: Process) -> Process:
         """Count a process below a mere wrapper as the launch's child: it inherited from it."""
@@ -129,18 +152,31 @@ class Children:
             return replace(process, ppid=self.own.pid)
         return process
 
-    def look_again(self, pid: int) -> None:
-        """Read a young process anew: its wrapper has become what it shall run by now."""
-        before = self.known.get(pid)
-        now = self.table.one(pid)
-        if before is None or now is None or now.identity != before.identity:
-            self.forget(pid)
-            return
-        if now.program.executable in BYSTANDERS:
-            self.record.node_names.pop(now.identity, None)
-        self.known[pid] = self._heir(now)
+    def look_again(self, pid: int, *, settled: bool = True) -> None:
+        """
+        Read a young process and its children anew: wrappers are by now what they shall run.
+
+        :param settled: false: a wrapper may still be at work, so what no group means is not
+            believed yet.
+        """
+        for known in (pid, *self.table.descendants(pid)):
+            if known in self.known:
+                self._refresh(known, settled)
         self.protect()
         self.sweep(pid)
+
+    def _refresh(self, pid: int, settled: bool) -> None:
+        before, now = self.known[pid], self.table.one(pid)
+        if now is None or now.identity != before.identity:
+            self.forget(pid)
+            return
+        self._later.discard(pid)
+        if now.program.executable in BYSTANDERS:
+            self.record.node_names.pop(now.identity, None)
+        if not settled and plan.group_of(now, self.settings) is None and now.identity \
+                not in self._shells:
+            now = replace(now, program=before.program)
+        self._meet(self._heir(now))
 
     def protect(self) -> None:
         """Write what the plan over all known processes wants."""
@@ -150,7 +186,9 @@ class Children:
             assert before is not None
             # The sentinel protects a launch too; our children inherit what it wrote.
             self.guard.ledger[self.own.identity] = Ledger(self.own.identity, before, value)
-        self.guard.protect((self.own, *self.known.values()), self.settings, self._wall())
+        self.guard.protect(
+            (self.own, *(p for pid, p in self.known.items() if pid not in self._later)),
+            self.settings, self._wall())
         self.matched.update(t.group for t in self.guard.planned.targets if t.group is not None)
         for target in self.guard.planned.targets:
             process = target.process
@@ -176,16 +214,8 @@ class Children:
 
     def count(self) -> None:
         """Read the oom_kill counters; call it every two seconds."""
-        self._history.append(self._counters())
-
-    def _counters(self) -> death.Counters:
-        cgroups = self.table.cgroups
-        paths = {p.cgroup for p in (self.own, *self.known.values()) if p.cgroup is not None}
-        vmstat = self.root.vmstat()
-        return death.Counters(
-            self._monotonic(), None if isinstance(vmstat, Unavailable) else vmstat.oom_kill,
-            () if cgroups.mount is None else tuple(
-                (path, cgroups.oom_kill(path)) for path in sorted(paths)))
+        self._deaths.count({p.cgroup for p in (self.own, *self.known.values())
+                            if p.cgroup is not None})
 
     def ended(self, pid: int, returncode: int, name: str) -> 'death.Verdict | None':
         """
@@ -196,12 +226,9 @@ class Children:
         process = self.known.get(pid)
         verdict = None
         if death.by_signal_9(returncode):
-            now = self._counters()
-            verdict = death.verdict(
-                name if process is None else label(process), tuple(self._history), now,
-                None if process is None else process.cgroup, claimed_s=self._claimed_s)
-            if verdict.by_oom:
-                self._claimed_s.append(now.monotonic_s)
+            verdict = self._deaths.verdict(
+                pid, name if process is None else label(process),
+                None if process is None else process.cgroup)
         self.forget(pid)
         return verdict
 
@@ -210,6 +237,8 @@ class Children:
         gone = self.known.pop(pid, None)
         if gone is None:
             return
+        self._later.discard(pid)
+        self._shells.discard(gone.identity)
         self.record.node_names.pop(gone.identity, None)
         self.record.asked.pop(gone.identity, None)
         self.guard.asked.pop(gone.identity, None)
@@ -219,6 +248,7 @@ class Children:
 
     def close(self) -> None:
         """Remove the record: the launch has ended."""
+        self._deaths.close()
         self.guard.release()
 
 

@@ -57,10 +57,16 @@ def by_signal_9(returncode: int) -> bool:
     return returncode in (-SIGKILL, SHELL_SAYS)
 
 
-def before(history: 'Sequence[Counters]', now: Counters) -> 'Counters | None':
-    """Return the youngest counters from before the death can have begun, else the oldest."""
-    old = [c for c in history if c.monotonic_s <= now.monotonic_s - DEATH_S]
-    return old[-1] if old else next(iter(history), None)
+def before(history: 'Sequence[Counters]', now: Counters,
+           path: 'str | None' = None) -> 'Counters | None':
+    """
+    Return the youngest counters from before the death can have begun, else the oldest.
+
+    :param path: only those that hold this control group's.
+    """
+    known = [c for c in history if path is None or c.of(path) is not None]
+    old = [c for c in known if c.monotonic_s <= now.monotonic_s - DEATH_S]
+    return old[-1] if old else next(iter(known), None)
 
 
 def verdict(label: str, history: 'Sequence[Counters]', now: Counters, path: 'str | None', *,
@@ -76,9 +82,11 @@ def verdict(label: str, history: 'Sequence[Counters]', now: Counters, path: 'str
     if logged:
         return Verdict(True, f"{label} was killed by the kernel's OOM killer: the kernel log "
                        'names it')
-    first = before(history, now)
-    own = _moved(None if first is None else first.of(path), now.of(path))
+    first, inside = before(history, now), before(history, now, path)
     machine = _moved(None if first is None else first.machine, now.machine)
+    own = _moved(None if inside is None else inside.of(path), now.of(path))
+    if own is not None:
+        first = inside
     if own == 0 or machine == 0:
         return Verdict(False, f"{label} was killed, not by the kernel's OOM killer (its "
                        'counters did not move): someone sent SIGKILL')

@@ -31,6 +31,7 @@ with contextlib.suppress(ImportError):  # a guest or a robot may do without
     # A machine that does something else meanwhile is no failure.
     hypothesis.settings.register_profile('patient', deadline=None)
     hypothesis.settings.load_profile('patient')
+pytest_plugins = ['launches']
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 HERE = os.path.dirname(os.path.abspath(__file__))
 STANDIN = os.path.join(HERE, 'standin.py')

@@ -93,4 +93,6 @@ def test_console_scripts_resolve(module, name):
     if module.startswith('oom_sentinel.extensions.'):
         needed = 'ros2cli' if module.endswith('command') else 'ros2doctor'
         pytest.importorskip(needed, reason=f'needs {needed}')
+    if '.actions' in module:
+        pytest.importorskip('launch_ros', reason='needs launch_ros: source ROS')
     assert callable(getattr(importlib.import_module(module), name))

@@ -39,7 +39,8 @@ def launch():
             self.processes, self.made = [], None
 
         def over(self, values):
-            self.made = Children(settings.build(values))
+            self.made = Children(settings.build(values), ros_domain_id=int(
+                os.environ['ROS_DOMAIN_ID']))
             return self.made
 
         def start(self, *words, **more):

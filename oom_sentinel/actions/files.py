@@ -1,0 +1,50 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Parameter files of a launch: what is usable of them, and what to say of the rest."""
+
+from dataclasses import dataclass
+from dataclasses import field
+import os
+from typing import Iterable
+
+from oom_sentinel import params
+from oom_sentinel.params import Loaded
+
+
+@dataclass(frozen=True, slots=True)
+class Usable:
+    """The files that can be followed, what they say together, and what is wrong."""
+
+    paths: 'tuple[str, ...]' = ()
+    loaded: Loaded = field(default_factory=params.load)
+    errors: 'tuple[str, ...]' = ()
+
+
+def usable(paths: 'Iterable[str]', node_name: str) -> Usable:
+    """
+    Return the files that can be followed, in their order; a bad one is left out and named.
+
+    The sentinel itself would refuse to start with it, so a robot would have none.
+    """
+    good: 'list[str]' = []
+    errors = []
+    for path in paths:
+        whole = os.path.abspath(os.path.expanduser(path.strip()))
+        try:
+            params.load(*good, whole, node=node_name)
+            good.append(whole)
+        except params.ParamsError as error:
+            errors.append(f'{error}; the sentinel starts without this file')
+    return Usable(tuple(good), params.load(*good, node=node_name), tuple(errors))

@@ -1,0 +1,210 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+One launch under guard: events of launch in, lines of its log out.
+
+An exception inside a handler would shut the whole launch down, so none leaves one.
+"""
+
+import atexit
+from dataclasses import replace
+import os
+import shlex
+import traceback
+from typing import Any
+from typing import Callable
+
+from launch import LaunchContext
+from launch.event_handlers import OnProcessExit
+from launch.event_handlers import OnProcessStart
+from launch.event_handlers import OnShutdown
+import launch.logging
+from oom_sentinel import prefix
+from oom_sentinel import sentinel
+from oom_sentinel.actions.files import Usable
+from oom_sentinel.actions.files import usable
+from oom_sentinel.children import Children
+
+MARK = 'oom_sentinel_launch_guard'
+COUNT_S = 2.0  # 60 us each time: which kills are new is known to this
+# Wrappers (oom_exec, stdbuf, a script) have become their node by then; the second is for
+# slow boards.
+LOOK_AGAIN_S = (0.5, 3.0)
+FLUSH_S = 0.02  # one record for all that start together
+UNMATCHED_S = 20.0
+DENIED = (
+    'lowering oom_score_adj is denied ({name}: {why}); {instead}. To permit it start the robot '
+    'with OOMScoreAdjust= (systemd) or --oom-score-adj= (docker), see the README')
+
+
+def begin(context: LaunchContext, paths: 'list[str]', node_name: str, *,
+          enabled: bool = True) -> None:
+    """Guard this launch from now on; does nothing when it is guarded already."""
+    if MARK in context.get_locals_as_dict():
+        return
+    found = usable(paths, node_name)
+    made = LaunchGuard(context, found, enabled)
+    context.extend_globals({MARK: made})
+    made.begin()
+
+
+class LaunchGuard:
+    """Registers the handlers and holds the children."""
+
+    def __init__(self, context: LaunchContext, files: Usable, enabled: bool) -> None:
+        """Look at what runs already; nothing is registered yet."""
+        self.context = context
+        self.files = files
+        self.logger = launch.logging.get_logger('oom_sentinel')
+        settings = files.loaded.settings
+        if not enabled:
+            settings = replace(settings, protection_enabled=False)
+        self.children = Children(settings, ros_prefixes=sentinel.ros_prefixes(),
+                                 ros_domain_id=sentinel.own_domain_id())
+        self._said: 'set[str]' = set()
+        self._running: 'set[int]' = set()
+        self._closed = False
+
+    def begin(self) -> None:
+        """Register the handlers and protect what was started before."""
+        for message in self.files.errors:
+            self.logger.error(message)
+        for message in self.files.loaded.warnings:
+            self.logger.warning(message)
+        for handler in (OnProcessStart(on_start=self._guarded(self._started)),
+                        OnProcessExit(on_exit=self._guarded(self._exited)),
+                        OnShutdown(on_shutdown=self._guarded(self._shutdown))):
+            self.context.register_event_handler(handler)
+        atexit.register(self._close)
+        self._guarded(self._sweep)()
+        self._later(COUNT_S, self._count)
+        self._later(UNMATCHED_S, self._tell_unmatched)
+
+    def _guarded(self, work: 'Callable[..., None]') -> 'Callable[..., None]':
+        """Return work whose exceptions become one line of the log each."""
+        def run(*arguments: Any) -> None:
+            try:
+                work(*arguments)
+            except Exception as error:  # noqa: B902 - it would shut the launch down
+                self._say(self.logger.error, f'{type(error).__name__}: {error}')
+                self.logger.debug(traceback.format_exc())
+        return run
+
+    def _say(self, tell: 'Callable[[str], object]', text: str) -> None:
+        """Log a line once."""
+        if text not in self._said:
+            self._said.add(text)
+            tell(text)
+
+    def _later(self, seconds: float, work: 'Callable[..., None]', *arguments: Any) -> None:
+        loop = self.context.asyncio_loop
+        if loop is not None and not self._closed:
+            loop.call_later(seconds, self._guarded(work), *arguments)
+
+    def _sweep(self) -> None:
+        """Protect whatever descends from this launch already, ourselves too."""
+        self.children.protect()
+        self.children.sweep(os.getpid())
+        for pid in list(self.children.known):
+            self._look_later(pid)
+        self._done()
+
+    def _started(self, event: Any, _context: LaunchContext) -> None:
+        self._running.add(event.pid)
+        rules, command, wraps = command_of(event)
+        process = self.children.started(event.pid, command, wraps=wraps, rules=rules)
+        if process is None:
+            if not rules and self.children.would_match(command):
+                self._say(self.logger.warning, f'{event.process_name} (PID {event.pid}) had '
+                          'ended before it could be protected')
+            return
+        self._look_later(event.pid)
+        self._done()
+
+    def _look_later(self, pid: int) -> None:
+        for seconds in LOOK_AGAIN_S:
+            self._later(seconds, self._look_again, pid, seconds == LOOK_AGAIN_S[-1])
+
+    def _look_again(self, pid: int, settled: bool) -> None:
+        if not self._closed:
+            self.children.look_again(pid, settled=settled)
+            self._done()
+
+    def _done(self) -> None:
+        """Say what was denied, and have the record written soon."""
+        self._later(FLUSH_S, self._flush)
+        if self.children.guard.trouble:
+            self._say(self.logger.warning, self.children.guard.trouble)
+        for outcome in self.children.denied[:1]:
+            if 'denied' in self._said:
+                break
+            self._said.add('denied')
+            shift = self.children.guard.planned.shift
+            process = self.children.known.get(outcome.adjustment.identity.pid)
+            self.logger.warning(DENIED.format(
+                name='this launch itself' if process is None else process.label,
+                why=outcome.why, instead=f'the other ROS processes of this launch are raised '
+                f'by {shift} instead' if shift else 'the order is not kept'))
+
+    def _flush(self) -> None:
+        trouble = None if self._closed else self.children.flush()
+        if trouble:
+            self._say(self.logger.warning, trouble)
+
+    def _count(self) -> None:
+        if not self._closed:
+            self.children.count()
+            self._later(COUNT_S, self._count)
+
+    def _tell_unmatched(self) -> None:
+        """Name the groups of the user's own file that mean nobody here, perhaps by a typo."""
+        if self._closed or not self.files.paths:
+            return
+        named = self.files.loaded.named
+        for group in self.children.settings.protection_groups:
+            key = f'group.{group.name}.match'
+            if key in named and group.match and group.name not in self.children.matched:
+                self.logger.info(f'{self.files.paths[-1]}: {key} matches no process of this '
+                                 'launch so far')
+
+    def _exited(self, event: Any, context: LaunchContext) -> None:
+        verdict = self.children.ended(event.pid, event.returncode, event.process_name)
+        self._running.discard(event.pid)
+        if verdict is not None and (verdict.by_oom or not context.is_shutdown):
+            self.logger.error(verdict.text)  # a launch that shuts down kills what does not end
+        self._later(FLUSH_S, self._flush)
+        if context.is_shutdown and not self._running:
+            self._close()
+
+    def _shutdown(self, _event: Any, _context: LaunchContext) -> None:
+        if not self._running:
+            self._close()
+
+    def _close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            atexit.unregister(self._close)
+            self.children.close()
+
+
+def command_of(event: Any) -> 'tuple[tuple[prefix.Rule, ...], tuple[str, ...], bool]':
+    """Return oom_exec's rules, the command behind them, and whether a shell stands around it."""
+    rules, command = prefix.split(event.cmd)
+    if not getattr(event.action, 'shell', False):
+        return rules, command, False
+    try:
+        return rules, tuple(shlex.split(' '.join(command))), True
+    except ValueError:
+        return rules, (), True

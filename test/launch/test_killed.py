@@ -1,0 +1,88 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Who ended a process that died by signal 9: the kernel, or somebody."""
+
+import os
+import pathlib
+import signal
+import subprocess
+
+from conftest import wait_for
+import pytest
+
+pytest.importorskip('launch_ros', reason='needs launch_ros, which is on no package index: '
+                    'source ROS; CI runs it in the ROS containers')
+V1 = pathlib.Path('/sys/fs/cgroup/memory')
+V2 = pathlib.Path('/sys/fs/cgroup')
+EATER = "import time; time.sleep(2.5); held = bytearray(b'x' * (200 << 20)); time.sleep(60)"
+
+
+def test_a_kill_by_somebody(launch, program):
+    """Signal 9 while the kernel's counters stand still, directly and below a shell."""
+    cam = program('cam', 'cam_node')
+    made = launch(f"""
+        ProtectLaunch([]),
+        run({cam!r}, '--ros-args', '-r', '__node:=front', name='cam'),
+        run({cam!r}, ';', 'exit $?', shell=True, name='shelled'),
+    """)
+    made.says('] first 0')
+    os.kill(made.pid('cam'), signal.SIGKILL)
+    said = made.says('cam_node (front) was killed')
+    if 'not by the kernel' not in said:
+        assert 'by the kernel' in said  # another test's OOM kill in our own control group
+    shell = made.pid('shelled')
+    inner = wait_for(lambda: pathlib.Path(f'/proc/{shell}/task/{shell}/children').read_text(),
+                     'the shell has a child')
+    os.kill(int(inner.split()[0]), signal.SIGKILL)
+    wait_for(lambda: made.text.count('was killed') == 2, 'exit code 137 is understood')
+
+
+@pytest.fixture
+def group():
+    """Return a memory control group of 100 MiB, or skip."""
+    first = V1.is_dir() and (V1 / 'memory.limit_in_bytes').exists()
+    base = V1 if first else V2
+    path = base / f'launch_{os.getpid()}'
+    try:
+        path.mkdir()
+        (path / ('memory.limit_in_bytes' if first else 'memory.max')).write_text(str(100 << 20))
+    except OSError as error:
+        if path.is_dir():
+            path.rmdir()
+        pytest.skip(f'no memory control group can be made here: {error}')
+    yield path
+    wait_for(lambda: not (path / 'cgroup.procs').read_text(), 'the group is empty')
+    path.rmdir()
+
+
+def test_a_kill_by_the_kernel(launch, group):
+    """A real one, inside a control group."""
+    made = launch(f"""
+        ProtectLaunch([]),
+        run('sh', '-c', 'echo $$ > {group}/cgroup.procs; exec "$@"', 'sh', '/usr/bin/python3',
+            '-c', {EATER!r}, name='eater'),
+    """)
+    said = made.says('was killed by the kernel')
+    line = next(line for line in said.splitlines() if 'was killed by' in line)
+    assert "the kernel's OOM killer" in line, line
+    assert f'/{group.name}' in line or 'kernel log' in line, line
+
+
+def test_a_launch_that_ends_by_itself_says_nothing_of_kills(launch):
+    """What it kills itself at shutdown is no news."""
+    made = launch("ProtectLaunch([]), run('true', name='short')")
+    made.child.wait(30)
+    assert 'was killed' not in made.text
+    assert subprocess.run(['true']).returncode == made.child.returncode == 0
