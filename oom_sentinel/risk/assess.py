@@ -171,18 +171,17 @@ def _grew(last: 'tuple[tuple[str, int], ...]',
 def _find(sample: Sample, known: Places, limits: 'tuple[Headroom, ...]',
           groups: 'tuple[MemoryCgroup, ...]', throttled: 'frozenset[str]',
           settings: Settings) -> _Found:
-    now_s, starting = sample.monotonic_s, places.starting(sample)
+    now_s = sample.monotonic_s
     of_groups = memory.cgroups(limits, settings)
     for limit in limits:
         path = limit.group.path
         of_groups += tuple((path, f) for f in places.soon(
-            known.of(path), f'the limit of {limit.group.label} is reached', now_s, starting,
-            settings))
+            known.of(path), f'the limit of {limit.group.label} is reached', now_s, settings))
     return _Found(
         memory.memory(sample.meminfo, sample.policy, settings)
         + ownerless.segments(sample.dds_segments, sample.meminfo),
         memory.pressure(sample.pressure, settings),
-        places.soon(known.of(None), 'memory is exhausted', now_s, starting, settings),
+        places.soon(known.of(None), 'memory is exhausted', now_s, settings),
         of_groups, memory.throttling(groups, throttled))
 
 

@@ -43,6 +43,7 @@ WIDTH = 1.15
 AHEAD = 4.0  # times the span that was seen
 HORIZON_SHORT_S = 120.0
 SWING_KEPT_S = 3600.0
+SWING_RESTS_S = 60.0
 SWING_MARGIN = 1.3
 
 
@@ -61,12 +62,17 @@ class Swing:
     """
     How deep what is left fell and came back, which is this robot's habit and no alarm.
 
-    `peak` and `trough` are of the fall that goes on, `habit` is the deepest fall that came back
-    within the last SWING_KEPT_S to twice that, in two blocks of time.
+    `peak` and `trough` (reached at `trough_s`) are of the fall that goes on; one that makes no
+    new trough for SWING_RESTS_S has ended and is kept as `rested_peak` and `rested_trough`, for
+    it may come back yet.  `habit` is the deepest fall that came back within the last
+    SWING_KEPT_S to twice that, in two blocks of time.
     """
 
     peak: float = 0.0
     trough: float = 0.0
+    trough_s: float = 0.0
+    rested_peak: float = 0.0
+    rested_trough: float = 0.0
     block_s: float = float('-inf')
     this: float = 0.0
     last: float = 0.0
@@ -90,14 +96,16 @@ class Left:
     safe: float = 0.0
 
 
-def extend(left: Left, at_s: float, value: float, safe: float = 0.0) -> Left:
+def extend(left: Left, at_s: float, value: float, safe: float = 0.0,
+           starting: bool = False) -> Left:
     """
     Return what was left with a point more, old points dropped; a clock set back starts anew.
 
     :param safe: what must stay left for a fall that comes back to be a habit.
+    :param starting: what falls now is a robot's start, of which nothing follows.
     """
     if left.short and at_s <= left.short[-1][0]:
-        return Left(((at_s, value),), swing=Swing(value, value, at_s), safe=safe)
+        return Left(((at_s, value),), swing=_begun(at_s, value), safe=safe)
     if left.short and at_s - left.short[-1][0] < 0.9 * SHORT_EVERY_S:
         return left
     point = (at_s, value)
@@ -105,7 +113,8 @@ def extend(left: Left, at_s: float, value: float, safe: float = 0.0) -> Left:
     drop = 0
     while len(short) - drop > POINTS_KEPT and at_s - short[drop][0] > SHORT_S:
         drop += 1
-    swing = Swing(value, value, at_s) if not left.short else _swung(left.swing, at_s, value, safe)
+    swing = (_begun(at_s, value) if starting or not left.short
+             else _swung(left.swing, at_s, value, safe))
     now = Left(short[drop:], left.medium, left.long, left.medium_trend, left.long_trend, swing,
                safe)
     if left.medium and at_s - left.medium[-1][0] < MEDIUM_EVERY_S:
@@ -134,20 +143,37 @@ def _slow(points: Points) -> 'Trend | None':
     return trend(points)
 
 
+def _begun(at_s: float, value: float) -> Swing:
+    return Swing(value, value, at_s, block_s=at_s)
+
+
 def _swung(swing: Swing, at_s: float, value: float, safe: float) -> Swing:
-    peak, trough, this, last = swing.peak, swing.trough, swing.this, swing.last
-    block_s = swing.block_s
+    peak, trough, trough_s = swing.peak, swing.trough, swing.trough_s
+    rested_peak, rested_trough = swing.rested_peak, swing.rested_trough
+    block_s, this, last = swing.block_s, swing.this, swing.last
     if at_s - block_s >= SWING_KEPT_S:
         block_s, this, last = at_s, 0.0, this
-    if value > trough + (peak - trough) / 2 and trough < peak:
+    if _back(rested_peak, rested_trough, value):
+        if rested_trough >= safe:
+            this = max(this, rested_peak - rested_trough)
+        rested_peak = rested_trough = 0.0
+    if _back(peak, trough, value):
         if trough >= safe:
             this = max(this, peak - trough)
-        peak = trough = value
-    elif value > peak:
-        peak = trough = value
-    else:
-        trough = min(trough, value)
-    return Swing(peak, trough, block_s, this, last)
+        peak, trough, trough_s = value, value, at_s
+    elif value > peak or value < trough:
+        peak, trough, trough_s = max(peak, value), min(trough, value), at_s
+        trough = peak if value == peak else trough
+    elif at_s - trough_s >= SWING_RESTS_S:
+        if peak > trough:
+            rested_peak, rested_trough = peak, trough
+        peak, trough, trough_s = value, value, at_s
+    return Swing(peak, trough, trough_s, rested_peak, rested_trough, block_s, this, last)
+
+
+def _back(peak: float, trough: float, value: float) -> bool:
+    """Tell whether more than half of a fall is there again."""
+    return trough < peak and value > trough + (peak - trough) / 2
 
 
 def _steepest_fall(series: Points) -> float:

@@ -73,6 +73,7 @@ def remember(last: Places, sample: Sample, rooms: 'tuple[Headroom, ...]',
             and ahead_s - last.ahead_s > SUSPENDED_S:
         last = Places(tuple(Place(p.path, exhaustion.interrupted(p.left))
                             for p in last.places))
+    starts = starting(sample)
     share = settings.memory_available_warn_percent / 100.0
     horizon_s = HORIZON * settings.exhaustion_warn_s
     found = []
@@ -81,15 +82,17 @@ def remember(last: Places, sample: Sample, rooms: 'tuple[Headroom, ...]',
         left = machine_bytes(meminfo, sample.swaps)
         if left is not None:
             found.append(_place(last.of(None), sample.monotonic_s, left,
-                                share * meminfo.mem_total_bytes, horizon_s))
+                                share * meminfo.mem_total_bytes, horizon_s, starts))
     for room in rooms[:PLACES_MAX]:
         found.append(_place(last.of(room.group.path), sample.monotonic_s, room.until_oom_bytes,
-                            share * (room.group.limit_bytes or 0), horizon_s))
+                            share * (room.group.limit_bytes or 0), horizon_s, starts))
     return Places(tuple(found), ahead_s)
 
 
-def _place(last: Place, now_s: float, left_bytes: int, safe: float, horizon_s: float) -> Place:
-    left = exhaustion.extend(last.left, now_s, float(left_bytes), safe)
+def _place(last: Place, now_s: float, left_bytes: int, safe: float, horizon_s: float,
+           starts: bool) -> Place:
+    left = exhaustion.extend(last.left, now_s, float(left_bytes), safe,
+                             starts and left_bytes > STARTING_SHARE * safe)
     if left is last.left:
         return last
     forecast = exhaustion.forecast(left, horizon_s)
@@ -99,15 +102,13 @@ def _place(last: Place, now_s: float, left_bytes: int, safe: float, horizon_s: f
     return Place(last.path, left, since_s, forecast)
 
 
-def soon(place: Place, what: str, now_s: float, starting: bool,
+def soon(place: Place, what: str, now_s: float,
          settings: Settings) -> 'tuple[Finding, ...]':
     """Return that a place is exhausted soon, at the pace of now."""
     told = place.forecast
     if told is None or told.middle_s >= settings.exhaustion_warn_s:
         return ()
     if place.since_s is None or now_s - place.since_s < CONFIRMED_S:
-        return ()
-    if starting and place.left.short[-1][1] > STARTING_SHARE * place.left.safe:
         return ()
     level = Level.ERROR if told.middle_s < settings.exhaustion_error_s else Level.WARN
     return (Finding(level, f'{what} in about {spoken(told)} if it goes on so'),)
