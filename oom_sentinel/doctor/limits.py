@@ -14,10 +14,12 @@
 
 """Limits below the machine's memory: control groups, and getrlimit(2)."""
 
+from shlex import quote
 from typing import Iterator
 
 from oom_sentinel.doctor.boot import with_words
 from oom_sentinel.doctor.text import mib
+from oom_sentinel.doctor.text import set_file
 from oom_sentinel.facts.cgroup import MemoryCgroup
 from oom_sentinel.facts.checkup import Checkup
 from oom_sentinel.facts.checkup import Finding
@@ -80,20 +82,23 @@ def lift(group: MemoryCgroup, checkup: Checkup) -> str:
                 f'{tool} run --memory=4g --memory-swap=6g ... (memory-swap counts both)')
     name = group.path.rpartition('/')[2]
     if name.endswith(('.service', '.slice', '.scope')):
-        return f'sudo systemctl set-property {name} MemoryMax=infinity'
+        return f'sudo systemctl set-property {quote(name)} MemoryMax=infinity'
     file = 'memory.limit_in_bytes' if group.version == 1 else 'memory.max'
     value = '-1' if group.version == 1 else 'max'
-    return f'echo {value} | sudo tee {checkup.cgroup_mount}{group.path.rstrip("/")}/{file}'
+    return set_file(value, _folder(group, checkup), file)
+
+
+def _folder(group: MemoryCgroup, checkup: Checkup) -> str:
+    return checkup.cgroup_mount + group.path.rstrip('/') + '/'
 
 
 def _high(group: MemoryCgroup, checkup: Checkup) -> 'Iterator[Finding]':
     if group.high_bytes is None or group.high_bytes >= checkup.meminfo.mem_total_bytes:
         return
-    folder = checkup.cgroup_mount + group.path.rstrip('/')
     yield Finding('cgroup_high', Severity.WARNING if group.high else Severity.INFO,
                   f'{group.label} is slowed down above {mib(group.high_bytes)} (memory.high), '
                   f'{group.high or 0} times so far: its nodes miss deadlines before any is killed',
-                  f'echo max | sudo tee {folder}/memory.high')
+                  set_file('max', _folder(group, checkup), 'memory.high'))
 
 
 def _unknown(checkup: Checkup) -> 'Iterator[Finding]':
@@ -108,18 +113,18 @@ def _unknown(checkup: Checkup) -> 'Iterator[Finding]':
 
 
 def _whole(group: MemoryCgroup, checkup: Checkup) -> 'Iterator[Finding]':
-    folder = checkup.cgroup_mount + group.path.rstrip('/')
+    folder = _folder(group, checkup)
     if group.oom_group:
         yield Finding('cgroup_oom_group', Severity.ERROR,
                       f'memory.oom.group is 1 on {group.label}: all processes in it die '
                       'together, scores cannot save a single node',
-                      f'echo 0 | sudo tee {folder}/memory.oom.group; where systemd set it, '
-                      'OOMPolicy=continue in the unit')
+                      set_file(0, folder, 'memory.oom.group')
+                      + '; where systemd set it, OOMPolicy=continue in the unit')
     if group.oom_kill_disable:
         yield Finding('cgroup_oom_kill_disable', Severity.ERROR,
                       f'oom_kill_disable is 1 on {group.label}: at its limit its processes hang '
                       'instead of one being killed',
-                      f'echo 0 | sudo tee {folder}/memory.oom_control')
+                      set_file(0, folder, 'memory.oom_control'))
 
 
 def _rlimits(checkup: Checkup) -> 'Iterator[Finding]':

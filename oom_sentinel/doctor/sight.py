@@ -14,6 +14,7 @@
 
 """What keeps the sentinel from seeing: pressure stall information and the kernel's log."""
 
+from shlex import quote
 from typing import Iterator
 
 from oom_sentinel.doctor.boot import with_words
@@ -31,11 +32,12 @@ def check(checkup: Checkup) -> 'Iterator[Finding]':
         yield _no_pressure(checkup, checkup.pressure.why)
     log = checkup.kernel_log
     if log is not None and log.readable is None:
-        groups = log.group or 'adm'
+        groups = quote(log.group or 'adm')
+        user = quote(checkup.user) if checkup.user else '$USER'
         yield Finding('kernel_log_unreadable', Severity.WARNING,
                       f'{_who(checkup)} cannot read the kernel log '
                       f'({log.why_not}): kills are only inferred from counters',
-                      f'sudo usermod -aG {groups} {checkup.user or "$USER"}; then log in again')
+                      f'sudo usermod -aG {groups} {user}; then log in again')
 
 
 def _who(checkup: Checkup) -> str:

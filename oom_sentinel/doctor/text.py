@@ -12,7 +12,9 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Words that the findings share."""
+"""Words that the findings share; a name from outside is quoted where a shell would read it."""
+
+from shlex import quote
 
 MIB = 1 << 20
 
@@ -36,6 +38,11 @@ def sysctl(name: str, value: object) -> str:
 def drop_in(unit: str, *lines: str) -> str:
     """Return the command that adds lines to the [Service] section of a unit."""
     words = '\\n'.join(('[Service]',) + lines)
-    return (f'sudo mkdir -p /etc/systemd/system/{unit}.d && '
-            f"printf '{words}\\n' | sudo tee /etc/systemd/system/{unit}.d/oom.conf && "
-            'sudo systemctl daemon-reload')
+    folder = f'/etc/systemd/system/{unit}.d'
+    return (f"sudo mkdir -p {quote(folder)} && printf '{words}\\n' | sudo tee "
+            f'{quote(folder + "/oom.conf")} && sudo systemctl daemon-reload')
+
+
+def set_file(value: object, *path: str) -> str:
+    """Return the command that writes a value to a file of /proc or /sys."""
+    return f'echo {value} | sudo tee {quote("".join(path))}'

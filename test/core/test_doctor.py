@@ -17,6 +17,7 @@
 from dataclasses import replace
 import json
 import os
+import shlex
 import subprocess
 
 from oom_sentinel import doctor
@@ -201,6 +202,20 @@ def test_a_cure_is_a_command_that_a_shell_can_read(command):
     """Quotes are closed, nothing is left to guess; `sh -n` runs nothing."""
     done = subprocess.run(['sh', '-n', '-c', command], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+HOSTILE = "a'; touch x; $(id) .service"
+
+
+@pytest.mark.parametrize('checkup', [
+    group(path=f'/{HOSTILE}', limit_bytes=GIB), group(path=f'/{HOSTILE}', high_bytes=1),
+    group(path=f'/{HOSTILE}', oom_group=True), group(path=f'/{HOSTILE}/x', limit_bytes=GIB),
+    around(units=(Unit(HOSTILE, 'stop'),)),
+    replace(SOUND, user=HOSTILE, kernel_log=KernelLog(None, 'x', 'adm'))])
+def test_a_name_from_outside_is_within_one_word_of_the_command(checkup):
+    """Whoever copies a cure must not run what a control group or a unit is called."""
+    finding, = doctor.examine(checkup)
+    assert any(HOSTILE in word for word in shlex.split(finding.remedy))
 
 
 BOARDS = {
