@@ -29,6 +29,7 @@ from oom_sentinel.facts.process import Process
 from oom_sentinel.procfs.access import kernel_log
 from oom_sentinel.procfs.access import limits
 from oom_sentinel.procfs.floor import floor
+from oom_sentinel.procfs.shm import SharedMemory
 
 LAUNCH_EXTENSIONS = 'launch.frontend.launch_extension'
 
@@ -44,7 +45,7 @@ def take(root: procfs.Root, table: procfs.Table, meminfo: MemInfo,
         cgroup_mount='/sys/fs/cgroup' if mount is None else mount.mount_point,
         processes=processes, kernel_command_line=_command_line(root),
         floor=floor(root), user=_user(root), kernel_log=kernel_log(root),
-        limits=limits(root), ros=_ros(root))
+        limits=limits(root), ros=_ros(root), dds_segments=SharedMemory(root).read(0.0))
 
 
 def _chains(table: procfs.Table,

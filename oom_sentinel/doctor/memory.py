@@ -21,10 +21,12 @@ from oom_sentinel.doctor.text import sysctl
 from oom_sentinel.facts.checkup import Checkup
 from oom_sentinel.facts.checkup import Finding
 from oom_sentinel.facts.checkup import Severity
+from oom_sentinel.facts.level import Unavailable
 
 # Documentation/admin-guide/sysctl/vm.rst: below 1024 KB the system becomes subtly broken.
 MIN_FREE_BROKEN_KB = 1024
 MIN_FREE_MUCH = 0.10  # of memory; the kernel's own choice is at most 256 MiB (mm/page_alloc.c)
+LEFT_BEHIND_MUCH = 0.01  # of memory, in segments that nobody uses
 ZRAM_MUCH = 2.0  # times memory: what zram's usual 2:1 to 3:1 could hold with nothing else
 SWAP_FILE = ('sudo fallocate -l 2G /swapfile && sudo chmod 600 /swapfile && sudo mkswap '
              "/swapfile && sudo swapon /swapfile && echo '/swapfile none swap sw 0 0' | "
@@ -37,6 +39,7 @@ def check(checkup: Checkup) -> 'Iterator[Finding]':
     yield from _swap(checkup)
     yield from _reserve(checkup)
     yield from _zram(checkup)
+    yield from _left_behind(checkup)
 
 
 def _swap(checkup: Checkup) -> 'Iterator[Finding]':
@@ -102,3 +105,14 @@ def _zram(checkup: Checkup) -> 'Iterator[Finding]':
                           f'{device.name} gives {mib(device.disksize_bytes)} of swap in '
                           f'compressed memory{held}: free swap there is free memory too',
                           'nothing to do; what compresses badly fills memory all the same')
+
+
+def _left_behind(checkup: Checkup) -> 'Iterator[Finding]':
+    found = checkup.dds_segments
+    if isinstance(found, Unavailable) or not found.dead:
+        return
+    much = found.dead_bytes > LEFT_BEHIND_MUCH * checkup.meminfo.mem_total_bytes
+    yield Finding('stale_shared_memory', Severity.WARNING if much else Severity.INFO,
+                  f'{found.dead} shared memory segments of Fast DDS in /dev/shm were left by '
+                  f'processes that died: {mib(found.dead_bytes)} that no process gives back',
+                  'fastdds shm clean')

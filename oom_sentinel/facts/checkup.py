@@ -19,6 +19,7 @@ from enum import IntEnum
 
 from oom_sentinel.facts.cgroup import CgroupChain
 from oom_sentinel.facts.level import Unavailable
+from oom_sentinel.facts.memory import DdsSegments
 from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.memory import Pressure
 from oom_sentinel.facts.policy import VmPolicy
@@ -101,3 +102,4 @@ class Checkup:
     kernel_log: 'KernelLog | None' = None
     limits: Limits = Limits()
     ros: Ros = Ros()
+    dds_segments: 'DdsSegments | Unavailable' = Unavailable('not read')

@@ -33,6 +33,7 @@ from oom_sentinel.facts.checkup import Limits
 from oom_sentinel.facts.checkup import Ros
 from oom_sentinel.facts.checkup import Severity
 from oom_sentinel.facts.level import Unavailable
+from oom_sentinel.facts.memory import DdsSegments
 from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.memory import Pressure
 from oom_sentinel.facts.memory import PressureLine
@@ -99,6 +100,10 @@ CASES = [
     ('zram', 'INFO', policy(zram=(Zram('zram0', GIB, 2 << 20, 1 << 20),)), 'nothing'),
     ('zram_too_large', 'WARNING', policy(zram=(Zram('zram0', 20 * GIB),)), 'PERCENT=50'),
     ('zswap', 'INFO', policy(zswap_enabled=True), 'parameters/enabled'),
+    ('stale_shared_memory', 'INFO', replace(SOUND, dds_segments=DdsSegments(3, 2, 1 << 20)),
+     'fastdds shm clean'),
+    ('stale_shared_memory', 'WARNING', replace(SOUND, dds_segments=DdsSegments(0, 9, GIB)),
+     'fastdds shm clean'),
     ('panic_on_oom', 'ERROR', policy(panic_on_oom=1), 'vm.panic_on_oom=0'),
     ('oom_kill_allocating_task', 'WARNING', policy(oom_kill_allocating_task=1),
      'vm.oom_kill_allocating_task=0'),
