@@ -23,6 +23,7 @@ from bench import idle
 from bench import kernel_log
 from bench import protect
 from bench import scan
+from bench import wake
 import psutil
 
 RUNS = int(os.environ.get('BENCH_RUNS', '5'))
@@ -44,7 +45,9 @@ def main():
     print(f'| CPU of one core | {middle[0]:.3f} % | {middle[1]:.3f} % | '
           f'x {middle[0] / max(middle[1], 1e-9):.1f} |')
     print(f'| RSS | {middle[2]:.1f} MiB | {middle[3]:.1f} MiB | '
-          f'+{middle[2] - middle[3]:.1f} MiB |\n')
+          f'+{middle[2] - middle[3]:.1f} MiB |')
+    print(f'| wake-ups a second, all threads | {middle[5]:.1f} | {middle[6]:.1f} | '
+          f'+{middle[5] - middle[6]:.1f} |\n')
     print('| processes | full scan | us each | idle scan | psutil the same | times faster |\n'
           '|---|---|---|---|---|---|')
     for count, full, light, peer in scan.measure(RUNS):
@@ -52,6 +55,7 @@ def main():
               f'{1e3 * light:.1f} ms | {1e3 * peer:.1f} ms | {peer / full:.1f} |')
     print()
     protect.main()
+    wake.main()
     print()
     kernel_log.tables(RUNS)
 

@@ -58,3 +58,13 @@ def load(pids, seconds):
     time.sleep(seconds)
     passed = time.monotonic() - started
     return [100 * (cpu_s(pid) - first) / passed for pid, first in zip(pids, before)]
+
+
+def sleeps(pid):
+    """Return how often the threads of a process went to sleep: as often they were woken."""
+    total = 0
+    for task in os.listdir(f'/proc/{pid}/task'):
+        with open(f'/proc/{pid}/task/{task}/status', encoding='utf-8') as stream:
+            total += sum(int(line.split()[1]) for line in stream
+                         if line.startswith('voluntary_ctxt_switches'))
+    return total

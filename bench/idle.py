@@ -22,6 +22,7 @@ import time
 from bench.crowd import crowd
 from bench.crowd import load
 from bench.crowd import rss_mib
+from bench.crowd import sleeps
 
 SECONDS = float(os.environ.get('BENCH_IDLE_S', '20'))
 BARE = ('import rclpy\nrclpy.init()\nn = rclpy.create_node("bare")\n'
@@ -29,7 +30,12 @@ BARE = ('import rclpy\nrclpy.init()\nn = rclpy.create_node("bare")\n'
 
 
 def measure(runs):
-    """Return rows (sentinel %, bare %, sentinel MiB, bare MiB, forks a second), one a run."""
+    """
+    Return rows, one a run.
+
+    Each holds: sentinel %, bare %, sentinel MiB, bare MiB, forks, and wake-ups of the sentinel
+    and of the bare node, these three a second.
+    """
     program = os.path.join(os.path.dirname(sys.executable), 'oom_sentinel_node')
     rows = []
     forks = [_last_pid()]
@@ -40,10 +46,12 @@ def measure(runs):
             time.sleep(40)  # discovery and the youth of the crowd (SETTLED_S) are over
             forks.append(_last_pid())
             for _ in range(runs):
+                before = [sleeps(n.pid) for n in nodes]
                 sentinel, bare = load([n.pid for n in nodes], SECONDS)
+                woken = [(sleeps(n.pid) - b) / SECONDS for n, b in zip(nodes, before)]
                 forks.append(_last_pid())
                 rows.append((sentinel, bare, *(rss_mib(n.pid) for n in nodes),
-                             (forks[-1] - forks[-2]) / SECONDS))
+                             (forks[-1] - forks[-2]) / SECONDS, *woken))
         finally:
             for node in nodes:
                 node.kill()

@@ -59,8 +59,6 @@ An `oom_score_adj` of -N is a head start of N/10 percent of the memory that is s
 process that outgrows it dies first all the same, and shall.  Below -600 a leak in the group
 takes every other node first; -1000 is written as -999 unless `protection.allow_unkillable`.
 """
-# Declared already so that files written now stay valid; the code behind them comes later.
-NOT_YET = ('pressure.trigger_stall_ms',)
 
 
 def value(default: object) -> str:
@@ -85,7 +83,7 @@ def meaning(declared: Declaration) -> str:
     """Return the description with what else one has to know."""
     text = declared.description.replace('|', '\\|')
     text += ' Read-only.' if declared.read_only else ''
-    return text + (' *Has no effect yet.*' if declared.name in NOT_YET else '')
+    return text
 
 
 def section(name: str, declared: 'list[Declaration]') -> str:

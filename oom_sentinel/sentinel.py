@@ -39,6 +39,7 @@ from oom_sentinel.facts.process import Program
 from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Report
+from oom_sentinel.facts.wake import Waking
 from oom_sentinel.guard import Guard
 from oom_sentinel.procfs.environment import own_domain_id
 from oom_sentinel.procfs.environment import ros_prefixes
@@ -85,6 +86,7 @@ class Sentinel:
         self._assessment: 'risk.Assessment | None' = None
         self._levels: 'tuple[tuple[str, Level], ...]' = ()
         self._plentiful = False
+        self._sample: 'Sample | None' = None
         self.inquest = inquest.opened(
             self.root, self.table, settings.incident_directory, monotonic, wall)
 
@@ -182,7 +184,12 @@ class Sentinel:
             return False
         return not self.table.refresh(t.process.pid for t in self.guard.planned.targets)
 
-    def sample(self, woken_by: 'tuple[str, ...]' = ()) -> Sample:
+    @property
+    def cgroup_paths(self) -> 'frozenset[str]':
+        """Return the control groups at stake and their ancestors, as last read."""
+        return self._chains.paths
+
+    def sample(self, woken_by: 'tuple[str, ...]' = (), waking: Waking = Waking()) -> Sample:
         """Return a reading of the machine with the process table as last scanned."""
         now_s, meminfo, vmstat = self._monotonic(), self.root.meminfo(), self.root.vmstat()
         policy, surroundings = self._lookout.look(now_s, self._processes)
@@ -196,7 +203,7 @@ class Sentinel:
             policy, chains, own, self._processes, self._swept_s,
             self._chains.members(chains, now_s, self._listed_s), woken_by, surroundings,
             boottime_s=self.root.boottime(), swaps=self._swaps.read(meminfo, now_s),
-            dds_segments=self._shm.read(now_s))
+            dds_segments=self._shm.read(now_s), waking=waking)
 
     def protection(self, sample: Sample) -> Protection:
         """Return the state of protection against this sample."""
@@ -213,16 +220,13 @@ class Sentinel:
         return any(s.kind == 'node' and not s.exclude and selector.matches(
             (s,), _NOBODY, node_name) for g in self.settings.protection_groups for s in g.match)
 
-    def cycle(self, woken_by: 'tuple[str, ...]' = ()) -> Report:
-        """
-        Sample, assess, protect when a scan is due, and return what there is to say.
-
-        :param woken_by: what asked for this cycle before its time.
-        """
+    def cycle(self, woken_by: 'tuple[str, ...]' = (), waking: Waking = Waking()) -> Report:
+        """Sample, assess, protect when a scan is due, and return what there is to say."""
         due = self._monotonic() - self._scanned_s >= self.settings.scan_period * 0.95
-        if due and inquest.KERNEL_LOG not in woken_by:  # a kill is told first: 38 ms measured
+        if due and not woken_by:  # whatever woke is told first: a scan takes 38 ms measured
             self.scan()
-        sample = self.sample(woken_by)
+        sample = self.sample(woken_by, waking)
+        stalled, self._sample = sample.stalled(self._sample), sample
         protection = self.protection(sample)
         assessment, self._history = risk.assess(
             sample, self._history, self.settings, protection)
@@ -235,7 +239,8 @@ class Sentinel:
         levels = tuple((s.name, s.level) for s in statuses)
         changed, self._levels = bool(self._levels) and levels != self._levels, levels
         return Report(statuses, sample.mem_available_percent, sample.some_avg10,
-                      assessment.oom_risk, changed, tuple(map(report.kill, kills.fresh)))
+                      assessment.oom_risk, changed, tuple(map(report.kill, kills.fresh)),
+                      stalled)
 
     def _is_plentiful(self, sample: Sample, assessment: 'risk.Assessment') -> bool:
         percent, room = sample.mem_available_percent, assessment.tightest

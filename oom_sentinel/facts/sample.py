@@ -26,6 +26,7 @@ from oom_sentinel.facts.memory import VmStat
 from oom_sentinel.facts.policy import VmPolicy
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.surroundings import Surroundings
+from oom_sentinel.facts.wake import Waking
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,20 @@ class Sample:
     boottime_s: 'float | None' = None
     swaps: 'tuple[SwapDevice, ...]' = ()
     dds_segments: 'DdsSegments | Unavailable' = Unavailable('not read')
+    waking: Waking = Waking()
+
+    def stalled(self, last: 'Sample | None') -> bool:
+        """
+        Tell whether tasks waited for memory since the last sample as long as wakes.
+
+        The counter is compared in every cycle: an unprivileged trigger is looked at by the
+        kernel only every 2 s, and there may be none.
+        """
+        if last is None or not self.waking.stall_us or isinstance(
+                self.pressure, Unavailable) or isinstance(last.pressure, Unavailable):
+            return False
+        return (self.pressure.some.total_us - last.pressure.some.total_us
+                >= self.waking.stall_us)
 
     @property
     def mem_available_percent(self) -> 'float | None':

@@ -34,7 +34,8 @@ class Report:
     """
     What one cycle has to say; percentages 0..100, `oom_risk` 0..1, None unavailable.
 
-    `kills` has one status for each OOM kill that this cycle brought.
+    `kills` has one status for each OOM kill that this cycle brought; `stalled` says that tasks
+    waited for memory as long as the trigger asks, by the counter.
     """
 
     statuses: 'tuple[Status, ...]' = ()
@@ -43,3 +44,9 @@ class Report:
     oom_risk: float = 0.0
     level_changed: bool = False
     kills: 'tuple[Status, ...]' = ()
+    stalled: bool = False
+
+    @property
+    def urgent(self) -> bool:
+        """Tell whether this must not wait for publish_period."""
+        return self.level_changed or self.stalled or bool(self.kills)

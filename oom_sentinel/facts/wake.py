@@ -30,3 +30,18 @@ class Wake:
     monotonic_s: float
     times: int = 1
     ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Waking:
+    """
+    What about memory wakes the sentinel at once.
+
+    `stall_us` within `window_us` does, unless `why` tells what stands against it; `groups`
+    control groups have such a trigger of their own.
+    """
+
+    stall_us: int = 0
+    window_us: 'int | None' = None
+    why: 'str | None' = None
+    groups: int = 0

@@ -20,31 +20,25 @@ a clock jump stops it.
 """
 
 import math
-import time
 import traceback
 from typing import Any
-from typing import Callable
 
 from diagnostic_msgs.msg import DiagnosticArray
 from oom_sentinel.facts.status import Report
 from oom_sentinel.facts.status import Status
-from oom_sentinel.facts.wake import Wake
 from oom_sentinel.graph import Attribution
 from oom_sentinel.graph import Graph
-from oom_sentinel.inquest import KERNEL_LOG
 from oom_sentinel.node import kills
 from oom_sentinel.node import messages
 from oom_sentinel.node.containers import Containers
 from oom_sentinel.node.parameters import foreign
 from oom_sentinel.node.parameters import Parameters
 from oom_sentinel.node.parameters import refused
+from oom_sentinel.node.wakes import Wakes
 from oom_sentinel.sentinel import Sentinel
 from oom_sentinel.settings import declarations_for
 from oom_sentinel.settings import Settings
 from oom_sentinel.settings import SettingsError
-from oom_sentinel.watch import ALARM
-from oom_sentinel.watch import NEWCOMERS
-from oom_sentinel.watch import Newcomers
 from oom_sentinel.watch import Watch
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock
@@ -53,12 +47,7 @@ from rclpy.node import Node
 from std_msgs.msg import Float64
 from std_srvs.srv import Trigger
 
-# After a process began a program the graph is looked at this often for so long, because its
-# nodes come up meanwhile; 8.5 us each time unless their number changed.
-YOUNG_LOOK_S = 0.2
-YOUNG_S = 6.0
 CYCLE_S = 1.0  # levels are looked at this often even when publish_period is longer
-HURRY_S = 0.1  # a storm of wakes runs the cycle no more often than this; the first at once
 COMPLAIN_S = 60.0
 
 
@@ -86,16 +75,8 @@ class OomSentinel(Node):
         self.containers = Containers(self)
         self._attribution = Attribution()
         self._said: 'dict[str, float]' = {}
-        self._published_s = self._cycled_s = self._urgent_s = float('-inf')
-        self.watch = watch
-        # Source name -> what to do in the executor; it tells whether the cycle runs at once.
-        # A source without an answer always runs it.
-        self.answers: 'dict[str, Callable[[Wake], bool]]' = {
-            ALARM: self._look_again, NEWCOMERS: self._meet, 'signal': lambda wake: False}
-        self.newcomers = Newcomers(watch, self.sentinel.root.last_pid)
-        self.sentinel.told_of_execs = self.newcomers.told
-        self._young_until_s = float('-inf')
-        self._woken_by: 'tuple[str, ...]' = ()
+        self._published_s = float('-inf')
+        self.wakes = Wakes(watch, self.sentinel, self._learn, self.cycle)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._system = Clock(clock_type=ClockType.SYSTEM_TIME)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
@@ -136,23 +117,6 @@ class OomSentinel(Node):
             self.get_logger().error(f'a cycle failed and is tried again: {key}\n'
                                     + traceback.format_exc())
 
-    def _meet(self, _wake: Wake) -> bool:
-        """Look at who began a program; its nodes show in the graph a little later."""
-        if self.sentinel.meet(self.newcomers.taken()):
-            now_s = time.monotonic()
-            self._young_until_s = now_s + YOUNG_S
-            self.watch.alarm(now_s + YOUNG_LOOK_S)
-        return False
-
-    def _look_again(self, _wake: Wake) -> bool:
-        now_s = time.monotonic()
-        if now_s < self._young_until_s:
-            if not self.newcomers.told:
-                self.sentinel.meet(frozenset())  # what was forked runs its own program by now
-            self._learn()
-            self.watch.alarm(now_s + YOUNG_LOOK_S)
-        return False
-
     def _learn(self) -> None:
         processes = self.sentinel.ros_processes()
         if self.graph.changed(processes):
@@ -167,39 +131,22 @@ class OomSentinel(Node):
             self.sentinel.scan()
 
     def woken(self) -> None:
-        """Answer whatever woke the executor, and run the cycle at once where that is due."""
-        self._guarded(self._answer_wakes)()
-
-    def _answer_wakes(self) -> None:
-        for wake in self.watch.taken():
-            answer = self.answers.get(wake.name)
-            if (answer is None or answer(wake)) and wake.name not in self._woken_by:
-                self._woken_by += (wake.name,)
-        if not self._woken_by:
-            return
-        now_s = time.monotonic()
-        # A kill is not delayed by a cycle that something else has just run.
-        if KERNEL_LOG in self._woken_by and now_s >= self._urgent_s + HURRY_S:
-            self._urgent_s = now_s
-            self.cycle()
-        elif now_s < self._cycled_s + HURRY_S:
-            self.watch.alarm(self._cycled_s + HURRY_S)
-        else:
-            self.cycle()
+        """Answer whatever woke the executor; run the cycle at once where that is due."""
+        self._guarded(self.wakes.answer)()
 
     def cycle(self) -> None:
         """Run the sentinel's cycle; publish every publish_period, at once when woken."""
         assert self.parameters is not None
-        self._cycled_s = time.monotonic()
-        woken_by, self._woken_by = self._woken_by, ()
+        woken_by = self.wakes.begin()
         self._learn()
-        report = self.sentinel.cycle(woken_by)
+        report = self.sentinel.cycle(woken_by, self.wakes.waking)
         now_s = self._steady.now().nanoseconds / 1e9
         due_s = self._published_s + self.parameters.settings.publish_period
         self.kills.tell(report.kills)
-        if woken_by or report.kills or report.level_changed or now_s >= due_s - 0.05:
+        if woken_by or report.urgent or now_s >= due_s - 0.05:
             self._published_s = now_s
             self.publish(report)
+        self.wakes.follow(self.parameters.settings, self.sentinel.cgroup_paths)
 
     def _message(self, statuses: 'tuple[Status, ...]') -> DiagnosticArray:
         assert self.parameters is not None
@@ -278,7 +225,7 @@ class OomSentinel(Node):
     def end(self, orderly: bool) -> None:
         """Restore where that is safe, say so and publish a last time."""
         self.kills.close()
-        self._guarded(self.newcomers.close)()
+        self._guarded(self.wakes.close)()
         line = self.sentinel.close(orderly)
         self.get_logger().info(line)
         if orderly:

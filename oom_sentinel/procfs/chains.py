@@ -42,6 +42,11 @@ class Chains:
         self._members_of: 'tuple[object, ...]' = ()
         self._members_s = float('-inf')
 
+    @property
+    def paths(self) -> 'frozenset[str]':
+        """Return the groups of the last chains, below the mount."""
+        return frozenset(self._groups)
+
     def own(self, now_s: float) -> 'str | None':
         """Return the sentinel's own path, None when unknown; it hardly ever changes."""
         if not 0 <= now_s - self._own_s < REREAD_S:

@@ -30,12 +30,25 @@ def compose(sample: Sample, assessment: Assessment) -> Status:
     if isinstance(found, Unavailable):
         message = sentence((f'Not available: {found.why}', *verdict.reasons))
         return Status(NAME, verdict.level, message,
-                      (*_values('some', found), *_values('full', found)))
+                      (*_values('some', found), *_values('full', found),
+                       ('trigger', str(found))))
     full = found.full or Unavailable('not printed by this kernel')
     message = sentence(verdict.reasons) if verdict.reasons else (
         f'Tasks waited for memory {found.some.avg10:.0f} % of the last 10 s.')
     return Status(NAME, verdict.level, message,
-                  (*_values('some', found.some), *_values('full', full)))
+                  (*_values('some', found.some), *_values('full', full), _trigger(sample)))
+
+
+def _trigger(sample: Sample) -> 'tuple[str, str]':
+    """Return which stall wakes the sentinel, or why none does."""
+    waking = sample.waking
+    if waking.window_us is None:
+        why = waking.why or 'not asked for yet'
+        return 'trigger', f'unavailable ({why})' + (
+            '; the total is compared every second' if waking.stall_us else '')
+    groups = f', also in {waking.groups} control groups' if waking.groups else ''
+    return 'trigger', (f'{waking.stall_us / 1000:.0f} ms of stall in '
+                       f'{waking.window_us / 1e6:.0f} s{groups}')
 
 
 def _values(name: str, line: 'PressureLine | Unavailable') -> 'tuple[tuple[str, str], ...]':

@@ -18,9 +18,14 @@ What wakes the sentinel: one thread that sleeps until the kernel has something t
 It knows descriptors, moments and names, not what they mean.
 """
 
+from oom_sentinel.watch.groups import GroupEvents
+from oom_sentinel.watch.groups import NAME as GROUP_EVENT
 from oom_sentinel.watch.newcomers import NAME as NEWCOMERS
 from oom_sentinel.watch.newcomers import Newcomers
+from oom_sentinel.watch.stalls import NAME as STALL
+from oom_sentinel.watch.stalls import Stalls
 from oom_sentinel.watch.watch import ALARM
 from oom_sentinel.watch.watch import Watch
 
-__all__ = ['ALARM', 'NEWCOMERS', 'Newcomers', 'Watch']
+__all__ = ['ALARM', 'GROUP_EVENT', 'GroupEvents', 'NEWCOMERS', 'Newcomers', 'STALL', 'Stalls',
+           'Watch']

@@ -187,7 +187,7 @@ class Watch:
             wake = source.on_wake is None or source.on_wake(events)
         except OSError:
             wake = ended = True  # its owner reads the same error when it acts
-        if wake or ended:
+        if wake:
             self._note(source.name, now_s, ended)
         return not ended
 

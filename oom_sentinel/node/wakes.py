@@ -1,0 +1,135 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+What wakes the node before its timer, and what it does then.
+
+New programs are looked at, with their nodes in the graph; a stall of memory, an event of a
+control group and the kernel's log run the cycle at once.
+"""
+
+import time
+from typing import Callable
+
+from oom_sentinel.facts.wake import Wake
+from oom_sentinel.facts.wake import Waking
+from oom_sentinel.inquest import KERNEL_LOG
+from oom_sentinel.sentinel import Sentinel
+from oom_sentinel.settings import Settings
+from oom_sentinel.watch import ALARM
+from oom_sentinel.watch import GroupEvents
+from oom_sentinel.watch import NEWCOMERS
+from oom_sentinel.watch import Newcomers
+from oom_sentinel.watch import Stalls
+from oom_sentinel.watch import Watch
+
+# A storm of wakes runs the cycle no more often than this; the first one at once.
+HURRY_S = 0.1
+# After a process began a program the graph is looked at this often for so long, because its
+# nodes come up meanwhile; 8.5 us each time unless their number changed.
+YOUNG_LOOK_S = 0.2
+YOUNG_S = 6.0
+
+
+class Wakes:
+    """Registers what wakes with the watch and answers it in the executor."""
+
+    def __init__(self, watch: Watch, sentinel: Sentinel, learn: 'Callable[[], None]',
+                 cycle: 'Callable[[], None]') -> None:
+        """
+        Begin to notice new programs; `follow` adds the rest.
+
+        :param learn: asks the graph where that could bring news.
+        :param cycle: runs a cycle, which calls `begin`.
+        """
+        self._watch = watch
+        self._sentinel = sentinel
+        self._learn = learn
+        self._cycle = cycle
+        # Source name -> what to do in the executor; it tells whether the cycle runs at once.
+        # A source without an answer always runs it.
+        self.answers: 'dict[str, Callable[[Wake], bool]]' = {
+            ALARM: self._look_again, NEWCOMERS: self._meet, 'signal': lambda wake: False}
+        self._newcomers = Newcomers(watch, sentinel.root.last_pid)
+        sentinel.told_of_execs = self._newcomers.told
+        self._stalls = Stalls(watch, sentinel.root)
+        mount = sentinel.table.cgroups.mount
+        self._groups = None if mount is None else GroupEvents(
+            watch, sentinel.root, mount.mount_point, mount.version)
+        self._mount = mount
+        self._woken_by: 'tuple[str, ...]' = ()
+        self._hurried_s = self._urgent_s = self._young_until_s = float('-inf')
+
+    @property
+    def waking(self) -> Waking:
+        """Return what about memory wakes."""
+        return self._stalls.waking
+
+    def answer(self) -> None:
+        """Answer whatever woke the executor, and run the cycle at once where that is due."""
+        for wake in self._watch.taken():
+            answer = self.answers.get(wake.name)
+            if (answer is None or answer(wake)) and wake.name not in self._woken_by:
+                self._woken_by += (wake.name,)
+        if not self._woken_by:
+            return
+        now_s = time.monotonic()
+        # A kill is not delayed by a cycle that something else has just run.
+        if KERNEL_LOG in self._woken_by and now_s >= self._urgent_s + HURRY_S:
+            self._urgent_s = now_s
+            self._cycle()
+        elif now_s < self._hurried_s + HURRY_S:
+            self._watch.alarm(self._hurried_s + HURRY_S)
+        else:
+            self._hurried_s = now_s
+            self._cycle()
+
+    def begin(self) -> 'tuple[str, ...]':
+        """Return what asked for the cycle that begins, before its time."""
+        woken_by, self._woken_by = self._woken_by, ()
+        return woken_by
+
+    def follow(self, settings: Settings, paths: 'frozenset[str]') -> None:
+        """Wait for stalls as the settings want, and for events of these control groups."""
+        files: 'frozenset[str]' = frozenset()
+        if self._mount is not None and self._mount.version == 2:
+            files = frozenset(f'{self._mount.mount_point}{path}/memory.pressure'
+                              for path in paths if path != '/')
+        self._stalls.arm(settings.pressure_trigger_stall_ms, files)
+        if self._groups is not None:
+            self._groups.follow(paths)
+
+    def _meet(self, _wake: Wake) -> bool:
+        """Look at who began a program; its nodes show in the graph a little later."""
+        if self._sentinel.meet(self._newcomers.taken()):
+            now_s = time.monotonic()
+            self._young_until_s = now_s + YOUNG_S
+            self._watch.alarm(now_s + YOUNG_LOOK_S)
+        return False
+
+    def _look_again(self, _wake: Wake) -> bool:
+        now_s = time.monotonic()
+        if now_s < self._young_until_s:
+            if not self._newcomers.told:
+                self._sentinel.meet(frozenset())  # what was forked runs its own program by now
+            self._learn()
+            self._watch.alarm(now_s + YOUNG_LOOK_S)
+        return False
+
+    def close(self) -> None:
+        """Wait for nothing any more."""
+        self._stalls.close()
+        if self._groups is not None:
+            self._groups.close()
+        self._newcomers.close()
