@@ -21,6 +21,7 @@ import tempfile
 
 from bench import idle
 from bench import kernel_log
+from bench import kills
 from bench import protect
 from bench import scan
 from bench import wake
@@ -58,6 +59,7 @@ def main():
     wake.main()
     print()
     kernel_log.tables(RUNS)
+    kills.report(6 * RUNS)
 
 
 main()

@@ -28,7 +28,7 @@ from oom_sentinel.sources.source import Refused
 
 PAST_LINES = 2000
 AGAIN_S = 5.0
-PROBE_S = 10.0
+PROBE_S = 5.0  # the start waits for the answer, where /dev/kmsg is not ours
 PENDING_MAX = 1 << 20  # a line without an end is not kept for ever
 GRANT = 'group systemd-journal or adm gives the right (usermod -aG systemd-journal USER)'
 FIELDS = 'MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,_TRANSPORT,_SOURCE_MONOTONIC_TIMESTAMP'
