@@ -68,6 +68,7 @@ class Draft:
     stats: 'bytes | None' = None
     group: 'bytes | None' = None
     killed: 'OomKill | None' = None
+    victims: 'set[int]' = field(default_factory=set)
     dead: 'frozenset[int]' = frozenset()
     last_s: 'float | None' = None
     lines: 'list[bytes]' = field(default_factory=list)

@@ -26,6 +26,11 @@ from oom_sentinel.kernel_log import dates
 from oom_sentinel.kernel_log.record import Clock
 from oom_sentinel.kernel_log.record import Record
 
+# Power loss leaves NULs, a bug report indents, files begin with a byte order mark, journalctl's
+# json-seq entries with RS.
+PADDING = b'\0 \t\x1e\xef\xbb\xbf'
+_COLOR = re.compile(rb'\x1b\[[0-9;]{0,20}[mK]')
+_DROPPED = re.compile(rb'\*\* \d{1,10} printk messages dropped \*\* ?')
 _TIME = rb'\d\d:\d\d:\d\d(?:[.,]\d{1,9})?'
 _KMSG = re.compile(rb'(\d{1,4}),\d{1,20},(\d{1,18}),([^;\s]{0,80});')
 _KMSG_CALLER = re.compile(rb',caller=([TC]\d{1,10})')
@@ -65,6 +70,11 @@ def unescape(text: bytes) -> bytes:
 
 def read(line: bytes, clock: Clock) -> 'Record | None':
     """Return the kernel's message in a line, None when the line is another program's."""
+    if b'\x1b[' in line:  # dmesg --color=always
+        line = _COLOR.sub(b'', line)
+    if line.startswith(b'** '):  # consoles of 3.x and 4.x
+        m = _DROPPED.match(line)
+        line = line if m is None else line[m.end():]
     if line[:1].isdigit():
         m = _KMSG.match(line)
         if m is not None:

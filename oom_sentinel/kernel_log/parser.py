@@ -105,8 +105,8 @@ class Parser:
         elif self._silence > MAX_SILENCE:
             return self._give_up() + self.feed(line)
         self._silence += 1
-        start = line[:16].lstrip(b'\x1e')
-        if start.startswith((b'{', b'data: {')):
+        line = line.lstrip(envelope.PADDING)
+        if line.startswith((b'{', b'data: {')):
             entry = journal.json_entry(line) if len(line) <= MAX_ENTRY else None
             return () if entry is None else self._entry(entry, line)
         line = line.rstrip(b'\r')[:message.MAX_LINE]
@@ -159,7 +159,7 @@ class Parser:
             found += self._age(record)
         killed = message.killed(record.text, record.escaped)
         if killed is not None:
-            return found + (self._kill(killed, record, raw),)
+            return found + self._kill(killed, record, raw)
         invoked = record.text.find(message.INVOKED, 0, 4 * message.TASK_COMM_LEN + 30)
         if invoked >= 0:
             self._begin(record, raw, invoked)
@@ -207,18 +207,21 @@ class Parser:
         draft.chosen_in = record
         return found
 
-    def _kill(self, killed: Killed, record: Record, raw: bytes) -> OomKill:
+    def _kill(self, killed: Killed, record: Record, raw: bytes) -> 'tuple[OomKill, ...]':
         """Finish the report that this kill belongs to."""
         draft = self._of(killed, record)
+        if killed.pid in draft.victims:
+            return ()  # still a member of the group that is killed: the kernel tells it twice
+        draft.victims.add(killed.pid)
         draft.take(record, raw)
         self._dead.append((killed.pid, record.boot_s))
         self._silence = 0
         if draft.killed is not None:
-            return report.member(draft, draft.killed, killed, record)
+            return (report.member(draft, draft.killed, killed, record),)
         draft.dead = self._dying(record) - {killed.pid}
         draft.killed = report.finish(draft, killed, record, self.source)
         self._put(record.caller, draft)
-        return draft.killed
+        return (draft.killed,)
 
     def _dying(self, record: Record) -> 'frozenset[int]':
         """Return the victims of the last minute; later their PIDs may be others'."""

@@ -64,7 +64,7 @@ def finish(draft: Draft, killed: Killed, record: Record, source: 'str | None') -
                           victim.uid if victim else None),
         time=record.wall_s, boot_time_s=record.boot_s, kernel_format=killed.kernel_format,
         trigger_comm=None if draft.trigger is None else message.text(draft.trigger),
-        constraint=said.constraint or (MEMCG if memcg else None),
+        constraint=MEMCG if memcg else said.constraint,  # 5.0 to 5.2 say CONSTRAINT_NONE
         total_vm_bytes=total_vm, anon_rss_bytes=killed.sizes.get(b'anon-rss'),
         file_rss_bytes=killed.sizes.get(b'file-rss'),
         shmem_rss_bytes=killed.sizes.get(b'shmem-rss'),
@@ -176,6 +176,9 @@ def _prediction(draft: Draft, killed: Killed, tasks: 'tuple[OomTask, ...]',
                 page_size: 'int | None',
                 bounds: 'tuple[int, int] | None') -> 'tuple[int | None, str | None]':
     """Return the PID that the table predicts, and why the kernel's choice is another."""
+    chosen = draft.choice.pid if draft.choice is not None else killed.pid
+    if not rows and chosen != killed.pid:
+        return None, _child(chosen, killed.pid)
     if not rows:
         return None, 'the log holds no task table (rate-limited, cut, or vm.oom_dump_tasks=0)'
     if draft.columns is None:
@@ -193,15 +196,17 @@ def _prediction(draft: Draft, killed: Killed, tasks: 'tuple[OomTask, ...]',
                           'the task table of this kernel lacks swap or page tables')
         if task.pid not in draft.dead:
             rated.append(Rated(task, pages))
-    chosen = draft.choice.pid if draft.choice is not None else killed.pid
     rules = predict.rules_of(draft.scene.kernel, killed.kernel_format, columns)
     predicted, why = predict.predict(tuple(rated), bounds, rules, chosen)
     if predicted == killed.pid:
         return predicted, None
     if predicted is not None and predicted == chosen:
-        return predicted, (f'PID {chosen} was chosen and its child {killed.pid} sacrificed '
-                           '(kernels before 5.1)')
+        return predicted, _child(chosen, killed.pid)
     return predicted, why or _why(draft, killed, chosen, predicted, rated)
+
+
+def _child(chosen: int, victim: int) -> str:
+    return f'PID {chosen} was chosen and its child {victim} sacrificed (kernels before 5.1)'
 
 
 def _why(draft: Draft, killed: Killed, chosen: int, predicted: 'int | None',

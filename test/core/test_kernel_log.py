@@ -256,17 +256,26 @@ def test_a_rate_limited_report_is_its_kill_alone():
 
 
 def test_a_group_kill_names_every_member_and_the_group():
-    """memory.oom.group: one report, several kills."""
+    """memory.oom.group: one report, several kills, its first victim told twice by the kernel."""
     report = Report(KERNELS[-1], TASKS)
     lines = list(report.lines())[:-1]
     lines.append(b'Tasks in /robot are going to be killed due to memory.oom.group set')
-    lines += [line for task in (TASKS[2], TASKS[4]) for line in report.killed(task)]
+    lines += [line for task in TASKS[2:] for line in report.killed(task)]
     found = kills(wrapped(lines))
     assert [k.victim_pid for k in found] == [500, 400, 77]
     assert all(k.tasks == found[0].tasks and k.oom_memcg == '/robot' for k in found)
     assert found[1].predicted_victim_pid == 500
     assert 'whole control group /robot' in found[1].disagreement
     assert found[0].disagreement is None
+
+
+def test_the_constraint_of_5_0_is_put_right():
+    """Until 5.2 the summary of a control group's OOM says CONSTRAINT_NONE."""
+    lines = [line.replace(b'CONSTRAINT_MEMCG', b'CONSTRAINT_NONE')
+             for line in Report(KERNELS[9], TASKS).lines()]
+    (kill,) = kills(wrapped(lines))
+    assert (kill.constraint, kill.oom_memcg, kill.predicted_victim_pid) == (
+        'CONSTRAINT_MEMCG', '/robot', 500)
 
 
 def test_an_exiting_victim_is_no_kill():

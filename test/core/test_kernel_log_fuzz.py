@@ -68,7 +68,7 @@ mutations = st.lists(st.tuples(
               st.just(b'9' * 30))), max_size=6)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(report=st.sampled_from(REPORTS), changes=mutations, size=st.integers(1, 3000))
 def test_damaged_reports_raise_nothing(report, changes, size):
     """Whatever a disk, a network or an attacker made of a report."""

@@ -58,7 +58,7 @@ tasks = st.lists(
         lambda ts: any(t.adj != -1000 and t.pid != 1 for t in ts)).map(tuple)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(kernel=st.sampled_from(KERNELS), tasks=tasks, ram=st.integers(1 << 15, 1 << 24),
        swap_kb=st.integers(0, 1 << 26), page_kb=st.sampled_from((4, 16, 64)))
 def test_the_prediction_is_the_choice_on_every_machine(kernel, tasks, ram, swap_kb, page_kb):
@@ -73,7 +73,7 @@ def test_the_prediction_is_the_choice_on_every_machine(kernel, tasks, ram, swap_
         t.comm.decode('utf-8', 'backslashreplace') for t in tasks]
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(kernel=st.sampled_from(KERNELS), tasks=tasks, limit=st.integers(1 << 12, 1 << 28))
 def test_the_prediction_is_the_choice_in_every_control_group(kernel, tasks, limit):
     """With nothing swapped the limit is totalpages."""
@@ -121,6 +121,9 @@ def test_a_sacrificed_child_is_told():
     kill = one(report.lines(victim=report.tasks[1]))
     assert (kill.victim_pid, kill.victim_comm, kill.predicted_victim_pid) == (20, 'child', 10)
     assert 'child 20 sacrificed' in kill.disagreement
+    limited = one([line for line in report.lines(victim=report.tasks[1]) if b'rocess' in line])
+    assert limited.predicted_victim_pid is None
+    assert 'child 20 sacrificed' in limited.disagreement
 
 
 @pytest.mark.parametrize('kernel', [OLD, NEWEST], ids=lambda k: k.name)
