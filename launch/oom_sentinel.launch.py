@@ -22,6 +22,7 @@ Start the sentinel, and protect every process of the launch that includes this f
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument
+from launch.actions import GroupAction
 from launch.actions import OpaqueFunction
 from oom_sentinel.actions.start import start
 
@@ -38,8 +39,13 @@ ARGUMENTS = (
 
 
 def generate_launch_description():
-    """Return arguments and what they ask for."""
-    return LaunchDescription([
+    """
+    Return arguments and what they ask for.
+
+    In a scope: a default of ours would else be the value of whoever declares an argument of
+    that name later, such as params_file of Nav2 or of TurtleBot 4's camera.
+    """
+    return LaunchDescription([GroupAction([
         *(DeclareLaunchArgument(name, default_value=default, description=text)
           for name, default, text in ARGUMENTS),
-        OpaqueFunction(function=start)])
+        OpaqueFunction(function=start)])])

@@ -15,6 +15,8 @@
 """The diagnostic aggregator: rqt_robot_monitor shows what it sends and nothing else."""
 
 import os
+from typing import Any
+from typing import Sequence
 
 from ament_index_python.packages import get_package_prefix
 from ament_index_python.packages import get_package_share_directory
@@ -33,8 +35,16 @@ PACKAGE = 'diagnostic_aggregator'
 SERVICE = '/analyzers/set_parameters_atomically'
 
 
-def entities(choice: str) -> 'list[LaunchDescriptionEntity]':
-    """Return what starts one, or adds our analyzers to the one that runs."""
+# What an aggregator in a namespace must hear and say there, as TurtleBot 4's does.
+TOPICS = ('diagnostics', 'diagnostics_agg', 'diagnostics_toplevel_state')
+
+
+def entities(choice: str, namespace: str) -> 'list[LaunchDescriptionEntity]':
+    """
+    Return what starts one, or adds our analyzers to the one that runs.
+
+    :param namespace: the sentinel's, absolute: where its diagnostics are heard.
+    """
     if choice == 'false':
         return []
     try:
@@ -47,31 +57,33 @@ def entities(choice: str) -> 'list[LaunchDescriptionEntity]':
             'install ros-$ROS_DISTRO-diagnostic-aggregator; rqt_runtime_monitor works without')
         return []
     if choice == 'true':
-        return [_node('aggregator_node', 'analyzers')]
+        return [_own(namespace)]
     return [TimerAction(period=WAIT_S, actions=[OpaqueFunction(
-        function=_add_or_start, args=[os.path.join(folder, 'add_analyzer')])])]
+        function=_add_or_start, args=[os.path.join(folder, 'add_analyzer'), namespace])])]
 
 
-def _add_or_start(_context: LaunchContext, adder: str) -> 'list[LaunchDescriptionEntity]':
+def _add_or_start(_context: LaunchContext, adder: str,
+                  namespace: str) -> 'list[LaunchDescriptionEntity]':
     """Look for an aggregator that runs, of this user and domain; never raises."""
     logger = launch.logging.get_logger('oom_sentinel')
     try:
-        running = _running()
+        running = _running(namespace)
     except OSError as error:
         logger.warning(f'whether a diagnostic aggregator runs cannot be seen: {error}')
         return []
     if running is None:
-        return [_node('aggregator_node', 'analyzers')]
+        return [_own(namespace)]
     if not os.access(adder, os.X_OK):
         logger.warning(f'{running} runs and {adder} is not there: take config/diagnostic_'
                        'aggregator.yaml into its own parameters')
         return []
     logger.info(f'adding our analyzers to {running}')
-    return [_node('add_analyzer', None, [(SERVICE, f'{running}/set_parameters_atomically')])]
+    return [_node('add_analyzer', remappings=[
+        (SERVICE, f'{running}/set_parameters_atomically')])]
 
 
-def _running() -> 'str | None':
-    """Return the name of the aggregator that runs, None when there is none."""
+def _running(namespace: str) -> 'str | None':
+    """Return the name of the aggregator that runs in this namespace, None when there is none."""
     from oom_sentinel import procfs
     from oom_sentinel import sentinel
     root = procfs.Root('/')
@@ -80,13 +92,25 @@ def _running() -> 'str | None':
         program = process.program
         if program.executable == 'aggregator_node' and process.uid == os.geteuid() \
                 and program.ros_domain_id in (None, sentinel.own_domain_id()):
-            return next(iter(program.node_names), '/analyzers')
+            found = name_of(program.cmdline, program.node_names)
+            if found.rpartition('/')[0] == namespace.rstrip('/'):
+                return found
     return None
 
 
-def _node(executable: str, name: 'str | None',
-          remappings: 'list[tuple[str, str]] | None' = None) -> Node:
+def name_of(command: 'Sequence[str]', node_names: 'Sequence[str]') -> str:
+    """Return an aggregator's name: mostly only its namespace is on the command line."""
+    spaces = [word.partition(':=')[2] for word in command if word.startswith('__ns:=')]
+    space = spaces[-1].strip('/') if spaces else ''
+    return next(iter(node_names), ('/' + space if space else '') + '/analyzers')
+
+
+def _own(namespace: str) -> Node:
+    inside = [('/' + topic, topic) for topic in TOPICS] if namespace.strip('/') else None
+    return _node('aggregator_node', name='analyzers', namespace=namespace, remappings=inside)
+
+
+def _node(executable: str, **more: Any) -> Node:
     file = os.path.join(get_package_share_directory('oom_sentinel'), 'config',
                         'diagnostic_aggregator.yaml')
-    return Node(package=PACKAGE, executable=executable, name=name, parameters=[file],
-                remappings=remappings)
+    return Node(package=PACKAGE, executable=executable, parameters=[file], **more)

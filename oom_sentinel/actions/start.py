@@ -42,7 +42,8 @@ def start(context: LaunchContext) -> 'list[LaunchDescriptionEntity]':
     enabled = _choice(context, 'protect_at_start', ('true', 'false'), 'true') == 'true'
     return [ProtectLaunch(paths, node_name=name, enabled=enabled),
             _node(context, name, usable(paths, name).paths),
-            *aggregator.entities(_choice(context, 'aggregator', aggregator.CHOICES, 'auto'))]
+            *aggregator.entities(_choice(context, 'aggregator', aggregator.CHOICES, 'auto'),
+                                 name.rpartition('/')[0] or '/')]
 
 
 def _node(context: LaunchContext, name: str, paths: 'tuple[str, ...]') -> Node:
