@@ -32,6 +32,7 @@ from oom_sentinel.facts.level import Level
 from oom_sentinel.facts.level import Unavailable
 from oom_sentinel.facts.status import Status
 from oom_sentinel.procfs.root import CaptureError
+from oom_sentinel.report.risk import KILL_ORDER_OF
 from oom_sentinel.sentinel import ros_prefixes
 from oom_sentinel.sentinel import Sentinel
 from oom_sentinel.settings import Settings
@@ -150,7 +151,7 @@ def _victims(watcher: Sentinel, settings: Settings, statuses: 'tuple[Status, ...
     processes = watcher.table.read(time.monotonic(), scores=True)
     totalpages = badness.machine_totalpages(meminfo, page)
     short = next((value for s in statuses for key, value in s.values
-                  if key == 'short of memory'), '')
+                  if key == KILL_ORDER_OF), '')
     if short.startswith('/'):
         reading = Reading(watcher.root, watcher.table, watcher.host, meminfo, processes, 0.0)
         with contextlib.suppress(Unusable):  # the group may be gone by now

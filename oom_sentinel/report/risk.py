@@ -23,6 +23,7 @@ from oom_sentinel.report.text import listed
 from oom_sentinel.report.text import sentence
 from oom_sentinel.risk import Assessment
 
+KILL_ORDER_OF = 'kill order of'
 ORDINALS = ('1st', '2nd', '3rd', '4th', '5th')
 MACHINE = 'this machine'
 
@@ -45,7 +46,7 @@ def compose(sample: Sample, assessment: Assessment) -> Status:
         ('oom_risk (0..1)', f'{assessment.oom_risk:.2f}'),
         ('time to exhaustion (s)', 'none foreseen' if left is None else
          f'{left.middle_s:.0f} ({left.low_s:.0f} to {left.high_s:.0f})'),
-        ('kill order of', assessment.domain),
+        (KILL_ORDER_OF, assessment.domain),
         *((f'{ordinal} victim', named(victims[i]) if i < len(victims) else 'none')
           for i, ordinal in enumerate(ORDINALS)),
         ('leak suspects', listed(assessment.leak_suspects)),

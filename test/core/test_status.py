@@ -29,11 +29,14 @@ import time
 
 from hypothesis import given
 from hypothesis import strategies as st
+from oom_sentinel import settings
 from oom_sentinel.cli import main
 from oom_sentinel.cli import screen
 from oom_sentinel.cli.screen import Size
 from oom_sentinel.facts.level import Level
 from oom_sentinel.facts.status import Status
+from oom_sentinel.report.risk import KILL_ORDER_OF
+from oom_sentinel.sentinel import Sentinel
 import pytest
 import trees
 
@@ -115,6 +118,18 @@ def test_unusable_input_is_exit_code_2_and_one_line(words, said, capsys):
 
 
 # drawn
+
+@pytest.mark.parametrize('board', ['docker_v2', 'zram_swap'])
+def test_the_picture_finds_in_real_statuses_what_it_draws(board, tmp_path):
+    """A key that is renamed in the report is renamed there too."""
+    watcher = Sentinel(settings.build({}), root=str(trees.make(tmp_path / 'tree', board)))
+    found = watcher.cycle().statuses
+    drawn = {bar.name: bar for bar in screen.bars({s.name: s for s in found})}
+    assert {'Memory left', 'Swap left', 'Pressure', 'OOM risk'} <= set(drawn)
+    assert ('Group left' in drawn) == (board == 'docker_v2')
+    assert all(bar.percent is not None and 'unknown' not in bar.text for bar in drawn.values())
+    assert KILL_ORDER_OF in {key for s in found for key, _ in s.values}
+
 
 def statuses(level=Level.OK, victim='amcl', percent='63.0'):
     """Return what a node would publish, as far as the picture looks."""
