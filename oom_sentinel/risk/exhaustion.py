@@ -40,6 +40,7 @@ SPAN_MIN_S = 8.0
 FALLEN = 0.2
 # No ramp of a real program is so even that its end is known better.
 WIDTH = 1.15
+FOREVER_S = 30 * 86400.0  # later than that is no time to name
 AHEAD = 4.0  # times the span that was seen
 HORIZON_SHORT_S = 120.0
 SWING_KEPT_S = 3600.0
@@ -224,4 +225,5 @@ def _told(points: Points, found: 'Trend | None', value: float,
     if middle_s >= (AHEAD * span_s if horizon_s is None else horizon_s):
         return None
     return Forecast(min(value / -found.steep, middle_s / WIDTH),
-                    middle_s, max(value / -found.shallow, middle_s * WIDTH), span_s)
+                    middle_s, max(min(value / -found.shallow, FOREVER_S), middle_s * WIDTH),
+                    span_s)
