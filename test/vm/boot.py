@@ -41,7 +41,7 @@ SOURCES = ('oom_sentinel', 'test', 'config', 'launch', 'scripts', 'resource', 'd
 NEEDED = {'qemu-system-x86_64': 'qemu-system-x86', 'mke2fs': 'e2fsprogs', 'dpkg': 'dpkg',
           'apt-get': 'apt'}
 MEMORY_MIB = int(os.environ.get('VM_MEMORY_MIB', '768'))
-TIMEOUT_S = float(os.environ.get('VM_TIMEOUT_S', '600'))
+TIMEOUT_S = float(os.environ.get('VM_TIMEOUT_S', '1200'))
 # TCG works everywhere; /dev/kvm may exist and not work.
 ACCELERATOR = os.environ.get('VM_ACCEL', 'tcg,thread=multi')
 RESULTS_BYTES = 32 << 20

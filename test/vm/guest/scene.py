@@ -38,8 +38,8 @@ def leak_until_someone_dies(children, tmp_path):
     """Let the leak go and return the names of the dead once the memory is free again."""
     before = oom_kills()
     (tmp_path / 'go').touch()
-    wait_for(lambda: dead(children), 'the kernel kills someone', 240)
-    wait_for(lambda: available_mib() > 80, 'the memory is free again', 240)
+    wait_for(lambda: dead(children), 'the kernel kills someone')
+    wait_for(lambda: available_mib() > 80, 'the memory is free again')
     names = dead(children)
     assert oom_kills() - before == len(names), 'someone else died too'
     return names
