@@ -28,6 +28,7 @@ from oom_sentinel.facts.status import Report
 from oom_sentinel.facts.status import Status
 from oom_sentinel.graph import Attribution
 from oom_sentinel.graph import Graph
+from oom_sentinel.inquest import KERNEL_LOG
 from oom_sentinel.node import kills
 from oom_sentinel.node import messages
 from oom_sentinel.node.containers import Containers
@@ -138,7 +139,8 @@ class OomSentinel(Node):
         """Run the sentinel's cycle; publish every publish_period, at once when woken."""
         assert self.parameters is not None
         woken_by = self.wakes.begin()
-        self._learn()
+        if KERNEL_LOG not in woken_by:  # a kill is told first
+            self._learn()
         report = self.sentinel.cycle(woken_by, self.wakes.waking)
         now_s = self._steady.now().nanoseconds / 1e9
         due_s = self._published_s + self.parameters.settings.publish_period
