@@ -83,7 +83,7 @@ def test_our_own_listens_where_the_sentinel_speaks(launch, installed, namespace,
 
 
 def test_ours_are_added_to_the_one_that_runs_in_this_namespace(launch, installed):
-    """TurtleBot 4 starts it without a name: only __ns:= stands on its command line."""
+    """As on TurtleBot 4: without a name, only __ns:= stands on its command line."""
     running = str(installed.program('aggregator_node'))
     made = launch(f"""
         run({running!r}, '--ros-args', '-r', '__ns:=/r9', name='theirs'),
