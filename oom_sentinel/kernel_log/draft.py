@@ -76,10 +76,17 @@ class Draft:
     def take(self, record: Record, raw: bytes) -> bool:
         """Take a line of the report's body; tell whether it was one that matters."""
         taken = self._take(record)
+        if taken:
+            self.last_s = record.boot_s
+        # Without its first line a report begins with the first that matters.
+        if taken or self.lines:
+            self.keep(raw)
+        return taken
+
+    def keep(self, raw: bytes) -> None:
+        """Keep a raw line of the report."""
         if len(self.lines) < MAX_LINES:
             self.lines.append(raw[:message.MAX_LINE])
-        self.last_s = self.last_s if record.boot_s is None else record.boot_s
-        return taken
 
     def _take(self, record: Record) -> bool:
         text = record.text

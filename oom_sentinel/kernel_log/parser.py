@@ -39,7 +39,7 @@ OPENERS = (b'oom-kill', b'ill process ', b'illed process ',
            b'as a result of limit of ', b'memory.oom.group set', b' total_vm ', b': usage ',
            b'Mem-Info:', b'"MESSAGE":[', b'"MESSAGE" : [')
 _OPENER = re.compile(b'|'.join(map(re.escape, OPENERS)))
-MAX_OPEN = 16
+MAX_OPEN = 4
 MAX_DEAD = 64
 # A report without its kill is given up after so many foreign lines, or seconds.
 MAX_SILENCE = 2000
@@ -177,8 +177,9 @@ class Parser:
             comm = envelope.unescape(comm)
         if len(comm) >= 2 * message.TASK_COMM_LEN:
             return
-        draft = Draft(headless=False, trigger=comm)
-        draft.take(record, raw)
+        draft = Draft(headless=False, trigger=comm, last_s=record.boot_s)
+        draft.take(record, raw)  # nodemask= and mems_allowed=
+        draft.lines = [raw[:message.MAX_LINE]]
         self._silence = 0
         self._put(record.caller, draft)
 
@@ -200,7 +201,8 @@ class Parser:
                 found = self._given_up(draft)
             draft = Draft()
             self._open[record.caller] = draft
-        draft.take(record, raw)
+        draft.keep(raw)
+        draft.last_s = record.boot_s
         said, pid, comm, score = choice.groups()
         draft.choice = Choice(said, int(pid),
                               envelope.unescape(comm) if record.escaped else comm, int(score))
@@ -213,7 +215,7 @@ class Parser:
         if killed.pid in draft.victims:
             return ()  # still a member of the group that is killed: the kernel tells it twice
         draft.victims.add(killed.pid)
-        draft.take(record, raw)
+        draft.keep(raw)
         self._dead.append((killed.pid, record.boot_s))
         self._silence = 0
         if draft.killed is not None:

@@ -181,6 +181,15 @@ def test_a_kill_is_given_at_its_own_line():
     assert parser.end() == ()
 
 
+def test_the_raw_lines_are_those_of_the_report():
+    """They go into the incident folder: nothing before the report, nothing of the next."""
+    before = [b'usb 1-1: new device', b'wlan0: associated'] * 50
+    lines = list(Report(KERNELS[-1], TASKS).lines())
+    for log, told in ((lines, lines[:-1]), (lines[10:], lines[10:-1]), (lines[-2:], [lines[-2]])):
+        (kill,) = kills(wrapped([*before, *log, *before]))
+        assert [line.encode() for line in kill.lines] == wrapped(told).splitlines()
+
+
 def test_lines_of_others_between_change_nothing():
     """Programs, other kernel messages, empty lines, and other programs' talk of kills."""
     report = Report(KERNELS[-1], TASKS)
