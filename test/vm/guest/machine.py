@@ -111,6 +111,11 @@ def cgroup(name, **values):
         os.rmdir(path)
 
 
+def pytest_collection_modifyitems(items):
+    """Run tests with the shared sentinel last: others start their own, or want none."""
+    items.sort(key=lambda item: 'watched' in item.fixturenames)
+
+
 class Ear(Observer):
     """An observer that hears ~/oom_kills too."""
 

@@ -12,11 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""
-A global OOM without a sentinel: what test_guest_global.py is compared with.
-
-Runs first, by its name: the other files share a sentinel that stays.
-"""
+"""A global OOM without a sentinel: what test_guest_global.py is compared with."""
 
 from conftest import program
 from machine import available_mib
