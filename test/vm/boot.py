@@ -78,6 +78,7 @@ def pack(target: pathlib.Path, arguments: 'list[str]') -> None:
                         f'PYTHON={shlex.quote(sys.executable)}\n'
                         f'PREFIX={shlex.quote(sys.prefix)}\n'
                         f'COMMAND={shlex.quote(os.environ.get("VM_COMMAND", ""))}\n'
+                        f'export BUDGET_S={os.environ.get("VM_BUDGET_S", "")}\n'
                         f'ARGUMENTS={shlex.quote(shlex.join(arguments))}\n', encoding='utf-8')
     with tarfile.open(target, 'w') as archive:
         for name in SOURCES:
