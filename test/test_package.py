@@ -71,6 +71,12 @@ def test_what_is_imported_is_depended_on():
     assert not named & OPTIONAL
 
 
+def test_no_two_test_files_share_a_name():
+    """Without packages pytest imports them by their base name: the second is not collected."""
+    names = [path.name for path in (ROOT / 'test').rglob('test_*.py')]
+    assert sorted(set(names)) == sorted(names)
+
+
 def test_the_workflow_covers_every_distribution():
     """What INTERFACE.md lists, in its own container, and the wheels by .ci/run."""
     jobs = yaml.safe_load((ROOT / '.github/workflows/ci.yaml').read_text())['jobs']
