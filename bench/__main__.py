@@ -22,7 +22,6 @@ import tempfile
 from bench import idle
 from bench import kernel_log
 from bench import kills
-from bench import launch
 from bench import protect
 from bench import scan
 from bench import wake
@@ -61,8 +60,6 @@ def main():
     print()
     kernel_log.tables(RUNS)
     kills.report(6 * RUNS)
-    print()
-    launch.main()
 
 
 main()

@@ -46,7 +46,6 @@ ALLOWED = {
     'guard': {'facts', 'ledger', 'outsider', 'parse', 'plan', 'procfs', 'settings'},
     'death': set(),
     'prefix': {'facts', 'selector'},
-    'spawns': set(),
     'deaths': {'facts', 'death', 'kernel_log', 'procfs', 'sources'},
     'children': {'facts', 'death', 'deaths', 'guard', 'parse', 'plan', 'prefix', 'procfs',
                  'selector', 'settings'},
@@ -55,7 +54,7 @@ ALLOWED = {
     'params': {'settings'},
     'cli': {'facts', 'badness', 'checkup', 'doctor', 'incident', 'kernel_log', 'params', 'plan',
             'procfs', 'report', 'selector', 'sentinel', 'settings'},
-    'actions': {'children', 'params', 'prefix', 'procfs', 'selector', 'settings', 'spawns'},
+    'actions': {'children', 'params', 'prefix', 'procfs', 'selector', 'sentinel', 'settings'},
     'extensions': {'facts', 'cli'},
     'node': {'facts', 'graph', 'inquest', 'sentinel', 'settings', 'sources', 'watch'},
 }

@@ -25,7 +25,6 @@ from oom_sentinel.procfs.record import alive
 from oom_sentinel.procfs.record import LaunchRecord
 from oom_sentinel.procfs.record import LaunchRecords
 from oom_sentinel.procfs.root import Root
-from oom_sentinel.procfs.running import children
 from oom_sentinel.procfs.shm import SharedMemory
 from oom_sentinel.procfs.state import State
 from oom_sentinel.procfs.state import StateDirectory
@@ -36,4 +35,4 @@ from oom_sentinel.procfs.table import Table
 
 __all__ = ['Chains', 'LaunchRecord', 'LaunchRecords', 'Lookout', 'Root',
            'SharedMemory', 'State', 'StateDirectory', 'Swaps', 'Table', 'alive', 'apply',
-           'children', 'policy', 'surroundings']
+           'policy', 'surroundings']
