@@ -22,6 +22,7 @@ import tempfile
 from bench import idle
 from bench import kernel_log
 from bench import kills
+from bench import launch
 from bench import protect
 from bench import scan
 from bench import wake
@@ -60,6 +61,8 @@ def main():
     print()
     kernel_log.tables(RUNS)
     kills.report(6 * RUNS)
+    print()
+    launch.main()
 
 
 main()

@@ -23,6 +23,7 @@ from dataclasses import replace
 import os
 import time
 from typing import Callable
+from typing import Iterable
 from typing import Sequence
 
 from oom_sentinel import death
@@ -66,6 +67,8 @@ class Children:
         self.known: 'dict[int, Process]' = {}
         self.matched: 'set[str]' = set()
         self._later: 'set[int]' = set()
+        self._alike: 'dict[tuple[str | None, int, int | None], int]' = {}
+        self._shift = 0
         self._shells: 'set[Identity]' = set()
         self._deaths = Deaths(self.table)
         self.count()
@@ -115,13 +118,20 @@ class Children:
             self._shells.add(found.identity)
         elif found.program.node_names:
             self.record.node_names[found.identity] = found.program.node_names
+            self.record.changed = True
         asked = chosen(rules, found)
         if asked is not None:
             self.record.asked[found.identity] = self.guard.asked[found.identity] = asked
             self._later.add(pid)
-        self.protect()
+            self.record.changed = True
+        self.protect([pid])
         self.sweep(pid)
         return self.known.get(pid)
+
+    def fresh(self) -> 'tuple[int, ...]':
+        """Return the PIDs of our own children that are not known yet."""
+        return tuple(pid for pid in procfs.children(self.root, self.own.pid)
+                     if pid not in self.known)
 
     def would_match(self, cmdline: 'Sequence[str]') -> bool:
         """Tell whether a group means whoever runs this command line."""
@@ -137,7 +147,7 @@ class Children:
                 return
             for process in met:
                 self._meet(self._heir(process))
-            self.protect()
+            self.protect([p.pid for p in met])
 
     def _meet(self, process: Process) -> None:
         """Take a process; the counters of a control group that is new are read now."""
@@ -152,18 +162,20 @@ class Children:
             return replace(process, ppid=self.own.pid)
         return process
 
-    def look_again(self, pid: int, *, settled: bool = True) -> None:
+    def look_again(self, *pids: int, settled: bool = True) -> None:
         """
-        Read a young process and its children anew: wrappers are by now what they shall run.
+        Read young processes and their children anew: wrappers are by now what they shall run.
 
         :param settled: false: a wrapper may still be at work, so what no group means is not
             believed yet.
         """
-        for known in (pid, *self.table.descendants(pid)):
-            if known in self.known:
-                self._refresh(known, settled)
-        self.protect()
-        self.sweep(pid)
+        looked = [known for pid in pids for known in (pid, *self.table.descendants(pid))
+                  if known in self.known]
+        for pid in looked:
+            self._refresh(pid, settled)
+        self.protect(looked)
+        for pid in pids:
+            self.sweep(pid)
 
     def _refresh(self, pid: int, settled: bool) -> None:
         before, now = self.known[pid], self.table.one(pid)
@@ -178,20 +190,42 @@ class Children:
             now = replace(now, program=before.program)
         self._meet(self._heir(now))
 
-    def protect(self) -> None:
-        """Write what the plan over all known processes wants."""
+    def protect(self, pids: 'Sequence[int] | None' = None) -> None:
+        """
+        Write what the plan wants for these processes; for all when others are concerned too.
+
+        A launch of 300 would else plan for 300 at each start.  Of the others one is enough
+        that has the same group, value and floor: they decide by how much others are raised.
+        """
+        self._look_at_own()
+        if pids is not None and self._alike:
+            some = {*pids, *self._alike.values()}
+            some.update(self.known[pid].ppid for pid in pids if pid in self.known)
+            self._apply(some & self.known.keys())
+            if self.guard.planned.shift == self._shift:
+                return
+        self._alike.clear()
+        self._apply(self.known.keys())
+        self._shift = self.guard.planned.shift
+
+    def _look_at_own(self) -> None:
         value, before = self.root.number('/proc/self/oom_score_adj'), self._own_before
         self.own = replace(self.own, oom_score_adj=value)
         if value is not None and before not in (None, value):
             assert before is not None
             # The sentinel protects a launch too; our children inherit what it wrote.
             self.guard.ledger[self.own.identity] = Ledger(self.own.identity, before, value)
+
+    def _apply(self, pids: 'Iterable[int]') -> None:
         self.guard.protect(
-            (self.own, *(p for pid, p in self.known.items() if pid not in self._later)),
+            (self.own, *(self.known[pid] for pid in pids if pid not in self._later)),
             self.settings, self._wall())
-        self.matched.update(t.group for t in self.guard.planned.targets if t.group is not None)
         for target in self.guard.planned.targets:
             process = target.process
+            if target.group is not None:
+                self.matched.add(target.group)
+            self._alike.setdefault((target.group, target.wanted, self.guard.floors.get(
+                process.identity)), process.pid)
             if process.oom_score_adj != target.value and process.pid in self.known:
                 self.known[process.pid] = replace(process, oom_score_adj=self.root.number(
                     f'/proc/{process.pid}/oom_score_adj'))
@@ -241,7 +275,10 @@ class Children:
         self._shells.discard(gone.identity)
         self.record.node_names.pop(gone.identity, None)
         self.record.asked.pop(gone.identity, None)
-        self.guard.asked.pop(gone.identity, None)
+        self.record.changed = True
+        self.guard.forget(gone.identity)
+        if pid in self._alike.values():
+            self._alike.clear()  # the next plan is for all
         for child in [p for p in self.known.values()
                       if p.ppid == pid and not procfs.alive(self.root, p.identity)]:
             self.forget(child.pid)

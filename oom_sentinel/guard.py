@@ -50,8 +50,7 @@ class Guard:
         """
         Take the lock and what an earlier sentinel of this boot left; write nothing yet.
 
-        :param state: a launch's record.  Such a guard leaves itself alone, and to the
-            sentinel what that has taken over.
+        :param state: a launch's record; then it yields to the sentinel, and leaves itself alone.
         :param watching: why nothing shall ever be written; the lock is then left alone.
         """
         self.root = root
@@ -105,6 +104,11 @@ class Guard:
             except OSError as error:
                 self.trouble = f'the record of an ended launch cannot be removed ({error})'
         return {i: e.node_names for i, e in launched.items() if e.node_names}
+
+    def forget(self, identity: Identity) -> None:
+        """Forget a process that has ended."""
+        for memory in (self.ledger, self.floors, self.outcomes, self.asked):
+            memory.pop(identity, None)  # type: ignore[attr-defined]
 
     def forget_floors(self) -> None:
         """Find the lowest permitted values anew, as `~/apply` asks."""
@@ -173,12 +177,12 @@ class Guard:
     def _forget_dead(self, table: 'tuple[Process, ...]') -> None:
         if len(self._assigned) > 2 * len(table) + 64:
             self._assigned.clear()
-        if not (self.ledger or self.floors or self.outcomes):
-            return
+        if self.records is None or not (self.ledger or self.floors or self.outcomes):
+            return  # a launch is told of each death, and plans for a part of its processes
         alive = {p.identity for p in table}
-        for memory in (self.ledger, self.floors, self.outcomes):
-            for identity in [i for i in memory if i not in alive and i.pid != self.view.pid]:
-                del memory[identity]  # type: ignore[attr-defined]
+        for identity in {*self.ledger, *self.floors, *self.outcomes} - alive:
+            if identity.pid != self.view.pid:
+                self.forget(identity)
 
     def _as_written(self, process: Process) -> Process:
         outcome = self.outcomes.get(process.identity)

@@ -46,6 +46,7 @@ ALLOWED = {
     'guard': {'facts', 'ledger', 'outsider', 'parse', 'plan', 'procfs', 'settings'},
     'death': set(),
     'prefix': {'facts', 'selector'},
+    'spawns': set(),
     'deaths': {'facts', 'death', 'kernel_log', 'procfs', 'sources'},
     'children': {'facts', 'death', 'deaths', 'guard', 'parse', 'plan', 'prefix', 'procfs',
                  'selector', 'settings'},
@@ -54,7 +55,7 @@ ALLOWED = {
     'params': {'settings'},
     'cli': {'facts', 'badness', 'checkup', 'doctor', 'incident', 'kernel_log', 'params', 'plan',
             'procfs', 'report', 'selector', 'sentinel', 'settings'},
-    'actions': {'children', 'params', 'prefix', 'procfs', 'selector', 'sentinel', 'settings'},
+    'actions': {'children', 'params', 'prefix', 'procfs', 'selector', 'settings', 'spawns'},
     'extensions': {'facts', 'cli'},
     'node': {'facts', 'graph', 'inquest', 'sentinel', 'settings', 'sources', 'watch'},
 }

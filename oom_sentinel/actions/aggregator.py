@@ -85,13 +85,13 @@ def _add_or_start(_context: LaunchContext, adder: str,
 def _running(namespace: str) -> 'str | None':
     """Return the name of the aggregator that runs in this namespace, None when there is none."""
     from oom_sentinel import procfs
-    from oom_sentinel import sentinel
+    from oom_sentinel.procfs import environment
     root = procfs.Root('/')
-    table = procfs.Table(root, ros_prefixes=sentinel.ros_prefixes())
+    table = procfs.Table(root, ros_prefixes=environment.ros_prefixes())
     for process in table.read(everything=False):
         program = process.program
         if program.executable == 'aggregator_node' and process.uid == os.geteuid() \
-                and program.ros_domain_id in (None, sentinel.own_domain_id()):
+                and program.ros_domain_id in (None, environment.own_domain_id()):
             found = name_of(program.cmdline, program.node_names)
             if found.rpartition('/')[0] == namespace.rstrip('/'):
                 return found

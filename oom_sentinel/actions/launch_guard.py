@@ -22,6 +22,7 @@ import atexit
 from dataclasses import replace
 import os
 import shlex
+import time
 import traceback
 from typing import Any
 from typing import Callable
@@ -32,17 +33,19 @@ from launch.event_handlers import OnProcessStart
 from launch.event_handlers import OnShutdown
 import launch.logging
 from oom_sentinel import prefix
-from oom_sentinel import sentinel
+from oom_sentinel import spawns
 from oom_sentinel.actions.files import Usable
 from oom_sentinel.actions.files import usable
 from oom_sentinel.children import Children
+from oom_sentinel.procfs import environment
 
 MARK = 'oom_sentinel_launch_guard'
 COUNT_S = 2.0  # 60 us each time: which kills are new is known to this
 # Wrappers (oom_exec, stdbuf, a script) have become their node by then; the second is for
 # slow boards.
 LOOK_AGAIN_S = (0.5, 3.0)
-FLUSH_S = 0.02  # one record for all that start together
+FLUSH_S = 0.3  # one record for all that start together
+BATCH_S = 0.1
 UNMATCHED_S = 20.0
 DENIED = (
     'lowering oom_score_adj is denied ({name}: {why}); {instead}. To permit it start the robot '
@@ -71,10 +74,15 @@ class LaunchGuard:
         settings = files.loaded.settings
         if not enabled:
             settings = replace(settings, protection_enabled=False)
-        self.children = Children(settings, ros_prefixes=sentinel.ros_prefixes(),
-                                 ros_domain_id=sentinel.own_domain_id())
+        self.children = Children(settings, ros_prefixes=environment.ros_prefixes(),
+                                 ros_domain_id=environment.own_domain_id())
         self._said: 'set[str]' = set()
         self._running: 'set[int]' = set()
+        self._spawning: 'list[tuple[str, ...]]' = []
+        self._early: 'set[int]' = set()
+        self._looks: 'dict[float, list[tuple[float, int]]]' = {}
+        self._flushing = False
+        self._on_spawn = self._guarded(self._spawns)
         self._closed = False
 
     def begin(self) -> None:
@@ -89,6 +97,7 @@ class LaunchGuard:
             self.context.register_event_handler(handler)
         atexit.register(self._close)
         self._guarded(self._sweep)()
+        spawns.listen(self._on_spawn)
         self._later(COUNT_S, self._count)
         self._later(UNMATCHED_S, self._tell_unmatched)
 
@@ -121,30 +130,66 @@ class LaunchGuard:
             self._look_later(pid)
         self._done()
 
+    def _spawns(self, words: 'tuple[str, ...]') -> None:
+        """Meet whom the last spawn started; who is started now is met at the next, or soon."""
+        self._meet_spawned()
+        self._spawning.append(words)
+        if self.context.asyncio_loop is not None:
+            self.context.asyncio_loop.call_soon(self._guarded(self._meet_spawned))
+
+    def _meet_spawned(self) -> None:
+        if not self._spawning or self._closed:
+            return
+        fresh = self.children.fresh()
+        known = fresh and len(self._spawning) == len(fresh) == 1
+        for pid in fresh:
+            self._early.add(pid)
+            self._meet(pid, *(read(self._spawning[0]) if known else ((), (), False)))
+        self._spawning.clear()
+
     def _started(self, event: Any, _context: LaunchContext) -> None:
         self._running.add(event.pid)
-        rules, command, wraps = command_of(event)
-        process = self.children.started(event.pid, command, wraps=wraps, rules=rules)
-        if process is None:
-            if not rules and self.children.would_match(command):
-                self._say(self.logger.warning, f'{event.process_name} (PID {event.pid}) had '
-                          'ended before it could be protected')
+        if event.pid in self._early:
+            self._early.discard(event.pid)
             return
-        self._look_later(event.pid)
+        rules, command, wraps = command_of(event)
+        if not self._meet(event.pid, rules, command, wraps) and not rules \
+                and self.children.would_match(command):
+            self._say(self.logger.warning, f'{event.process_name} (PID {event.pid}) had ended '
+                      'before it could be protected')
+
+    def _meet(self, pid: int, rules: 'tuple[prefix.Rule, ...]', command: 'tuple[str, ...]',
+              wraps: bool) -> bool:
+        """Protect a process; tell whether it was still there."""
+        if self.children.started(pid, command, wraps=wraps, rules=rules) is None:
+            return False
+        self._look_later(pid)
         self._done()
+        return True
 
     def _look_later(self, pid: int) -> None:
         for seconds in LOOK_AGAIN_S:
-            self._later(seconds, self._look_again, pid, seconds == LOOK_AGAIN_S[-1])
+            waiting = self._looks.setdefault(seconds, [])
+            waiting.append((time.monotonic() + seconds, pid))
+            if len(waiting) == 1:
+                self._later(seconds, self._look_again, seconds)
 
-    def _look_again(self, pid: int, settled: bool) -> None:
-        if not self._closed:
-            self.children.look_again(pid, settled=settled)
-            self._done()
+    def _look_again(self, seconds: float) -> None:
+        """Look at all whose time has come, at once; the others get another look."""
+        if self._closed:
+            return
+        until = time.monotonic() + BATCH_S
+        due = [pid for due_s, pid in self._looks[seconds] if due_s <= until]
+        self._looks[seconds] = [entry for entry in self._looks[seconds] if entry[0] > until]
+        if self._looks[seconds]:
+            self._later(max(BATCH_S, self._looks[seconds][0][0] - until), self._look_again,
+                        seconds)
+        self.children.look_again(*due, settled=seconds == LOOK_AGAIN_S[-1])
+        self._done()
 
     def _done(self) -> None:
         """Say what was denied, and have the record written soon."""
-        self._later(FLUSH_S, self._flush)
+        self._flush_later()
         if self.children.guard.trouble:
             self._say(self.logger.warning, self.children.guard.trouble)
         for outcome in self.children.denied[:1]:
@@ -158,7 +203,13 @@ class LaunchGuard:
                 why=outcome.why, instead=f'the other ROS processes of this launch are raised '
                 f'by {shift} instead' if shift else 'the order is not kept'))
 
+    def _flush_later(self) -> None:
+        if not self._flushing:
+            self._flushing = True
+            self._later(FLUSH_S, self._flush)
+
     def _flush(self) -> None:
+        self._flushing = False
         trouble = None if self._closed else self.children.flush()
         if trouble:
             self._say(self.logger.warning, trouble)
@@ -182,9 +233,10 @@ class LaunchGuard:
     def _exited(self, event: Any, context: LaunchContext) -> None:
         verdict = self.children.ended(event.pid, event.returncode, event.process_name)
         self._running.discard(event.pid)
+        self._early.discard(event.pid)
         if verdict is not None and (verdict.by_oom or not context.is_shutdown):
             self.logger.error(verdict.text)  # a launch that shuts down kills what does not end
-        self._later(FLUSH_S, self._flush)
+        self._flush_later()
         if context.is_shutdown and not self._running:
             self._close()
 
@@ -195,16 +247,24 @@ class LaunchGuard:
     def _close(self) -> None:
         if not self._closed:
             self._closed = True
+            spawns.forget(self._on_spawn)
             atexit.unregister(self._close)
             self.children.close()
 
 
-def command_of(event: Any) -> 'tuple[tuple[prefix.Rule, ...], tuple[str, ...], bool]':
+def read(words: 'tuple[str, ...]'
+         ) -> 'tuple[tuple[prefix.Rule, ...], tuple[str, ...], bool]':
     """Return oom_exec's rules, the command behind them, and whether a shell stands around it."""
-    rules, command = prefix.split(event.cmd)
-    if not getattr(event.action, 'shell', False):
-        return rules, command, False
-    try:
-        return rules, tuple(shlex.split(' '.join(command))), True
+    if words[1:2] != ('-c',) or len(words) != 3 or words[0] not in ('/bin/sh', '/system/bin/sh'):
+        return (*prefix.split(words), False)
+    try:  # as subprocess makes it of shell=True
+        return (*prefix.split(shlex.split(words[2])), True)
     except ValueError:
-        return rules, (), True
+        return (), (), True
+
+
+def command_of(event: Any) -> 'tuple[tuple[prefix.Rule, ...], tuple[str, ...], bool]':
+    """Return the same of an event, which has the command as launch was given it."""
+    if getattr(event.action, 'shell', False):
+        return read(('/bin/sh', '-c', ' '.join(event.cmd)))
+    return read(tuple(event.cmd))

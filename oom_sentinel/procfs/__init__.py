@@ -25,6 +25,7 @@ from oom_sentinel.procfs.record import alive
 from oom_sentinel.procfs.record import LaunchRecord
 from oom_sentinel.procfs.record import LaunchRecords
 from oom_sentinel.procfs.root import Root
+from oom_sentinel.procfs.running import children
 from oom_sentinel.procfs.shm import SharedMemory
 from oom_sentinel.procfs.state import State
 from oom_sentinel.procfs.state import StateDirectory
@@ -35,4 +36,4 @@ from oom_sentinel.procfs.table import Table
 
 __all__ = ['Chains', 'LaunchRecord', 'LaunchRecords', 'Lookout', 'Root',
            'SharedMemory', 'State', 'StateDirectory', 'Swaps', 'Table', 'alive', 'apply',
-           'policy', 'surroundings']
+           'children', 'policy', 'surroundings']

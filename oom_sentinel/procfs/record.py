@@ -78,8 +78,8 @@ class LaunchRecord:
         self.launcher = launcher
         self.node_names: 'dict[Identity, tuple[str, ...]]' = {}
         self.asked: 'dict[Identity, int]' = {}
+        self.changed = False
         self._entries: 'dict[Identity, Ledger]' = {}
-        self._written = ''
 
     def acquire(self) -> 'str | None':
         """
@@ -97,23 +97,24 @@ class LaunchRecord:
     def save(self, entries: 'dict[Identity, Ledger]') -> None:
         """Keep what was changed for the next `flush`: a launch starts many at once."""
         self._entries = dict(entries)
+        self.changed = True
 
     def flush(self) -> None:
         """
-        Write the file atomically, if something changed.
+        Write the file atomically, if something has `changed`.
 
         :raises OSError: on a full disk or an unwritable folder.
         """
+        if not self.changed:
+            return
         found = {i: Launched(i, e.original, e.written, self.node_names.get(i, ()),
                              self.asked.get(i)) for i, e in self._entries.items()}
         for identity in (*self.node_names, *self.asked):
             found.setdefault(identity, Launched(
                 identity, node_names=self.node_names.get(identity, ()),
                 asked=self.asked.get(identity)))
-        text = _document(self.boot_id, self.launcher, found)
-        if text != self._written:
-            replace_file(self.path, text)
-            self._written = text
+        replace_file(self.path, _document(self.boot_id, self.launcher, found))
+        self.changed = False
 
     def release(self) -> None:
         """Remove the file, when there is one."""
