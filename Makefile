@@ -21,7 +21,8 @@ LOOPBACK := ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
 
 setup: $(VENV)/.ready
 
-$(VENV)/.ready: setup.py setup.cfg package.xml Makefile scripts/link_package.sh
+$(VENV)/.ready: setup.py setup.cfg package.xml Makefile scripts/link_package.sh \
+    $(wildcard launch/*.launch.py)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \
 	  { echo 'The ROS wheels exist for Python 3.10 to 3.13; choose one: make PYTHON=python3.12'; \
 	    exit 1; }

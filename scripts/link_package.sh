@@ -7,9 +7,13 @@ here=$(pwd)
 mkdir -p "$venv/share/ament_index/resource_index/packages" "$venv/share/oom_sentinel" \
   "$venv/lib/oom_sentinel"
 touch "$venv/share/ament_index/resource_index/packages/oom_sentinel"
-for item in package.xml config launch; do
+for item in package.xml config; do
   ln -sfn "$here/$item" "$venv/share/oom_sentinel/$item"
 done
+# `ros2 launch PACKAGE FILE` does not follow a linked folder.
+rm -rf "$venv/share/oom_sentinel/launch"
+mkdir "$venv/share/oom_sentinel/launch"
+ln -s "$here"/launch/*.launch.py "$venv/share/oom_sentinel/launch/"
 for program in oom_sentinel oom_sentinel_node; do
   ln -sfn "$venv/bin/$program" "$venv/lib/oom_sentinel/$program"
 done
