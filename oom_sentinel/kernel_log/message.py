@@ -37,7 +37,7 @@ SUMMARY_REST = (b',cpuset=', b',mems_allowed=', b',global_oom', b',oom_memcg=', 
                 b',task=')
 TABLE = re.compile(rb'\[ *pid *\] +(uid .{0,400})')
 ROW = re.compile(rb'\[ *(\d{1,10})\]')
-KILL = re.compile(_MESSAGE + rb'[Kk]ill process (\d{1,10}) \((.{0,80})\) score (-?\d{1,20}) or ')
+KILL = re.compile(_MESSAGE + rb'Kill process (\d{1,10}) \((.{0,80})\) score (-?\d{1,20}) or ')
 KILLED = re.compile(rb'(?:' + _MESSAGE + rb')?Killed process (\d{1,10})(?:, UID (\d{1,10}),)? '
                     rb'\((.{0,80})\)(?:,? UID (\d{1,10}),)?'
                     rb'(?: (?:total-vm|vsz):(\d{1,20})kB(.*)|$)')
