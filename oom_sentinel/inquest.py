@@ -81,6 +81,8 @@ class Inquest:
         self._better: 'tuple[str, ...]' = ()
         self._parser: 'Parser | None' = None
         self._past: 'tuple[OomKill, ...]' = ()
+        self._heard: 'list[OomKill]' = []
+        self._waiting: 'list[tuple[OomKill, bool, float]]' = []
         self._seen: 'deque[SeenKill]' = deque(maxlen=KEPT)
         self._since_start = 0
         self._opened_wall_s = wall()
@@ -125,13 +127,14 @@ class Inquest:
         :param keep: how many incident folders stay; 0 writes none.
         :param rescan: reads the process table anew and tells it to `saw`.
         """
-        logged = self._from_log()
         now_s = self._monotonic()
         fresh = [self._met(kill, now_s) for kill in self._past]
         self._past = ()
         self._tally.count(counters(sample), now_s)
-        for kill in logged:
-            again = self._tally.log() if not kill.before_start else False
+        heard, self._heard = self._heard, []
+        self._waiting += [(kill, not kill.before_start and self._tally.log(), now_s)
+                          for kill in heard]
+        for kill, again in self._ready(now_s, rescan):
             if self._killed_twice(kill, fresh):
                 continue
             seen = self._met(kill, now_s)
@@ -145,11 +148,30 @@ class Inquest:
         self._history.take(sample, targets)
         return self._told(tuple(fresh))
 
-    def _from_log(self) -> 'list[OomKill]':
+    def listen(self) -> None:
+        """
+        Take what the log says, before the counters are read.
+
+        They rise before the line is printed: read after it, they are never behind the log.
+        """
         self.feed.source.tend(self._monotonic())
-        if self._parser is None:
-            return []
-        return [self._dated(kill) for kill in self._parsed()]
+        if self._parser is not None:
+            self._heard += [self._dated(kill) for kill in self._parsed()]
+
+    def _ready(self, now_s: float,
+               rescan: 'Callable[[], None]') -> 'list[tuple[OomKill, bool]]':
+        """
+        Return the kills that can be told, each with whether it was inferred before.
+
+        In a PID namespace the death tells which process of the name was meant, if any of ours.
+        """
+        waiting, self._waiting = self._waiting, []
+        if self._register.foreign_pids and waiting:
+            rescan()
+            self._waiting = [
+                w for w in waiting if not w[0].before_start and now_s - w[2] < DEATH_S
+                and not self._register.lost(w[0].victim_comm)]
+        return [(w[0], w[1]) for w in waiting if w not in self._waiting]
 
     def _dated(self, kill: OomKill) -> OomKill:
         """

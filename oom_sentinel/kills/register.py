@@ -36,7 +36,8 @@ MIB = 1 << 20
 BY_PID = 'by PID'
 BY_NAME = 'by name, since the kernel counts PIDs of another PID namespace'
 STRANGER = 'unknown: no known process had this PID'
-AMBIGUOUS = 'unknown: kernel PIDs belong to another PID namespace and {} processes have this name'
+AMBIGUOUS = ('unknown: kernel PIDs belong to another PID namespace and {} processes of this '
+             'name are gone')
 OUTSIDE = ('unknown: kernel PIDs belong to another PID namespace and no known process of this '
            'name is gone')
 
@@ -63,6 +64,7 @@ class Register:
         self._alive: 'dict[int, Process]' = {}
         self._targets: 'dict[Identity, Target]' = {}
         self._dead: 'deque[Known]' = deque(maxlen=DEAD_MAX)
+        self._updated_s = float('-inf')
 
     def update(self, processes: 'Iterable[Process]', targets: 'Iterable[Target]',
                now_s: float) -> None:
@@ -78,7 +80,7 @@ class Register:
             now = alive.get(pid)
             if now is None or now.start_time != last.start_time:
                 self._dead.append(Known(last, self._targets.get(last.identity), now_s))
-        self._alive = alive
+        self._alive, self._updated_s = alive, now_s
         self._targets = {t.process.identity: t for t in targets}
         while self._dead and now_s - (self._dead[0].gone_s or 0.0) > DEAD_TOLD_S:
             self._dead.popleft()
@@ -107,16 +109,17 @@ class Register:
         chosen = named[0] if named else same[0] if len(same) == 1 else None
         return chosen, BY_PID if chosen is not None else STRANGER
 
+    def lost(self, comm: 'str | None') -> 'tuple[Known, ...]':
+        """Return who of this name was found missing a moment ago."""
+        return tuple(k for k in self.gone_since(self._updated_s - MOMENT_S)
+                     if comm is not None and _has_comm(k.process, comm))
+
     def _by_name(self, comm: 'str | None') -> 'tuple[Known | None, str]':
-        if comm is None:
-            return None, OUTSIDE
-        gone = [k for k in self._dead if _has_comm(k.process, comm)]
-        alive = [self._known(p) for p in self._alive.values() if _has_comm(p, comm)]
-        for found in (gone[-1:] if not alive else [], alive if not gone else []):
-            if len(found) == 1:
-                return found[0], BY_NAME
-        count = len(gone) + len(alive)
-        return None, AMBIGUOUS.format(count) if count > 1 else OUTSIDE
+        """Return who is just gone; a living one of the name may be missed by another's kill."""
+        lost = self.lost(comm)
+        if len(lost) == 1:
+            return lost[0], BY_NAME
+        return None, AMBIGUOUS.format(len(lost)) if lost else OUTSIDE
 
     def attribute(self, kill: OomKill) -> 'tuple[OomKill, str]':
         """Return the kill with node names and group, and how its process was found."""

@@ -67,14 +67,15 @@ class Log:
 class Case:
     """An inquest with a clock, a counter and a log of the test's own."""
 
-    def __init__(self, monkeypatch, name='kmsg', past=0, tmp_path=None):
+    def __init__(self, monkeypatch, name='kmsg', past=0, tmp_path=None, foreign_pids=False):
         """Open it, with this many kills in the past."""
         self.log, self.now_s, self.counter, self.alive = Log(name), 100.0, past, (LIDAR,)
         for number in range(past):
             self.log.kill(1000 + number)
         monkeypatch.setattr(inquest.sources, 'best', lambda: (self.log, ('denied',)))
         self.inquest = inquest.Inquest(
-            live=True, foreign_pids=False, directory='' if tmp_path is None else str(tmp_path),
+            live=True, foreign_pids=foreign_pids,
+            directory='' if tmp_path is None else str(tmp_path),
             monotonic=lambda: self.now_s, wall=lambda: 5000.0 + self.now_s)
         self.inquest.open(lambda: self.counter)
         self.scan()
@@ -86,6 +87,7 @@ class Case:
     def cycle(self, after_s=1.0, keep=5):
         """Return what is known after a cycle this much later."""
         self.now_s += after_s
+        self.inquest.listen()
         taken = Sample(self.now_s, 5000.0 + self.now_s, Host('robot', 4096, '6.1.0'),
                        MemInfo(1 << 30, 0, 1 << 29), Unavailable('off'), VmStat(self.counter))
         return self.inquest.conclude(taken, (), keep, self.scan)
@@ -175,6 +177,27 @@ def test_a_group_kill_that_names_its_victim_twice_is_one_death(case):
     assert all(case.cycle().fresh == () for _ in range(10))
 
 
+def test_a_kill_between_log_and_counters_is_told_once(case):
+    """The counter is read after the log; the line comes a cycle later."""
+    case.counter += 1
+    assert case.cycle(0.1).fresh == ()
+    case.log.kill()
+    assert len(case.cycle(0.1).fresh) == 1
+    assert all(case.cycle().fresh == () for _ in range(10))
+
+
+def test_in_a_pid_namespace_a_kill_waits_for_the_death_it_means(monkeypatch):
+    """Another container's kill of the same name is nobody of ours."""
+    for dies in (True, False):
+        case = Case(monkeypatch, foreign_pids=True)
+        case.counter += 1
+        case.log.kill(4711)
+        assert case.cycle(0.1).fresh == ()
+        case.alive = () if dies else (LIDAR,)
+        told = [seen for _ in range(4) for seen in case.cycle().fresh]
+        assert [s.kill.node_names for s in told] == [('/lidar',) if dies else ()]
+
+
 def test_missed_messages_and_why_there_is_no_better_source_are_passed_on(case):
     """The status tells them."""
     case.log.missed = 4
@@ -223,6 +246,7 @@ def test_a_kill_while_the_past_is_read_is_neither_lost_nor_told_twice(monkeypatc
     made.open(lambda: next(counts))
     taken = Sample(0.0, 0.0, Host('robot', 4096, '6.1.0'), MemInfo(1 << 30, 0),
                    Unavailable('off'), VmStat(1))
+    made.listen()
     assert [s.kill.victim_pid for s in made.conclude(taken, (), 0, lambda: None).fresh] == [10]
     later = replace(taken, monotonic_s=60.0)
     assert made.conclude(later, (), 0, lambda: None).fresh == ()

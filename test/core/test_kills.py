@@ -129,15 +129,16 @@ def test_names_are_cut_as_the_kernel_cuts_them():
 
 
 def test_pids_of_another_namespace_are_matched_by_name_or_not_at_all():
-    """The same number means nobody; one that is gone by that name is meant."""
+    """The same number means nobody, nor does one who lives: only who is just gone."""
     lidar, other = process(10), process(11, 'camera')
     made = register((lidar, other), (other,), foreign_pids=True)
     found, how = made.attribute(kill(pid=99, comm='lidar'))
     assert found.node_names == ('/lidar',) and 'by name' in how
     assert made.attribute(kill(pid=11, comm='nobody'))[0].node_names == ()
-    twice = register((lidar, process(12)), foreign_pids=True)
+    twice = register((lidar, process(12)), (), foreign_pids=True)
     found, how = twice.attribute(kill(pid=10))
-    assert found.node_names == () and '2 processes have this name' in how
+    assert found.node_names == () and '2 processes of this name are gone' in how
+    assert register((lidar,), foreign_pids=True).attribute(kill())[0].node_names == ()
 
 
 def test_the_history_of_the_dead_is_bounded_in_number_and_time():
