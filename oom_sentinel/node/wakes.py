@@ -19,6 +19,7 @@ New programs are looked at, with their nodes in the graph; a stall of memory, an
 control group and the kernel's log run the cycle at once.
 """
 
+import contextlib
 import time
 from typing import Callable
 
@@ -64,10 +65,12 @@ class Wakes:
         self._newcomers = Newcomers(watch, sentinel.root.last_pid)
         sentinel.told_of_execs = self._newcomers.told
         self._stalls = Stalls(watch, sentinel.root)
-        mount = sentinel.table.cgroups.mount
-        self._groups = None if mount is None else GroupEvents(
-            watch, sentinel.root, mount.mount_point, mount.version)
-        self._mount = mount
+        self._mount = sentinel.table.cgroups.mount
+        self._groups: 'GroupEvents | None' = None
+        if self._mount is not None:
+            with contextlib.suppress(OSError):  # no inotify instance left: counters are read
+                self._groups = GroupEvents(watch, sentinel.root, self._mount.mount_point,
+                                           self._mount.version)
         self._woken_by: 'tuple[str, ...]' = ()
         self._hurried_s = self._urgent_s = self._young_until_s = float('-inf')
 

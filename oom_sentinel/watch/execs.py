@@ -111,9 +111,10 @@ class Execs:
                     raise
                 self._lost = True
                 continue
-            what, _, _, _, pid = EXECED.unpack_from(said, WHAT)
-            if what == EXEC:
-                self._pids.add(pid)
+            if len(said) >= WHAT + EXECED.size:
+                what, _, _, _, pid = EXECED.unpack_from(said, WHAT)
+                if what == EXEC:
+                    self._pids.add(pid)
         return len(self._pids) > before or self._lost > lost
 
     def taken(self) -> 'frozenset[int]':

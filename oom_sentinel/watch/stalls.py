@@ -86,9 +86,14 @@ class Stalls:
             descriptor, window_us = notices.arm(self._root, path, stall_us)
         except OSError as error:
             return WHY.get(error.errno or 0, error.strerror or str(error))
-        armed = self._armed[path] = _Armed(descriptor, window_us)
-        self._watch.add(descriptor, select.EPOLLPRI, NAME,
-                        lambda events: self._stalled(armed, events))
+        armed = _Armed(descriptor, window_us)
+        try:
+            self._watch.add(descriptor, select.EPOLLPRI, NAME,
+                            lambda events: self._stalled(armed, events))
+        except OSError as error:
+            os.close(descriptor)
+            return error.strerror or str(error)
+        self._armed[path] = armed
         return ''
 
     def _stalled(self, armed: _Armed, events: int) -> bool:

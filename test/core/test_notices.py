@@ -100,6 +100,16 @@ def test_a_refusal_is_told_with_its_reason(watch, tree, monkeypatch, number, wor
     assert (stalls.waking.stall_us, stalls.waking.window_us) == (150000, None)
 
 
+def test_what_epoll_refuses_is_told_and_leaves_no_descriptor(watch, tree, monkeypatch):
+    """As beyond fs.epoll.max_user_watches."""
+    def refuse(*args, **more):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+    monkeypatch.setattr(watch, 'add', refuse)
+    before, stalls = descriptors(), Stalls(watch, tree)
+    stalls.arm(150)
+    assert 'No space' in stalls.waking.why and descriptors() == before
+
+
 def test_an_unprivileged_window_is_two_seconds(tree, monkeypatch):
     """Whoever may not have 1 s is refused with EINVAL and asks for 2 s."""
     asked, write = [], os.write
