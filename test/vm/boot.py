@@ -20,6 +20,7 @@ sources as a tar archive, and an empty one onto which it writes its results as a
 Kernel log and test output come over a serial line each.
 """
 
+import fcntl
 import os
 import pathlib
 import shlex
@@ -55,9 +56,15 @@ def missing() -> 'list[str]':
 
 
 def prepare() -> None:
-    """Make kernel, initramfs and root disk, unless they are up to date."""
-    began_s = time.monotonic()
+    """Make kernel, initramfs and root disk, unless they are up to date; one run at a time."""
     VM.mkdir(exist_ok=True)
+    with open(VM / 'lock', 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _prepare()
+
+
+def _prepare() -> None:
+    began_s = time.monotonic()
     unpacked = VM / 'unpacked'
     kernel.download(unpacked)
     kernel.write(unpacked, VM / 'initramfs')
@@ -97,7 +104,7 @@ def command(run: pathlib.Path) -> 'list[str]':
             '-kernel', str(kernel.kernel(VM / 'unpacked')), '-initrd', str(VM / 'initramfs'),
             '-append', 'console=ttyS0 panic=-1 psi=1 quiet loglevel=7 random.trust_cpu=on',
             *disk(VM / 'root.img', ',snapshot=on'), *disk(run / 'sources.tar', ',readonly=on'),
-            *disk(run / 'results'), '-serial', f'file:{VM / "console.log"}',
+            *disk(run / 'results'), '-serial', f'file:{run / "console.log"}',
             '-chardev', 'stdio,id=tests,signal=off', '-serial', 'chardev:tests']
 
 
@@ -119,6 +126,7 @@ def boot(run: pathlib.Path) -> bool:
 
 def results(run: pathlib.Path) -> int:
     """Unpack what the guest brought back and return pytest's exit code, 3 without one."""
+    shutil.copy2(run / 'console.log', VM / 'console.log')
     folder = VM / 'results'
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
