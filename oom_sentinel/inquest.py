@@ -52,8 +52,9 @@ KEPT = 20  # the depth of ~/oom_kills
 # has its time to die, lest one that just ended by itself is taken for it.
 GRACE_S = {'kmsg': 1.0, 'counters': 0.25}
 GRACE_OTHER_S = 5.0
-# A victim needs some 20 to 40 ms to die (measured), more when its memory is large.
-DEATH_S = 2.0
+# A victim needs some 20 to 40 ms to die (measured), more when its memory is large or the
+# machine is busy.
+DEATH_S = 4.0
 TWICE_S = 5.0
 PLENTIFUL_PERCENT = 10.0  # of MemTotal: then it was a control group's limit
 
@@ -206,13 +207,14 @@ class Inquest:
         rescan()
         count = self._tally.unexplained
         missing = self._register.gone_since(self._open_from_s)
-        if len(missing) < count and open_s < grace_s + DEATH_S:
-            return []
         page = sample.host.page_size
         total = 1 if isinstance(sample.meminfo, Unavailable) else badness.machine_totalpages(
             sample.meminfo, page)
         found = infer(count, missing, self._tally.where, limits=_limits(sample),
                       totalpages=total, page_size=page, wall_s=sample.wall_s)
+        # Somebody may be missing and yet not be a member of the group whose counter rose.
+        if any(k.victim_pid is None for k, _ in found) and open_s < grace_s + DEATH_S:
+            return []
         self._tally.infer(count)
         self._open_from_s = now_s
         return [self._met(kill, now_s, how) for kill, how in found]

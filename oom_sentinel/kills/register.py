@@ -28,7 +28,7 @@ from oom_sentinel.facts.protection import Target
 # A robot starts some hundred processes an hour; 2000 records of 1 kB are 2 MB at most.
 DEAD_MAX = 2000
 DEAD_TOLD_S = 600.0
-MOMENT_S = 3.0
+MOMENT_S = 5.0
 COMM_BYTES = 15  # TASK_COMM_LEN less its end
 EATERS = 3
 MIB = 1 << 20

@@ -17,6 +17,8 @@
 from dataclasses import replace
 
 from oom_sentinel import inquest
+from oom_sentinel.facts.cgroup import CgroupChain
+from oom_sentinel.facts.cgroup import MemoryCgroup
 from oom_sentinel.facts.level import Unavailable
 from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.memory import VmStat
@@ -84,12 +86,13 @@ class Case:
         """Read the process table."""
         self.inquest.saw(self.alive, TARGETS if LIDAR in self.alive else ())
 
-    def cycle(self, after_s=1.0, keep=5):
+    def cycle(self, after_s=1.0, keep=5, chains=()):
         """Return what is known after a cycle this much later."""
         self.now_s += after_s
         self.inquest.listen()
         taken = Sample(self.now_s, 5000.0 + self.now_s, Host('robot', 4096, '6.1.0'),
-                       MemInfo(1 << 30, 0, 1 << 29), Unavailable('off'), VmStat(self.counter))
+                       MemInfo(1 << 30, 0, 1 << 29), Unavailable('off'), VmStat(self.counter),
+                       chains=chains)
         return self.inquest.conclude(taken, (), keep, self.scan)
 
 
@@ -145,12 +148,32 @@ def test_a_victim_that_still_dies_is_waited_for(monkeypatch):
     assert seen.kill.victim_pid == 10
 
 
+def test_the_group_whose_counter_rose_is_waited_for_though_others_vanish(monkeypatch):
+    """Who ended by itself meanwhile, outside of it, does not stand for the victim."""
+    victim = replace(LIDAR, cgroup='/robot')
+    other = replace(LIDAR, pid=11, cgroup='/else')
+    case = Case(monkeypatch, 'counters')
+
+    def chains(count):
+        return (CgroupChain('/robot', (MemoryCgroup('/robot', 2, oom_kill=count),)),)
+    case.alive = (victim, other)
+    case.scan()
+    case.cycle(chains=chains(0))
+    case.counter += 1
+    case.alive = (victim,)
+    assert case.cycle(chains=chains(1)).fresh == ()
+    assert case.cycle(chains=chains(1)).fresh == ()
+    case.alive = ()
+    (seen,) = case.cycle(chains=chains(1)).fresh
+    assert seen.kill.victim_pid == 10 and seen.kill.task_memcg == '/robot'
+
+
 def test_a_kill_out_of_sight_has_an_unknown_victim_in_the_end(monkeypatch):
     """In a container it may be somebody else's."""
     case = Case(monkeypatch, 'counters')
     case.counter += 2
     assert case.cycle(0.5).fresh == ()
-    kills = [seen.kill for _ in range(4) for seen in case.cycle().fresh]
+    kills = [seen.kill for _ in range(6) for seen in case.cycle().fresh]
     assert [kill.victim_pid for kill in kills] == [None, None]
     assert all(case.cycle().fresh == () for _ in range(5))
 
@@ -163,7 +186,7 @@ def test_a_death_from_before_the_counter_rose_is_not_blamed(monkeypatch):
     case.scan()
     case.cycle()
     case.counter += 1
-    kills = [seen.kill for _ in range(5) for seen in case.cycle().fresh]
+    kills = [seen.kill for _ in range(7) for seen in case.cycle().fresh]
     assert [kill.victim_pid for kill in kills] == [None]
 
 
@@ -194,7 +217,7 @@ def test_in_a_pid_namespace_a_kill_waits_for_the_death_it_means(monkeypatch):
         case.log.kill(4711)
         assert case.cycle(0.1).fresh == ()
         case.alive = () if dies else (LIDAR,)
-        told = [seen for _ in range(4) for seen in case.cycle().fresh]
+        told = [seen for _ in range(6) for seen in case.cycle().fresh]
         assert [s.kill.node_names for s in told] == [('/lidar',) if dies else ()]
 
 
