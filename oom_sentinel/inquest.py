@@ -171,7 +171,7 @@ class Inquest:
             rescan()
             self._waiting = [
                 w for w in waiting if not w[0].before_start and now_s - w[2] < DEATH_S
-                and not self._register.lost(w[0].victim_comm)]
+                and not self._register.lost(w[0].victim_comm, w[0].task_memcg)]
         return [(w[0], w[1]) for w in waiting if w not in self._waiting]
 
     def _dated(self, kill: OomKill) -> OomKill:

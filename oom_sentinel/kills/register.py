@@ -96,10 +96,11 @@ class Register:
         """Return who lives, and who did until a moment ago: those whom a kill could take."""
         return (*map(self._known, self._alive.values()), *self.gone_since(now_s - MOMENT_S))
 
-    def find(self, pid: 'int | None', comm: 'str | None') -> 'tuple[Known | None, str]':
+    def find(self, pid: 'int | None', comm: 'str | None',
+             cgroup: 'str | None' = None) -> 'tuple[Known | None, str]':
         """Return the process that the kernel means, and how it was found or why not."""
         if self.foreign_pids:
-            return self._by_name(comm)
+            return self._by_name(comm, cgroup)
         same = [k for k in reversed(self._dead) if k.process.pid == pid]
         if pid in self._alive:
             same.insert(0, self._known(self._alive[pid]))
@@ -109,21 +110,27 @@ class Register:
         chosen = named[0] if named else same[0] if len(same) == 1 else None
         return chosen, BY_PID if chosen is not None else STRANGER
 
-    def lost(self, comm: 'str | None') -> 'tuple[Known, ...]':
-        """Return who of this name was found missing a moment ago."""
-        return tuple(k for k in self.gone_since(self._updated_s - MOMENT_S)
-                     if comm is not None and _has_comm(k.process, comm))
+    def lost(self, comm: 'str | None', cgroup: 'str | None' = None) -> 'tuple[Known, ...]':
+        """
+        Return who of this name was found missing a moment ago.
 
-    def _by_name(self, comm: 'str | None') -> 'tuple[Known | None, str]':
+        :param cgroup: the victim's as the kernel names it; a container may see its end alone.
+        """
+        return tuple(k for k in self.gone_since(self._updated_s - MOMENT_S)
+                     if comm is not None and _has_comm(k.process, comm)
+                     and (cgroup is None or cgroup.endswith((k.process.cgroup or '').rstrip('/'))))
+
+    def _by_name(self, comm: 'str | None',
+                 cgroup: 'str | None') -> 'tuple[Known | None, str]':
         """Return who is just gone; a living one of the name may be missed by another's kill."""
-        lost = self.lost(comm)
+        lost = self.lost(comm, cgroup)
         if len(lost) == 1:
             return lost[0], BY_NAME
         return None, AMBIGUOUS.format(len(lost)) if lost else OUTSIDE
 
     def attribute(self, kill: OomKill) -> 'tuple[OomKill, str]':
         """Return the kill with node names and group, and how its process was found."""
-        known, how = self.find(kill.victim_pid, kill.victim_comm)
+        known, how = self.find(kill.victim_pid, kill.victim_comm, kill.task_memcg)
         return (kill if known is None else told_of(kill, known)), how
 
     def eaters(self, kill: OomKill, now_s: float) -> 'tuple[str, ...]':
@@ -137,7 +144,7 @@ class Register:
         # What the kernel says of its victim is newer than the last scan.
         told = sum(b or 0 for b in (kill.anon_rss_bytes, kill.file_rss_bytes,
                                     kill.shmem_rss_bytes))
-        victim, _ = self.find(kill.victim_pid, kill.victim_comm)
+        victim, _ = self.find(kill.victim_pid, kill.victim_comm, kill.task_memcg)
         held = [(told if told and victim is not None and p is victim.process
                  else p.memory.rss_bytes + p.memory.swap_bytes, p)
                 for p in (k.process for k in self.before(now_s))

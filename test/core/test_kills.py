@@ -141,6 +141,16 @@ def test_pids_of_another_namespace_are_matched_by_name_or_not_at_all():
     assert register((lidar,), foreign_pids=True).attribute(kill())[0].node_names == ()
 
 
+@pytest.mark.parametrize('own, killed, meant', [
+    ('/robot', '/docker/1/robot', True), ('/robot', '/docker/2/other', False),
+    ('/', '/docker/1', True), (None, '/docker/1', True), ('/robot', None, True)])
+def test_in_a_namespace_the_control_group_tells_two_of_a_name_apart(own, killed, meant):
+    """The kernel names it from its own root, a container sees the end of the path."""
+    made = register((process(10, cgroup=own),), (), foreign_pids=True)
+    found, _ = made.attribute(kill(pid=99, task_memcg=killed))
+    assert found.node_names == (('/lidar',) if meant else ())
+
+
 def test_the_history_of_the_dead_is_bounded_in_number_and_time():
     """A fork storm does not fill the memory, and the old are forgotten."""
     made = Register()
