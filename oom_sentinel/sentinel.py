@@ -222,8 +222,9 @@ class Sentinel:
 
     def cycle(self, woken_by: 'tuple[str, ...]' = (), waking: Waking = Waking()) -> Report:
         """Sample, assess, protect when a scan is due, and return what there is to say."""
-        due = self._monotonic() - self._scanned_s >= self.settings.scan_period * 0.95
-        if due and not woken_by:  # whatever woke is told first: a scan takes 38 ms measured
+        # Whatever woke is told first (a scan takes 38 ms measured), but delays a scan only once.
+        due_s = self._scanned_s + self.settings.scan_period * (2 if woken_by else 0.95)
+        if self._monotonic() >= due_s:
             self.scan()
         self.inquest.listen()
         sample = self.sample(woken_by, waking)

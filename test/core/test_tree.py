@@ -233,3 +233,27 @@ def test_a_process_that_was_met_before_it_joined_its_control_group_is_found_ther
     assert path(0.0) == '/'
     place.write_text(inside, encoding='ascii')
     assert path(0.5) == '/robot'
+
+
+class Counting(sentinel.Sentinel):
+    """A sentinel that counts its scans."""
+
+    scans = 0
+
+    def scan(self, *, new=False):
+        """Scan, and count."""
+        self.scans += 1
+        super().scan(new=new)
+
+
+def test_events_that_go_on_cannot_put_a_scan_off_for_ever(tree):
+    """A cycle that something woke tells first; a scan that is long due comes all the same."""
+    now_s = [100.0]
+    watcher = Counting(settings.build({'scan_period': 2.0}), root=str(tree),
+                       monotonic=lambda: now_s[0])
+    watcher.cycle()
+    scans = watcher.scans
+    for _ in range(40):
+        now_s[0] += 0.25
+        watcher.cycle(('memory pressure',))
+    assert 2 <= watcher.scans - scans <= 5
