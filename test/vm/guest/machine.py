@@ -138,7 +138,8 @@ class Watched:
         self.observer.until(lambda: self.observer.told(child.pid), f'the death of {node}')
         (told, values), = self.observer.told(child.pid)
         assert (told.level[0], values['nodes']) == (level, node)
-        assert values['how sure'] == 'the kernel said so'
+        assert values['how sure'] == 'the kernel said so', (
+            values, self.observer.values('OOM kills'))
         assert why in values['why'], values['why']
 
 
