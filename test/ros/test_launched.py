@@ -43,7 +43,7 @@ def record_of(child, original, written, names=(), asked=None):
     if names:
         record.node_names[who[1]] = names
     if asked is not None:
-        record.asked[who[1]] = asked
+        record.asked[who[1]], record.changed = asked, True
     if original is not None:
         record.save({who[1]: Ledger(who[1], original, written)})
     record.flush()
