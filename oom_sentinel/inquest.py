@@ -81,6 +81,7 @@ class Inquest:
         self.feed = sources.Feed(sources.Nothing())
         self._better: 'tuple[str, ...]' = ()
         self._parser: 'Parser | None' = None
+        self._repeated = 0
         self._past: 'tuple[OomKill, ...]' = ()
         self._heard: 'list[OomKill]' = []
         self._waiting: 'list[tuple[OomKill, bool, float]]' = []
@@ -109,6 +110,7 @@ class Inquest:
             if before == now:
                 break
         self._tally.count(Counters(now), self._monotonic())
+        self._repeated = self._parser.repeated
         self._past = tuple(replace(kill, before_start=True) for kill in past)[-KEPT:]
 
     def _parsed(self) -> 'list[OomKill]':
@@ -132,6 +134,7 @@ class Inquest:
         fresh = [self._met(kill, now_s) for kill in self._past]
         self._past = ()
         self._tally.count(counters(sample), now_s)
+        self._credit_repeats()
         heard, self._heard = self._heard, []
         self._waiting += [(kill, not kill.before_start and self._tally.log(), now_s)
                           for kill in heard]
@@ -158,6 +161,13 @@ class Inquest:
         self.feed.source.tend(self._monotonic())
         if self._parser is not None:
             self._heard += [self._dated(kill) for kill in self._parsed()]
+
+    def _credit_repeats(self) -> None:
+        """Count what the parser left out: the kernel counts a group's first victim twice."""
+        if self._parser is not None:
+            for _ in range(self._parser.repeated - self._repeated):
+                self._tally.log()
+            self._repeated = self._parser.repeated
 
     def _ready(self, now_s: float,
                rescan: 'Callable[[], None]') -> 'list[tuple[OomKill, bool]]':

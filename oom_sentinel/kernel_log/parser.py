@@ -73,6 +73,7 @@ class Parser:
         self._boot_id: 'bytes | None' = None
         self._last_s: 'float | None' = None
         self._silence = 0
+        self.repeated = 0  # deaths that the kernel told, and counted, a second time
 
     @property
     def idle(self) -> bool:
@@ -213,7 +214,8 @@ class Parser:
         """Finish the report that this kill belongs to."""
         draft = self._of(killed, record)
         if killed.pid in draft.victims:
-            return ()  # still a member of the group that is killed: the kernel tells it twice
+            self.repeated += 1  # still a member of the group that is killed
+            return ()
         draft.victims.add(killed.pid)
         draft.keep(raw)
         self._dead.append((killed.pid, record.boot_s))

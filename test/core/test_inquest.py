@@ -273,3 +273,17 @@ def test_a_kill_while_the_past_is_read_is_neither_lost_nor_told_twice(monkeypatc
     assert [s.kill.victim_pid for s in made.conclude(taken, (), 0, lambda: None).fresh] == [10]
     later = replace(taken, monotonic_s=60.0)
     assert made.conclude(later, (), 0, lambda: None).fresh == ()
+
+
+def test_a_groups_victim_that_the_kernel_tells_and_counts_twice_is_one_kill(case):
+    """memory.oom.group: printed first as the victim, then as a member; nothing is inferred."""
+    case.counter += 3
+    case.log.kill(10, b'lidar', 5.0)
+    case.log.lines.append(b'6,90,5000001,-;Tasks in /robot are going to be killed due to '
+                          b'memory.oom.group set')
+    case.log.kill(10, b'lidar', 5.00001)
+    case.log.kill(11, b'other', 5.00002)
+    case.alive = ()
+    case.scan()
+    assert [seen.kill.victim_pid for seen in case.cycle().fresh] == [10, 11]
+    assert all(case.cycle().fresh == () for _ in range(8))
