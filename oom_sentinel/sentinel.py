@@ -47,7 +47,7 @@ from oom_sentinel.settings import Settings
 
 # While memory is plentiful the whole table's memory is read this seldom, in seconds: it only
 # feeds the kill order shown; new processes are met at every scan all the same.
-PLENTIFUL_SWEEP_S = 20.0
+PLENTIFUL_SWEEP_S = 40.0
 LISTING_S = 10.0  # a listing comes this often even when nothing was forked
 PLENTIFUL_SHARE = 2.0  # times memory.available_warn_percent
 
