@@ -60,8 +60,8 @@ def measure(runs, scan_period=2.0):
 
 
 def _value(pid):
-    with open(f'/proc/{pid}/oom_score_adj', encoding='ascii') as stream:
-        return int(stream.read())
+    with open(f'/proc/{pid}/oom_score_adj', 'rb', buffering=0) as stream:
+        return int(stream.read(16))  # a second read would show the end of a newer value
 
 
 def _program(pause):

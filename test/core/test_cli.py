@@ -257,7 +257,7 @@ BAD_FILES = [
     'scan_period: 99}}', '/**: {ros__parameters: {group: {drivers: {match: [nod:x]}}}}']
 
 
-@pytest.mark.parametrize('text', BAD_FILES)
+@pytest.mark.parametrize('text', BAD_FILES, ids=lambda text: text[:20])
 def test_a_bad_parameter_file_is_exit_code_2_and_one_line(tmp_path, capsys, text):
     """The line names the file."""
     path = params_file(tmp_path, text)

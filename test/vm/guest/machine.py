@@ -112,9 +112,8 @@ def cgroup(name, **values):
 
 
 def pytest_collection_modifyitems(items):
-    """Run first what the machine was made for, and last what matters least if time runs out."""
-    order = ('test_guest_alone.py', 'watched', 'test_guest_floor.py', 'test_guest_kills.py',
-             'test_wakes.py')
+    """Run first what wants no other sentinel, and last what matters least if time runs out."""
+    order = ('test_guest_alone.py', 'test_guest_floor.py', 'watched', 'test_wakes.py')
 
     def rank(item):
         name = 'watched' if 'watched' in item.fixturenames else item.path.name
@@ -131,22 +130,23 @@ def pytest_runtest_setup(item):
 
 @dataclass(frozen=True)
 class Watched:
-    """One sentinel of root for all tests of a file, because each start costs seconds."""
+    """One sentinel of root for all tests that want one: each start costs 13 s here."""
 
     child: subprocess.Popen
     observer: Ear
 
     def tells(self, child, *, level, node, why):
-        """Wait for the message about a child's death: exactly one, and with these facts."""
+        """Wait for the message about a child's death, one with these facts; return its values."""
         self.observer.until(lambda: self.observer.told(child.pid), f'the death of {node}')
         (told, values), = self.observer.told(child.pid)
         assert (told.level[0], values['nodes']) == (level, node)
         assert values['how sure'] == 'the kernel said so', (
             values, self.observer.values('OOM kills'))
         assert why in values['why'], values['why']
+        return values
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture(scope='session')
 def watched(tmp_path_factory):
     """Run a privileged sentinel with GROUPS, listened to by an observer."""
     home = str(tmp_path_factory.mktemp('watched'))

@@ -55,7 +55,10 @@ def test_only_the_leaking_expendable_dies_and_the_sentinel_goes_on(watched, robo
     watched.observer.arrays.clear()
     watched.observer.until(lambda: len(watched.observer.arrays) > 2, 'it goes on publishing')
     assert watched.child.poll() is None and oom_score_adj(watched.child.pid) == -300
-    watched.tells(children['recorder'], level=1, node='/recorder', why='whole machine')
+    told = watched.tells(children['recorder'], level=1, node='/recorder',
+                         why='The whole machine ran out of memory.')
+    assert told['source'] == 'kmsg' and '/recorder' in told['what ate the memory']
+    assert told['protected'] == 'it is expendable in group expendable (oom_score_adj 300)'
 
 
 def test_a_leak_in_a_protected_node_takes_only_itself(watched, robot, tmp_path):
@@ -122,6 +125,11 @@ def test_a_group_that_dies_as_one_is_an_error(watched, robot, tmp_path):
         for name, node, level in (('bringup', '/base', 2), ('innocent', '/innocent', 1),
                                   ('recorder', '/recorder', 1)):
             watched.tells(children[name], level=level, node=node, why='/as_one')
+    shown = observer.until(lambda: observer.shown(children['bringup'].pid), 'the worst is shown')
+    assert shown.level == b'\x02' and 'group bringup protected it' in shown.message
+    before = len(observer.arrays)
+    observer.until(lambda: len(observer.arrays) > before + 4, 'a scan or two later')
+    assert [len(observer.told(child.pid)) for child in children.values()] == [1, 1, 1]
     observer.until(lambda: observer.status('Protection').level == b'\x00', 'the error ends')
 
 
