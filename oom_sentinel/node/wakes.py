@@ -41,6 +41,9 @@ HURRY_S = 0.1
 # nodes come up meanwhile; 8.5 us each time unless their number changed.
 YOUNG_LOOK_S = 0.2
 YOUNG_S = 6.0
+# On a small board a node takes many seconds to come up: while one is expected, for so long.
+SLOW_LOOK_S = 0.4
+SLOW_S = 20.0
 
 
 class Wakes:
@@ -72,7 +75,7 @@ class Wakes:
                 self._groups = GroupEvents(watch, sentinel.root, self._mount.mount_point,
                                            self._mount.version)
         self._woken_by: 'tuple[str, ...]' = ()
-        self._hurried_s = self._urgent_s = self._young_until_s = float('-inf')
+        self._hurried_s = self._urgent_s = self._young_since_s = float('-inf')
 
     @property
     def waking(self) -> Waking:
@@ -121,19 +124,23 @@ class Wakes:
     def _meet(self, _wake: Wake) -> bool:
         """Look at who began a program; its nodes show in the graph a little later."""
         if self._sentinel.meet(self._newcomers.taken()):
-            now_s = time.monotonic()
-            self._young_until_s = now_s + YOUNG_S
-            self._watch.alarm(now_s + YOUNG_LOOK_S)
+            self._young_since_s = time.monotonic()
+            self._watch.alarm(self._young_since_s + YOUNG_LOOK_S)
         return False
 
     def _look_again(self, _wake: Wake) -> bool:
         now_s = time.monotonic()
-        if now_s < self._young_until_s:
+        age_s = now_s - self._young_since_s
+        if age_s < YOUNG_S or age_s < SLOW_S and self._node_expected():
             if not self._newcomers.told:
                 self._sentinel.meet(frozenset())  # what was forked runs its own program by now
             self._learn()
-            self._watch.alarm(now_s + YOUNG_LOOK_S)
+            self._watch.alarm(now_s + (YOUNG_LOOK_S if age_s < YOUNG_S else SLOW_LOOK_S))
         return False
+
+    def _node_expected(self) -> bool:
+        """Tell whether a ROS process has no node yet that is known."""
+        return any(not process.node_names for process in self._sentinel.ros_processes())
 
     def close(self) -> None:
         """Wait for nothing any more."""

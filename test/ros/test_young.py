@@ -1,0 +1,78 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""How long and how often the graph is looked at after a program began."""
+
+from oom_sentinel.facts.process import Process
+from oom_sentinel.facts.process import Program
+from oom_sentinel.facts.wake import Wake
+from oom_sentinel.sentinel import Sentinel
+from oom_sentinel.settings import Settings
+from oom_sentinel.watch import ALARM
+from oom_sentinel.watch import NEWCOMERS
+from oom_sentinel.watch import Watch
+import pytest
+
+pytest.importorskip('rclpy', reason='needs rclpy: make setup, or source ROS')
+wakes = pytest.importorskip('oom_sentinel.node.wakes')
+
+
+class Clock:
+    """Stands at `now_s`."""
+
+    def __init__(self):
+        """Start at 100 s."""
+        self.now_s = 100.0
+
+    def monotonic(self):
+        """Return seconds."""
+        return self.now_s
+
+
+@pytest.fixture
+def looks(monkeypatch):
+    """Return when the graph is looked at after a program began, given the node names of it."""
+    clock, watch, looked, alarms = Clock(), Watch(), [], []
+    monkeypatch.setattr(wakes, 'time', clock)
+    monkeypatch.setattr(watch, 'alarm', alarms.append)
+    sentinel = Sentinel(Settings(), watching='a test')
+    made = wakes.Wakes(watch, sentinel, lambda: looked.append(clock.now_s - 100.0), list)
+
+    def run(names):
+        process = Process(1, 1, 0, 0, Program('talker', node_names=names, ros=True))
+        monkeypatch.setattr(sentinel, 'ros_processes', lambda: (process,))
+        monkeypatch.setattr(sentinel, 'meet', lambda pids: 1)
+        assert made.answers[NEWCOMERS](Wake(NEWCOMERS, 0.0)) is False
+        while alarms:
+            clock.now_s = alarms.pop()
+            made.answers[ALARM](Wake(ALARM, 0.0))
+        return looked
+    yield run
+    made.close()
+    watch.close()
+    sentinel.close(False)
+
+
+def test_where_all_nodes_are_known_only_for_some_seconds(looks):
+    """Five times a second for six seconds."""
+    times = looks(('/talker',))
+    assert 28 <= len(times) <= 31 and times[-1] < 6.01
+
+
+def test_while_a_node_is_expected_longer_and_more_seldom(looks):
+    """A node on a small board comes up after many seconds; it is not waited for for ever."""
+    times = looks(())
+    assert 19 < times[-1] < 20.01
+    pauses = [late - early for early, late in zip(times, times[1:])]
+    assert max(pauses) <= 0.41 and 60 <= len(times) <= 67
