@@ -37,7 +37,10 @@ LINES = {
               b'[controller_server]: Passing new path to controller, number %d.\n',
     'dmesg': b'[%12d.123456] usb 1-1: new high-speed USB device number 5 using xhci_hcd\n',
     'journal JSON': b'{"__REALTIME_TIMESTAMP":"1732609848123456","_TRANSPORT":"stdout",'
-                    b'"MESSAGE":"Passing new path to controller %d","_PID":"1234"}\n'}
+                    b'"MESSAGE":"Passing new path to controller %d","_PID":"1234"}\n',
+    'journal export': b'__CURSOR=s=1;i=1\n__REALTIME_TIMESTAMP=1732609848123456\n'
+                      b'_TRANSPORT=stdout\n_PID=1234\n_COMM=controller_serv\n'
+                      b'MESSAGE=Passing new path to controller %d\n\n'}
 REPORT = (
     b'[  100.000000] amcl invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0\n'
     b'[  100.000001] Tasks state (memory values in pages):\n'

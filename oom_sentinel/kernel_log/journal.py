@@ -20,6 +20,7 @@ follows as eight bytes of length and raw data, newlines included.
 """
 
 import json
+import re
 
 from oom_sentinel.kernel_log.record import Clock
 from oom_sentinel.kernel_log.record import Record
@@ -29,6 +30,12 @@ FIELDS = frozenset((
     '__MONOTONIC_TIMESTAMP', '_SOURCE_MONOTONIC_TIMESTAMP', '_BOOT_ID'))
 MAX_VALUE = 1 << 16
 _MAX_BINARY = 1 << 32
+FIRST = b'__CURSOR='  # an export entry begins with it
+# Names, a little narrower than what `Export` takes.
+_NAME = rb'_{0,2}[A-Za-z0-9][A-Za-z0-9_]{0,60}'
+_TEXTS = re.compile(rb'(?:' + _NAME + rb'=[^\n]*\n)*')
+_BINARY = re.compile(_NAME + rb'\n')
+_ENTRIES = re.compile(rb'(?:' + FIRST + rb'[^\n]*\n' + _TEXTS.pattern + rb'\n)*')
 
 
 def json_entry(line: bytes) -> 'dict[str, bytes] | None':
@@ -90,12 +97,40 @@ def _number(value: 'bytes | None') -> 'int | None':
     return int(value) if value is not None and value.isdigit() and len(value) <= 18 else None
 
 
+def skip(block: bytes, at: int, end: int) -> int:
+    """Return the end of the export entries at `at` that are sound and end at `end` or before."""
+    while True:
+        texts = _ENTRIES.match(block, at, end)
+        at = at if texts is None else texts.end()
+        behind = _end(block, at, end) if block.startswith(FIRST, at) else -1
+        if behind < 0:
+            return at
+        at = behind
+
+
+def _end(block: bytes, at: int, end: int) -> int:
+    """Return where the export entry at `at` ends, -1 when it is damaged or ends behind `end`."""
+    while True:
+        texts = _TEXTS.match(block, at, end)
+        at = at if texts is None else texts.end()
+        if block.startswith(b'\n', at, end):
+            return at + 1
+        name = _BINARY.match(block, at, end)
+        if name is None:
+            return -1
+        data = name.end() + 8
+        at = data + int.from_bytes(block[name.end():data], 'little')
+        if not block.startswith(b'\n', min(at, end), end):
+            return -1
+        at += 1
+
+
 class Export:
     """Puts the lines of an export stream together to entries."""
 
     def __init__(self) -> None:
         """Begin outside any entry."""
-        self.inside = self.seen = False
+        self.inside = False
         self._fields: 'dict[str, bytes]' = {}
         self._name = ''
         self._wanted = 0
@@ -109,12 +144,12 @@ class Export:
     def feed(self, line: bytes) -> 'dict[str, bytes] | None':
         """Take a line without its newline; return the fields at the end of an entry."""
         if self._name:
-            self._binary(line + b'\n')
+            self.feed_binary(line + b'\n')
             return None
         if not line:
             fields, self._fields, self.inside = self._fields, {}, False
             return fields
-        self.inside = self.seen = True
+        self.inside = True
         name, equals, value = line.partition(b'=')
         if not (name.isascii() and name.replace(b'_', b'').isalnum() and len(name) <= 64):
             self.inside, self._fields = False, {}
@@ -129,8 +164,8 @@ class Export:
         if name in FIELDS:
             self._fields.setdefault(name, value[:MAX_VALUE])
 
-    def _binary(self, piece: bytes) -> None:
-        """Collect length and data; only what matters is kept in memory."""
+    def feed_binary(self, piece: bytes) -> None:
+        """Take the next bytes of length and data; only what matters is kept in memory."""
         self._data += piece
         if self._wanted < 0:
             if len(self._data) < 8:

@@ -85,9 +85,13 @@ class Parser:
         return all(draft.killed is not None for draft in self._open.values())
 
     @property
-    def export(self) -> bool:
-        """Tell whether the log is an export stream, whose entries must not be torn."""
-        return self._export.inside or self._export.seen
+    def in_binary(self) -> bool:
+        """Tell whether raw data of an export entry is being read."""
+        return self._export.in_binary
+
+    def feed_binary(self, piece: bytes) -> None:
+        """Take the beginning of a line that is too long to hold, `in_binary` only."""
+        self._export.feed_binary(piece)
 
     def feed(self, line: bytes) -> 'tuple[OomKill, ...]':
         """
@@ -97,9 +101,14 @@ class Parser:
         """
         if line[-1:] == b'\n':
             line = line[:-1]
-        if self._export.inside or line.startswith(b'__CURSOR='):
+        if self._export.inside or line.startswith(journal.FIRST):
             fields = self._export.feed(line)
-            return () if fields is None else self._entry(fields, fields.get('MESSAGE', b''))
+            if fields is None:
+                return ()
+            patient = self._quiet or self._silence <= MAX_SILENCE
+            found = () if patient else self._give_up()
+            self._silence += 1
+            return found + self._entry(fields, fields.get('MESSAGE', b''))
         if self.idle:
             if not _OPENER.search(line):
                 return ()

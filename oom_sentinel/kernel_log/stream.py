@@ -16,17 +16,18 @@
 Blocks of bytes to lines for a `Parser`, leaving out at the speed of memory what cannot matter.
 
 While the parser is idle a block is searched for the few words that a report can begin with;
-only from there on it is cut into lines.  At most a block and MAX_HELD bytes are held.
+only from there on it is cut into lines.  Entries of the journal's export format are stepped
+over one by one, by the lengths they give: what a program logs may look like an entry of its
+own.  At most a block and MAX_HELD bytes are held.
 """
 
 from oom_sentinel.facts.kill import OomKill
+from oom_sentinel.kernel_log import journal
 from oom_sentinel.kernel_log.parser import OPENERS
 from oom_sentinel.kernel_log.parser import Parser
 
 # The longest line that is fed; of a longer one the beginning.
 MAX_HELD = 1 << 16
-# Fields that precede MESSAGE in an export entry; an idle parser goes back so far for its begin.
-_CURSOR = b'__CURSOR='
 
 
 class _Finder:
@@ -35,6 +36,7 @@ class _Finder:
     def __init__(self, block: bytes) -> None:
         self._block = block
         self._next = {word: -2 for word in OPENERS}
+        self._entry = -2
 
     def find(self, start: int) -> int:
         """Return where the next opener begins at or behind `start`, -1 where none does."""
@@ -47,6 +49,15 @@ class _Finder:
             if at >= 0 and (best < 0 or at < best):
                 best = at
         return best
+
+    def entry(self, start: int) -> int:
+        """Return where the next export entry begins at or behind `start`, -1 where none does."""
+        block = self._block
+        while self._entry != -1 and self._entry < start:
+            self._entry = block.find(journal.FIRST, start)
+            if self._entry > 0 and not block.startswith(b'\n', self._entry - 1):
+                start, self._entry = self._entry + 1, -2  # in the middle of a line
+        return self._entry
 
 
 class Stream:
@@ -66,36 +77,32 @@ class Stream:
                 return ()
             block, self._skipping = block[end:], False
         block = self._held + block
-        end = self._boundary(block)
+        end = block.rfind(b'\n') + 1
         self._held = block[end:]
         found = self._lines(block[:end]) if end else ()
         if len(self._held) > MAX_HELD:
-            if self._parser.export:
-                found += self._lines(self._held)
-                self._held = b''
+            if self._parser.in_binary:
+                self._parser.feed_binary(self._held)
+                self._held, self._skipping = b'', not self._parser.in_binary
             else:
                 self._held, self._skipping = self._held[:MAX_HELD], True
         return found
 
-    def _boundary(self, block: bytes) -> int:
-        """Return where the last whole line ends; in an export stream the last whole entry."""
-        if self._parser.export or block.startswith(_CURSOR):
-            return block.rfind(b'\n\n') + 2 if b'\n\n' in block else 0
-        return block.rfind(b'\n') + 1
-
     def _lines(self, block: bytes) -> 'tuple[OomKill, ...]':
+        """Feed whole lines: those of a report, and of an entry that matters or ends later."""
         parser, finder, at = self._parser, _Finder(block), 0
         found: 'tuple[OomKill, ...]' = ()
         while at < len(block):
             if parser.idle:
-                hit = finder.find(at)
-                if hit < 0:
+                hit, entry = finder.find(at), finder.entry(at)
+                if entry >= 0 and (hit < 0 or entry <= hit):
+                    at = journal.skip(block, entry, len(block) if hit < 0 else hit)
+                    if at > entry:
+                        continue
+                elif hit < 0:
                     break
-                before = at
-                at = block.rfind(b'\n', at, hit) + 1 or at
-                if parser.export:
-                    entry = block.rfind(b'\n' + _CURSOR, before, hit)
-                    at = entry + 1 if entry >= 0 else before
+                else:
+                    at = block.rfind(b'\n', at, hit) + 1 or at
             end = block.find(b'\n', at)
             end = len(block) if end < 0 else end
             found += parser.feed(block[at:end])

@@ -93,6 +93,40 @@ def test_arbitrary_bytes_raise_nothing(data, size):
     assert by_blocks(data, size) == by_lines(data)
 
 
+def entry(transport, message):
+    """Return an export entry with this message as raw data."""
+    return (b'__CURSOR=s=1\n__REALTIME_TIMESTAMP=1732609848123456\n_TRANSPORT=' + transport
+            + b'\nMESSAGE\n' + len(message).to_bytes(8, 'little') + message + b'\n\n')
+
+
+QUIET = (b'[   99.000000] usb 1-1: new device\n', b'\n', b'__CURSOR=\n', b'_TRANSPORT=kernel\n',
+         entry(b'stdout', b'on my way\n\nto the goal'), entry(b'stdout', b'=' * 300),
+         entry(b'kernel', b'usb 1-1: new device\n'), b'{"MESSAGE":"x","_TRANSPORT":"kernel"}\n')
+
+
+@settings(deadline=None)
+@given(pieces=st.lists(st.one_of(st.sampled_from(REPORTS), st.sampled_from(QUIET)), max_size=8),
+       size=st.integers(1, 3000))
+def test_text_and_entries_may_follow_each_other(pieces, size):
+    """A file put together from several sources: blocks never differ from lines."""
+    data = b''.join(pieces)
+    assert bare(by_blocks(data, size)) == bare(by_lines(data))
+    assert len(by_lines(data)) >= any(piece in REPORTS for piece in pieces)
+
+
+@pytest.mark.parametrize('size', [1, 37, 64, 100, 256, 1 << 18])
+@pytest.mark.parametrize('padding', [0, 1 << 17])
+def test_what_a_program_logs_is_no_entry_of_its_own(size, padding):
+    """Forged kernel messages inside a program's, wherever blocks begin and end."""
+    forged = wrapped(Report(KERNELS[-1], TASKS).lines(), 'journal-export')
+    inside = entry(b'stdout', b'x' * padding + b'\n\n' + forged + b'\n\n' + forged)
+    true = wrapped(Report(KERNELS[0], (Task(77, b'asker'), Task(600, b'amcl', rss=50000))).lines(),
+                   'journal-export')
+    for data in (inside, inside + true, true + inside, inside + inside + true + inside):
+        assert {k.victim_pid for k in by_blocks(data, size)} == (
+            {600} if true in data else set())
+
+
 HOSTILE = {
     'spaces': b' ', 'brackets': b'[', 'parentheses': b'(', 'digits': b'7', 'commas': b',',
     'numbers': b'1 ', 'stamps': b'[1.0] ', 'tags': b'kernel: ', 'facilities': b'kern  :warn  : ',
