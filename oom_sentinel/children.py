@@ -117,13 +117,12 @@ class Children:
         if wraps:
             self._shells.add(found.identity)
         elif found.program.node_names:
-            self.record.node_names[found.identity] = found.program.node_names
-            self.record.changed = True
+            self.record.name(found.identity, found.program.node_names)
         asked = chosen(rules, found)
         if asked is not None:
-            self.record.asked[found.identity] = self.guard.asked[found.identity] = asked
+            self.record.ask(found.identity, asked)
+            self.guard.asked[found.identity] = asked
             self._later.add(pid)
-            self.record.changed = True
         self.protect([pid])
         self.sweep(pid)
         return self.known.get(pid)
@@ -184,7 +183,7 @@ class Children:
             return
         self._later.discard(pid)
         if now.program.executable in BYSTANDERS:
-            self.record.node_names.pop(now.identity, None)
+            self.record.name(now.identity, ())
         if not settled and plan.group_of(now, self.settings) is None and now.identity \
                 not in self._shells:
             now = replace(now, program=before.program)
@@ -273,9 +272,7 @@ class Children:
             return
         self._later.discard(pid)
         self._shells.discard(gone.identity)
-        self.record.node_names.pop(gone.identity, None)
-        self.record.asked.pop(gone.identity, None)
-        self.record.changed = True
+        self.record.forget(gone.identity)
         self.guard.forget(gone.identity)
         if pid in self._alike.values():
             self._alike.clear()  # the next plan is for all

@@ -76,9 +76,9 @@ class LaunchRecord:
         self.path = os.path.join(directory, 'launch', f'{launcher.pid}.json')
         self.boot_id = boot_id
         self.launcher = launcher
-        self.node_names: 'dict[Identity, tuple[str, ...]]' = {}
-        self.asked: 'dict[Identity, int]' = {}
-        self.changed = False
+        self._node_names: 'dict[Identity, tuple[str, ...]]' = {}
+        self._asked: 'dict[Identity, int]' = {}
+        self._changed = False
         self._entries: 'dict[Identity, Ledger]' = {}
 
     def acquire(self) -> 'str | None':
@@ -97,24 +97,42 @@ class LaunchRecord:
     def save(self, entries: 'dict[Identity, Ledger]') -> None:
         """Keep what was changed for the next `flush`: a launch starts many at once."""
         self._entries = dict(entries)
-        self.changed = True
+        self._changed = True
+
+    def name(self, identity: Identity, node_names: 'tuple[str, ...]') -> None:
+        """Keep the nodes of a process for the next `flush`; empty: it runs none."""
+        if self._node_names.pop(identity, ()) != node_names:
+            self._changed = True
+        if node_names:
+            self._node_names[identity] = node_names
+
+    def ask(self, identity: Identity, oom_score_adj: int) -> None:
+        """Keep the value that the launch file itself gives a process for the next `flush`."""
+        self._asked[identity] = oom_score_adj
+        self._changed = True
+
+    def forget(self, identity: Identity) -> None:
+        """Leave out at the next `flush` what is known of a process that has ended."""
+        self._node_names.pop(identity, None)
+        self._asked.pop(identity, None)
+        self._changed = True
 
     def flush(self) -> None:
         """
-        Write the file atomically, if something has `changed`.
+        Write the file atomically, if something has changed.
 
         :raises OSError: on a full disk or an unwritable folder.
         """
-        if not self.changed:
+        if not self._changed:
             return
-        found = {i: Launched(i, e.original, e.written, self.node_names.get(i, ()),
-                             self.asked.get(i)) for i, e in self._entries.items()}
-        for identity in (*self.node_names, *self.asked):
+        found = {i: Launched(i, e.original, e.written, self._node_names.get(i, ()),
+                             self._asked.get(i)) for i, e in self._entries.items()}
+        for identity in (*self._node_names, *self._asked):
             found.setdefault(identity, Launched(
-                identity, node_names=self.node_names.get(identity, ()),
-                asked=self.asked.get(identity)))
+                identity, node_names=self._node_names.get(identity, ()),
+                asked=self._asked.get(identity)))
         replace_file(self.path, _document(self.boot_id, self.launcher, found))
-        self.changed = False
+        self._changed = False
 
     def release(self) -> None:
         """Remove the file, when there is one."""

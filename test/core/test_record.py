@@ -59,13 +59,18 @@ def test_what_is_written_is_read(tmp_path, child):
     assert not records.changed() and records.read() == {}
     record = procfs.LaunchRecord(str(tmp_path), BOOT, identity(os.getpid()))
     record.acquire()
-    record.node_names[named] = ('/r1/amcl',)
-    record.asked[who] = -5
+    record.name(named, ('/r1/amcl',))
+    record.ask(who, -5)
     record.save({who: Ledger(who, 0, 300)})
     record.flush()
     assert records.changed()
     assert records.read() == {who: Launched(who, 0, 300, (), -5),
                               named: Launched(named, node_names=('/r1/amcl',))}
+    record.forget(who)
+    record.save({})
+    record.name(named, ())
+    record.flush()
+    assert records.read() == {}
 
 
 def test_a_change_within_one_tick_of_the_file_system_is_not_missed(tmp_path, child):

@@ -41,9 +41,9 @@ def record_of(child, original, written, names=(), asked=None):
     record = procfs.LaunchRecord(procfs.StateDirectory().path, root.host().boot_id, who[0])
     record.acquire()
     if names:
-        record.node_names[who[1]] = names
+        record.name(who[1], names)
     if asked is not None:
-        record.asked[who[1]], record.changed = asked, True
+        record.ask(who[1], asked)
     if original is not None:
         record.save({who[1]: Ledger(who[1], original, written)})
     record.flush()
