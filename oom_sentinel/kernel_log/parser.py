@@ -125,10 +125,12 @@ class Parser:
 
     def end(self) -> 'tuple[OomKill, ...]':
         """Return what only the end of the log decides; the parser may be fed again after."""
+        found: 'list[OomKill]' = []
+        if self._export.inside and not self.in_binary:
+            found.extend(self.feed(b''))
         drafts = [*self._left, *self._open.values()]
         self._open, self._export = {}, journal.Export()
         self._left.clear()
-        found: 'list[OomKill]' = []
         for draft in drafts:
             found.extend(self._given_up(draft))
         return tuple(found)

@@ -46,7 +46,7 @@ MEGABYTE = 1 << 20
 def by_lines(data):
     """Return the kills of a log fed line by line."""
     parser = Parser('test', 1e9, now_s=1.79e9)
-    lines = data.split(b'\n')
+    lines = data.removesuffix(b'\n').split(b'\n')
     return [k for line in lines for k in parser.feed(line)] + list(parser.end())
 
 
