@@ -22,6 +22,8 @@ import sys
 import tempfile
 import time
 
+from bench import confined
+
 MIB = 1 << 20
 LIMIT_MIB = 16
 WRITERS = 2
@@ -35,20 +37,6 @@ WRITER = ('import os, sys\n'
           '    os.lseek(fd, 0, 0)\n'
           '    for _ in range(64):\n'
           '        os.write(fd, block)\n')
-
-
-def folder():
-    """Return where a control group can be made and its version; None without one."""
-    if os.geteuid() != 0:
-        return None
-    if os.path.isdir('/sys/fs/cgroup/memory'):
-        return '/sys/fs/cgroup/memory', 1
-    control = '/sys/fs/cgroup/cgroup.subtree_control'
-    if os.path.exists(control):
-        with open(control, encoding='ascii') as stream:
-            if 'memory' in stream.read().split():
-                return '/sys/fs/cgroup', 2
-    return None
 
 
 def total_us():
@@ -65,7 +53,7 @@ def _write(path, text):
 @contextlib.contextmanager
 def stalling():
     """Let tasks wait for memory for as long as the block runs; yields the control group."""
-    base, version = folder()
+    base, version = confined.usable()
     group = f'{base}/oom_sentinel_stall_{os.getpid()}'
     os.mkdir(group)
     limit = 'memory.limit_in_bytes' if version == 1 else 'memory.high'

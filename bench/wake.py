@@ -23,6 +23,7 @@ import tempfile
 import threading
 import time
 
+from bench import confined
 from bench import stall
 from diagnostic_msgs.msg import DiagnosticArray
 import rclpy
@@ -118,7 +119,7 @@ def measure(runs):
 
 def main():
     """Print the lines."""
-    if stall.folder() is None or not os.path.exists('/proc/pressure/memory'):
+    if confined.usable() is None or not os.path.exists('/proc/pressure/memory'):
         print('wake latency: not measured, no memory controller or no PSI here')
         return
     runs = int(os.environ.get('BENCH_RUNS', '20'))
