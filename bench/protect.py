@@ -140,7 +140,11 @@ def _node(inside, pause):
         return valued, shown
     finally:
         child.terminate()
-        child.wait()
+        try:
+            child.wait(5)
+        except subprocess.TimeoutExpired:  # the bench hung once, where is not known
+            child.kill()
+            child.wait()
         child.stdout.close()
 
 

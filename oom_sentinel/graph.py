@@ -36,6 +36,7 @@ TOPIC = '/rosout'
 # What rmw_dds_common says of an endpoint whose participant it has not heard of yet: 0.1 s long,
 # and up to 3.5 s when the message was lost until Fast DDS's next heartbeat.
 UNKNOWN_NODE = '_NODE_NAME_UNKNOWN_'
+UNKNOWN_S = 4.0
 # A node's parameter service bears its name, and its endpoints are known at once.
 PARAMETER_SERVICE = '/get_parameters'
 PREFIX_BYTES = 12
@@ -121,7 +122,7 @@ class Graph:
         self._pause_s = PAUSE_S
         self._news = False
         self._answer = Attribution()
-        self._nameless: 'set[bytes]' = set()
+        self._nameless: 'dict[bytes, float]' = {}  # since when
         self._missing_s: 'dict[str, float]' = {}
 
     def changed(self, processes: 'tuple[Process, ...]') -> bool:
@@ -153,9 +154,11 @@ class Graph:
                            self._node.get_fully_qualified_name())
         settled = answer == self._answer and not nameless
         self._pause_s = min(PAUSE_MAX_S, 2 * self._pause_s) if settled else PAUSE_S
-        self._answer, self._news = answer, bool(nameless - self._nameless)
-        self._nameless = nameless
-        self._asked_s = self._monotonic()
+        self._answer, self._asked_s = answer, self._monotonic()
+        self._nameless = {prefix: self._nameless.get(prefix, self._asked_s)
+                          for prefix in nameless}
+        self._news = any(self._asked_s - since_s < UNKNOWN_S
+                         for since_s in self._nameless.values())
         self._missing_s = {name: self._missing_s.get(name, self._asked_s)
                            for name in answer.missing}
         return replace(answer, missing=tuple(

@@ -148,11 +148,20 @@ def test_a_quiet_graph_is_asked_ever_more_seldom(asked):
 
 
 def test_an_endpoint_without_a_name_yet_is_asked_for_again(asked):
-    """Discovery tells the endpoint before the node that holds it."""
+    """Discovery tells the endpoint before the node that holds it, by up to 3.5 s."""
     asked.node.endpoints.append((graph.UNKNOWN_NODE, gid(77)))
     assert 77 not in asked.at(0, process(77)).names
+    assert 77 not in asked.at(0.3, process(77)).names
+    assert 77 not in asked.at(0.6, process(77)).names
     asked.node.endpoints[-1] = ('amcl', gid(77))
-    assert asked.at(0.3, process(77)).names[77] == ('/amcl',)
+    assert asked.at(1.0, process(77)).names[77] == ('/amcl',)
+
+
+def test_an_endpoint_that_never_has_a_name_is_not_asked_for_for_ever(asked):
+    """What a killed node left; the pause is 2 s again."""
+    asked.node.endpoints.append((graph.UNKNOWN_NODE, gid(77)))
+    times = [t / 10 for t in range(200) if asked.at(t / 10, process(77)) is not None]
+    assert len([t for t in times if t < 5]) > 10 and len([t for t in times if t > 5]) < 9
 
 
 def test_a_node_whose_name_is_late_is_told_by_its_parameter_service(asked):
