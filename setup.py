@@ -77,11 +77,12 @@ setup(
             'oom_sentinel_node = oom_sentinel.node:main',
             'oom_sentinel = oom_sentinel.cli:main',
         ],
-        'ros2cli.command': ['oom = oom_sentinel.extensions.command:OomCommand'],
-        'ros2doctor.checks': ['OomCheck = oom_sentinel.extensions.doctor:OomCheck'],
-        'ros2doctor.report': ['OomReport = oom_sentinel.extensions.doctor:OomReport'],
+        'ros2cli.command': ['oom = oom_sentinel.cli.ros2_command:OomCommand'],
+        'ros2doctor.checks': ['OomCheck = oom_sentinel.cli.ros2_doctor:OomCheck'],
+        'ros2doctor.report': ['OomReport = oom_sentinel.cli.ros2_doctor:OomReport'],
         # Loaded into every launch on the machine: inert until asked for.
-        'launch.frontend.launch_extension': ['oom_sentinel = oom_sentinel.actions'],
+        'launch.frontend.launch_extension': [
+            'oom_sentinel = oom_sentinel.actions.set_oom_score_adj'],
         'launch_ros.node_action': [
             'oom_sentinel = oom_sentinel.actions.extension:OomSentinelExtension'],
     },

@@ -27,18 +27,18 @@ import tempfile
 import time
 
 from bench.confined import Confined
-from oom_sentinel import procfs
+from oom_sentinel import kernel
 from oom_sentinel import risk
 from oom_sentinel import settings
-from oom_sentinel.facts.level import Level
-from oom_sentinel.facts.level import Unavailable
+from oom_sentinel.facts.host import Host
 from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.memory import VmStat
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import Program
-from oom_sentinel.facts.sample import Host
 from oom_sentinel.facts.sample import Sample
-from oom_sentinel.procfs.cgroups import MemoryCgroups
+from oom_sentinel.facts.status import Level
+from oom_sentinel.facts.status import Unavailable
+from oom_sentinel.kernel.cgroups import MemoryCgroups
 
 MB = 1e6
 PACES = (1, 2, 5, 10, 20, 35, 50)
@@ -86,9 +86,9 @@ def simulated(pace, chance):
 
 def real(pace, cached):
     """Return (error, seconds it took) of a ramp in a memory cgroup until the kernel killed."""
-    root = procfs.Root('/')
+    root = kernel.Root('/')
     group = Confined('oom_bench_exhaustion', LIMIT_MIB)
-    chains = procfs.Chains(MemoryCgroups(root))
+    chains = kernel.Chains(MemoryCgroups(root))
     history, told = risk.History(), []
     with tempfile.NamedTemporaryFile(dir=os.environ.get('BENCH_DIR', '/var/tmp')) as file:
         try:

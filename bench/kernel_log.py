@@ -25,8 +25,8 @@ import sys
 import tempfile
 import time
 
-from oom_sentinel.kernel_log import Parser
-from oom_sentinel.kernel_log import Stream
+from oom_sentinel.kills.oom_report import Parser
+from oom_sentinel.kills.oom_report import Stream
 
 MB = 1000000
 BLOCK = 1 << 18
@@ -51,7 +51,7 @@ REPORT = (
     + b'[  100.000004] Out of memory: Killed process 1000 (node_1000) total-vm:171260kB, '
     b'anon-rss:153084kB, file-rss:6660kB, shmem-rss:0kB, UID:0 pgtables:360kB '
     b'oom_score_adj:0\n')
-# What makes a regular expression try again: see test/core/test_kernel_log_fuzz.py for more.
+# What makes a regular expression try again: see test/core/kills/test_oom_report_fuzz.py for more.
 HOSTILE = {'spaces': b' ', 'brackets': b'[', 'Killed process 1 (a': b'Killed process 1 (a',
            ') total-vm:1kB': b') total-vm:1kB', ',task=a,pid=1': b',task=a,pid=1',
            'Tainted: G': b'Tainted: G ', '\\x41': b'\\x41', '{"MESSAGE":[': b'{"MESSAGE":['}

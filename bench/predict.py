@@ -25,9 +25,9 @@ import sys
 import time
 
 from bench.confined import Confined
-from oom_sentinel import badness
-from oom_sentinel import procfs
-from oom_sentinel.procfs.cgroups import MemoryCgroups
+from oom_sentinel import kernel
+from oom_sentinel.kernel.cgroups import MemoryCgroups
+from oom_sentinel.risk import badness
 
 KILLS = int(os.environ.get('BENCH_KILLS', '100'))
 VALUES = (0, 0, 0, 0, 50, 100, 200, 300, 400, 600)
@@ -35,7 +35,7 @@ VALUES = (0, 0, 0, 0, 50, 100, 200, 300, 400, 600)
 
 def predicted(root, cgroups, group):
     """Return whom we, the largest RSS and the largest oom_score mean; PIDs."""
-    table = procfs.Table(root, cgroups=cgroups)
+    table = kernel.Table(root, cgroups=cgroups)
     pids = cgroups.members(group.path)
     inside = [p for p in table.read(scores=True) if p.pid in pids and p.memory is not None]
     page = root.host().page_size
@@ -79,7 +79,7 @@ def round_of(seed, root, cgroups):
 
 def measure(kills=KILLS, seed=20260101):
     """Return (kills, right by badness, right by largest RSS, right by largest oom_score)."""
-    root = procfs.Root('/')
+    root = kernel.Root('/')
     cgroups = MemoryCgroups(root)
     results, tries = [], 0
     while len(results) < kills and tries < 2 * kills:

@@ -22,8 +22,8 @@ import tempfile
 import threading
 import time
 
+from oom_sentinel.kernel.wake import Watch
 from oom_sentinel.node.node import OomSentinel
-from oom_sentinel.watch import Watch
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 

@@ -17,7 +17,7 @@
 import time
 
 from bench.crowd import crowd
-from oom_sentinel import procfs
+from oom_sentinel import kernel
 import psutil
 
 FIELDS = ['name', 'memory_info', 'cmdline', 'create_time', 'ppid', 'uids', 'status']
@@ -28,7 +28,7 @@ def measure(runs, counts=(100, 500, 2000)):
     rows = []
     for count in counts:
         with crowd(count):
-            table = procfs.Table(procfs.Root('/'))
+            table = kernel.Table(kernel.Root('/'))
             table.read(0.0)
             full, idle, peer = [], [], []
             for _ in range(runs):

@@ -26,7 +26,7 @@ from oom_sentinel.settings import Declaration  # noqa: E402,I100
 TARGET = ROOT / 'docs' / 'parameters.md'
 HEAD = """# Parameters
 
-Made by `docs/make_parameters.py` from `oom_sentinel/settings.py`; do not edit.
+Made by `docs/make_parameters.py` from `oom_sentinel/settings/table.py`; do not edit.
 
 All can be set while the node runs (`ros2 param set /oom_sentinel NAME VALUE`) and take effect
 within a second, unless marked read-only.  A bad value is refused with the allowed range and

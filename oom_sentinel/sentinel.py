@@ -25,24 +25,24 @@ import time
 from typing import Callable
 from typing import Mapping
 
-from oom_sentinel import inquest
-from oom_sentinel import plan
-from oom_sentinel import procfs
+from oom_sentinel import kernel
 from oom_sentinel import report
 from oom_sentinel import risk
-from oom_sentinel import selector
-from oom_sentinel.facts.level import Level
-from oom_sentinel.facts.level import Unavailable
 from oom_sentinel.facts.memory import VmStat
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import Program
 from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.sample import Sample
+from oom_sentinel.facts.sample import Waking
+from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Report
-from oom_sentinel.facts.wake import Waking
-from oom_sentinel.guard import Guard
-from oom_sentinel.procfs.environment import own_domain_id
-from oom_sentinel.procfs.environment import ros_prefixes
+from oom_sentinel.facts.status import Unavailable
+from oom_sentinel.kernel.environment import own_domain_id
+from oom_sentinel.kernel.environment import ros_prefixes
+from oom_sentinel.kills import kill_log
+from oom_sentinel.protection import plan
+from oom_sentinel.protection.guard import Guard
+from oom_sentinel.settings import selector
 from oom_sentinel.settings import Settings
 
 # While memory is plentiful the whole table's memory is read this seldom, in seconds: it only
@@ -66,13 +66,13 @@ class Sentinel:
         self.node_name = node_name
         self._monotonic = monotonic
         self._wall = wall
-        self.root = procfs.Root(root)
+        self.root = kernel.Root(root)
         self.host = self.root.host()
-        self._lookout = procfs.Lookout(self.root)
-        self.table = procfs.Table(self.root, ros_prefixes=ros_prefixes())
-        self._chains = procfs.Chains(self.table.cgroups)
-        self._swaps = procfs.Swaps(self.root)
-        self._shm = procfs.SharedMemory(self.root)
+        self._lookout = kernel.Lookout(self.root)
+        self.table = kernel.Table(self.root, ros_prefixes=ros_prefixes())
+        self._chains = kernel.Chains(self.table.cgroups)
+        self._swaps = kernel.Swaps(self.root)
+        self._shm = kernel.SharedMemory(self.root)
         self._vmstat: 'VmStat | Unavailable | None' = None
         self.guard = Guard(self.root, self.host, plan.View(
             os.geteuid(), os.getpid(), own_domain_id()), watching=watching)
@@ -87,7 +87,7 @@ class Sentinel:
         self._levels: 'tuple[tuple[str, Level], ...]' = ()
         self._plentiful = False
         self._sample: 'Sample | None' = None
-        self.inquest = inquest.opened(
+        self.inquest = kill_log.opened(
             self.root, self.table, settings.incident_directory, monotonic, wall)
 
     @property

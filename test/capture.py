@@ -32,8 +32,8 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
-from oom_sentinel import procfs  # noqa: E402,I100
-from oom_sentinel.procfs.cgroups import MemoryCgroups  # noqa: E402,I100
+from oom_sentinel import kernel  # noqa: E402,I100
+from oom_sentinel.kernel.cgroups import MemoryCgroups  # noqa: E402,I100
 
 HOST = ('meminfo', 'vmstat', 'pressure/memory', 'loadavg', 'self/cgroup', 'self/uid_map',
         'self/oom_score_adj', '1/cgroup', 'sys/kernel/panic', 'sys/kernel/dmesg_restrict') + tuple(
@@ -146,7 +146,7 @@ def take_cgroups(sys_cgroup, cgroups, paths):
 
 def chosen(cgroup, most, cgroups):
     """Return the PIDs to take, those that the kernel would kill first before the others."""
-    found = {p.pid: p for p in procfs.Table(procfs.Root('/')).read(0.0, scores=True)}
+    found = {p.pid: p for p in kernel.Table(kernel.Root('/')).read(0.0, scores=True)}
     pids = found if cgroup is None else cgroups.members(cgroup) & set(found)
     return sorted(pids, key=lambda pid: -(found[pid].oom_score or 0))[:most]
 
@@ -155,7 +155,7 @@ def capture(folder, cgroup=None, most=10 ** 6, note=''):
     """Capture into a new folder and return how many processes it holds."""
     root = pathlib.Path(folder)
     root.mkdir(parents=True)
-    cgroups = MemoryCgroups(procfs.Root('/'))
+    cgroups = MemoryCgroups(kernel.Root('/'))
     pids = [pid for pid in chosen(cgroup, most, cgroups) if take_task(root / 'proc', pid)]
     take_host(root / 'proc')
     take_surroundings(root)

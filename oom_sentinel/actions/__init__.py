@@ -15,11 +15,20 @@
 """
 What a launch file uses: protection of the whole launch, and values for a scope of it.
 
-A door to launch and launch_ros; imports nothing heavy before it is used, for it is loaded into
-every launch on a machine where the package is installed.
+A door to launch and launch_ros.  The two actions are imported when they are first asked for:
+what else stands in this room works without launch, and the package is loaded into every launch
+on a machine where it is installed.
 """
 
-from oom_sentinel.actions.protect_launch import ProtectLaunch
-from oom_sentinel.actions.set_oom_score_adj import SetOomScoreAdj
+import importlib
+
+_HOMES = {'ProtectLaunch': 'protect_launch', 'SetOomScoreAdj': 'set_oom_score_adj'}
 
 __all__ = ['ProtectLaunch', 'SetOomScoreAdj']
+
+
+def __getattr__(name: str) -> object:
+    """Import an action when it is first asked for (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    return getattr(importlib.import_module(f'{__name__}.{_HOMES[name]}'), name)

@@ -84,10 +84,10 @@ def _add_or_start(_context: LaunchContext, adder: str,
 
 def _running(namespace: str) -> 'str | None':
     """Return the name of the aggregator that runs in this namespace, None when there is none."""
-    from oom_sentinel import procfs
-    from oom_sentinel.procfs import environment
-    root = procfs.Root('/')
-    table = procfs.Table(root, ros_prefixes=environment.ros_prefixes())
+    from oom_sentinel import kernel
+    from oom_sentinel.kernel import environment
+    root = kernel.Root('/')
+    table = kernel.Table(root, ros_prefixes=environment.ros_prefixes())
     for process in table.read(everything=False):
         program = process.program
         if program.executable == 'aggregator_node' and process.uid == os.geteuid() \

@@ -19,8 +19,8 @@ from dataclasses import field
 import os
 from typing import Iterable
 
-from oom_sentinel import params
-from oom_sentinel.params import Loaded
+from oom_sentinel.settings import parameter_file
+from oom_sentinel.settings.parameter_file import Loaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Usable:
     """The files that can be followed, what they say together, and what is wrong."""
 
     paths: 'tuple[str, ...]' = ()
-    loaded: Loaded = field(default_factory=params.load)
+    loaded: Loaded = field(default_factory=parameter_file.load)
     errors: 'tuple[str, ...]' = ()
 
 
@@ -43,8 +43,8 @@ def usable(paths: 'Iterable[str]', node_name: str) -> Usable:
     for path in paths:
         whole = os.path.abspath(os.path.expanduser(path.strip()))
         try:
-            params.load(*good, whole, node=node_name)
+            parameter_file.load(*good, whole, node=node_name)
             good.append(whole)
-        except params.ParamsError as error:
+        except parameter_file.ParamsError as error:
             errors.append(f'{error}; the sentinel starts without this file')
-    return Usable(tuple(good), params.load(*good, node=node_name), tuple(errors))
+    return Usable(tuple(good), parameter_file.load(*good, node=node_name), tuple(errors))

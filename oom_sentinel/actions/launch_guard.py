@@ -32,12 +32,12 @@ from launch.event_handlers import OnProcessExit
 from launch.event_handlers import OnProcessStart
 from launch.event_handlers import OnShutdown
 import launch.logging
-from oom_sentinel import prefix
-from oom_sentinel import spawns
+from oom_sentinel.actions import oom_exec
+from oom_sentinel.actions import spawns
 from oom_sentinel.actions.files import Usable
 from oom_sentinel.actions.files import usable
-from oom_sentinel.children import Children
-from oom_sentinel.procfs import environment
+from oom_sentinel.actions.launched import Children
+from oom_sentinel.kernel import environment
 
 MARK = 'oom_sentinel_launch_guard'
 COUNT_S = 2.0  # 60 us each time: which kills are new is known to this
@@ -158,7 +158,7 @@ class LaunchGuard:
             self._say(self.logger.warning, f'{event.process_name} (PID {event.pid}) had ended '
                       'before it could be protected')
 
-    def _meet(self, pid: int, rules: 'tuple[prefix.Rule, ...]', command: 'tuple[str, ...]',
+    def _meet(self, pid: int, rules: 'tuple[oom_exec.Rule, ...]', command: 'tuple[str, ...]',
               wraps: bool) -> bool:
         """Protect a process; tell whether it was still there."""
         if self.children.started(pid, command, wraps=wraps, rules=rules) is None:
@@ -253,17 +253,17 @@ class LaunchGuard:
 
 
 def read(words: 'tuple[str, ...]'
-         ) -> 'tuple[tuple[prefix.Rule, ...], tuple[str, ...], bool]':
+         ) -> 'tuple[tuple[oom_exec.Rule, ...], tuple[str, ...], bool]':
     """Return oom_exec's rules, the command behind them, and whether a shell stands around it."""
     if words[1:2] != ('-c',) or len(words) != 3 or words[0] not in ('/bin/sh', '/system/bin/sh'):
-        return (*prefix.split(words), False)
+        return (*oom_exec.split(words), False)
     try:  # as subprocess makes it of shell=True
-        return (*prefix.split(shlex.split(words[2])), True)
+        return (*oom_exec.split(shlex.split(words[2])), True)
     except ValueError:
         return (), (), True
 
 
-def command_of(event: Any) -> 'tuple[tuple[prefix.Rule, ...], tuple[str, ...], bool]':
+def command_of(event: Any) -> 'tuple[tuple[oom_exec.Rule, ...], tuple[str, ...], bool]':
     """Return the same of an event, which has the command as launch was given it."""
     if getattr(event.action, 'shell', False):
         return read(('/bin/sh', '-c', ' '.join(event.cmd)))

@@ -88,21 +88,21 @@ class SetOomScoreAdj(Action):
 
     def _apply(self, context: LaunchContext) -> 'str | None':
         """Return what hinders, None when it is in force."""
-        from oom_sentinel import prefix
-        from oom_sentinel import selector
+        from oom_sentinel.actions import oom_exec
+        from oom_sentinel.settings import selector
         try:
-            value = prefix.value(perform_substitutions(context, self.oom_score_adj))
+            value = oom_exec.value(perform_substitutions(context, self.oom_score_adj))
             match = tuple(selector.parse(perform_substitutions(context, text))
                           for text in self.match)
-        except (prefix.ValueRefused, selector.SelectorError) as error:
-            return f'{"value" if isinstance(error, prefix.ValueRefused) else "match"}: {error}'
+        except (oom_exec.ValueRefused, selector.SelectorError) as error:
+            return f'{"value" if isinstance(error, oom_exec.ValueRefused) else "match"}: {error}'
         program = find_program()
         if program is None:
-            return f'{prefix.NAME} is neither in lib/oom_sentinel nor on PATH'
+            return f'{oom_exec.NAME} is neither in lib/oom_sentinel nor on PATH'
         present = context.launch_configurations.get(PREFIX, '')
-        outer, others = prefix.split(shlex.split(present))
-        context.launch_configurations[PREFIX] = shlex.join(prefix.join(
-            program, prefix.nested(prefix.Rule(value, match), outer), others))
+        outer, others = oom_exec.split(shlex.split(present))
+        context.launch_configurations[PREFIX] = shlex.join(oom_exec.join(
+            program, oom_exec.nested(oom_exec.Rule(value, match), outer), others))
         if context.launch_configurations.get(FILTER):
             launch.logging.get_logger('oom_sentinel').warning(
                 f'{FILTER} holds for set_oom_score_adj too: only what it matches gets the value')
@@ -128,10 +128,10 @@ def find_program() -> 'str | None':
     """Return the path of oom_exec: of this package's prefix, else of PATH."""
     from ament_index_python.packages import get_package_prefix
     from ament_index_python.packages import PackageNotFoundError
-    from oom_sentinel import prefix
+    from oom_sentinel.actions import oom_exec
     try:
         found = os.path.join(get_package_prefix('oom_sentinel'), 'lib', 'oom_sentinel',
-                             prefix.NAME)
+                             oom_exec.NAME)
     except PackageNotFoundError:
         found = ''
-    return found if os.access(found, os.X_OK) else shutil.which(prefix.NAME)
+    return found if os.access(found, os.X_OK) else shutil.which(oom_exec.NAME)

@@ -16,10 +16,10 @@
 
 import argparse
 
-from oom_sentinel import checkup
 from oom_sentinel import doctor
 from oom_sentinel import sentinel
 from oom_sentinel.cli import output
+from oom_sentinel.doctor import look
 from oom_sentinel.facts.checkup import Finding
 from oom_sentinel.facts.checkup import Severity
 
@@ -52,7 +52,7 @@ def findings(root: str) -> 'tuple[Finding, ...]':
     :raises Unusable: when the tree cannot be read.
     """
     reading = output.read(root, sentinel.ros_prefixes())
-    return doctor.examine(checkup.take(
+    return doctor.examine(look.take(
         reading.root, reading.table, reading.meminfo, reading.processes))
 
 

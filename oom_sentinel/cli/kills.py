@@ -26,7 +26,6 @@ import re
 import sys
 import time
 
-from oom_sentinel import incident
 from oom_sentinel.cli import logs
 from oom_sentinel.cli import output
 from oom_sentinel.cli import params
@@ -35,6 +34,7 @@ from oom_sentinel.cli.output import Unusable
 from oom_sentinel.facts.kill import INFERRED
 from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.facts.kill import OomTask
+from oom_sentinel.kills.incident_folder import expanded
 from oom_sentinel.report import kills as words
 
 NAME = 'kills'
@@ -136,7 +136,7 @@ def document(kill: OomKill) -> 'dict[str, object]':
 
 def _incidents(directory: str) -> 'tuple[OomKill, ...]':
     """Return what a live sentinel wrote down; what is no incident is left out."""
-    folder = incident.expanded(directory) if directory else ''
+    folder = expanded(directory) if directory else ''
     try:
         names = sorted(os.listdir(folder)) if folder else []
     except OSError:

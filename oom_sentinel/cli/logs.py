@@ -36,8 +36,8 @@ import zlib
 
 from oom_sentinel.cli.output import Unusable
 from oom_sentinel.facts.kill import OomKill
-from oom_sentinel.kernel_log import Parser
-from oom_sentinel.kernel_log import Stream
+from oom_sentinel.kills.oom_report import Parser
+from oom_sentinel.kills.oom_report import Stream
 
 BLOCK = 1 << 18
 FAMILIES = ('kern.log', 'syslog', 'messages')

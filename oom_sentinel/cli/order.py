@@ -16,16 +16,16 @@
 
 import argparse
 
-from oom_sentinel import badness
-from oom_sentinel import plan
 from oom_sentinel import sentinel
-from oom_sentinel.badness import Candidate
 from oom_sentinel.cli import output
 from oom_sentinel.cli import params
 from oom_sentinel.cli.output import Reading
 from oom_sentinel.cli.output import Unusable
 from oom_sentinel.facts.process import Process
-from oom_sentinel.report import order as order_document
+from oom_sentinel.protection import plan
+from oom_sentinel.report import kill_order as order_document
+from oom_sentinel.risk import badness
+from oom_sentinel.risk.badness import Candidate
 from oom_sentinel.settings import Settings
 
 NAME = 'order'

@@ -22,16 +22,16 @@ import time
 from typing import Any
 from typing import Sequence
 
-from oom_sentinel import params
-from oom_sentinel import procfs
-from oom_sentinel.facts.level import Unavailable
+from oom_sentinel import kernel
+from oom_sentinel.facts.host import Host
 from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.process import Process
-from oom_sentinel.facts.sample import Host
-from oom_sentinel.procfs.root import CaptureError
+from oom_sentinel.facts.status import Unavailable
+from oom_sentinel.kernel.root import CaptureError
+from oom_sentinel.settings import parameter_file
 
 GROWN_UP_S = 1e6
-shown = params.shown  # a name that cannot disturb a terminal
+shown = parameter_file.shown  # a name that cannot disturb a terminal
 RED, GREEN, YELLOW = '\x1b[31m', '\x1b[32m', '\x1b[33m'
 BOLD, PLAIN = '\x1b[1m', '\x1b[0m'
 
@@ -44,8 +44,8 @@ class Unusable(Exception):
 class Reading:
     """What a verb reads first: the tree, the host, memory and the whole process table."""
 
-    root: procfs.Root
-    table: procfs.Table
+    root: kernel.Root
+    table: kernel.Table
     host: Host
     meminfo: MemInfo
     processes: 'tuple[Process, ...]'
@@ -59,12 +59,12 @@ def read(path: str, ros_prefixes: 'tuple[str, ...]') -> Reading:
     :raises Unusable: when it is no captured tree or lacks /proc/meminfo.
     """
     try:
-        root = procfs.Root(path)
+        root = kernel.Root(path)
         host = root.host()
         meminfo = root.meminfo()
         if isinstance(meminfo, Unavailable):
             raise Unusable(f'--root {path}: memory is {meminfo}')
-        table = procfs.Table(root, ros_prefixes=ros_prefixes)
+        table = kernel.Table(root, ros_prefixes=ros_prefixes)
         table.read(0.0)
         # Seen a second time, nobody is young: what maps librcl is recognised too.
         processes = table.read(GROWN_UP_S, scores=True)

@@ -16,10 +16,10 @@
 
 import sys
 
-from oom_sentinel import params
 from oom_sentinel.cli.output import Unusable
-from oom_sentinel.params import ParamsError
+from oom_sentinel.settings import parameter_file
 from oom_sentinel.settings import Settings
+from oom_sentinel.settings.parameter_file import ParamsError
 
 
 def load(path: 'str | None') -> Settings:
@@ -29,7 +29,7 @@ def load(path: 'str | None') -> Settings:
     :raises Unusable: naming file and key, when it is unreadable or a value is refused.
     """
     try:
-        loaded = params.load(*([] if path is None else [path]))
+        loaded = parameter_file.load(*([] if path is None else [path]))
     except ParamsError as error:
         raise Unusable(str(error)) from error
     for warning in loaded.warnings:

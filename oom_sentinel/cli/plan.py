@@ -18,13 +18,13 @@ import argparse
 from dataclasses import dataclass
 import os
 
-from oom_sentinel import plan
 from oom_sentinel import sentinel
 from oom_sentinel.cli import output
 from oom_sentinel.cli import params
 from oom_sentinel.cli.output import Reading
 from oom_sentinel.facts.protection import Target
-from oom_sentinel.procfs import capability
+from oom_sentinel.kernel import capability
+from oom_sentinel.protection import plan
 
 NAME = 'plan'
 DENIED = ('{count} may be denied: lowering needs CAP_SYS_RESOURCE, or a floor granted at the '

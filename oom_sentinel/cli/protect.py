@@ -17,9 +17,7 @@
 import argparse
 from dataclasses import replace
 
-from oom_sentinel import plan
-from oom_sentinel import procfs
-from oom_sentinel import selector
+from oom_sentinel import kernel
 from oom_sentinel import sentinel
 from oom_sentinel import settings
 from oom_sentinel.cli import output
@@ -30,9 +28,11 @@ from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.protection import Adjustment
 from oom_sentinel.facts.protection import Outcome
 from oom_sentinel.facts.protection import Target
-from oom_sentinel.selector import SelectorError
+from oom_sentinel.protection import plan
 from oom_sentinel.settings import Group
+from oom_sentinel.settings import selector
 from oom_sentinel.settings import Settings
+from oom_sentinel.settings.selector import SelectorError
 
 NAME = 'protect'
 HELP = "Set oom_score_adj of the matching processes once, by the sentinel's own rules."
@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _write(target: Target, reading: Reading) -> Outcome:
     process = target.process
     assert process.oom_score_adj is not None
-    return procfs.apply(reading.root, Adjustment(
+    return kernel.apply(reading.root, Adjustment(
         process.identity, None, process.oom_score_adj, target.wanted, 'asked for'))
 
 

@@ -23,7 +23,7 @@ from typing import Sequence
 import unicodedata
 
 from oom_sentinel.cli import output
-from oom_sentinel.facts.level import Level
+from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Status
 
 TINT = {Level.OK: output.GREEN, Level.WARN: output.YELLOW, Level.ERROR: output.RED}

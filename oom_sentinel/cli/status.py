@@ -19,7 +19,6 @@ import contextlib
 import sys
 import time
 
-from oom_sentinel import badness
 from oom_sentinel.cli import order
 from oom_sentinel.cli import output
 from oom_sentinel.cli import params
@@ -28,11 +27,12 @@ from oom_sentinel.cli import terminal
 from oom_sentinel.cli.output import Reading
 from oom_sentinel.cli.output import Unusable
 from oom_sentinel.cli.plan import view_of
-from oom_sentinel.facts.level import Level
-from oom_sentinel.facts.level import Unavailable
+from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Status
-from oom_sentinel.procfs.root import CaptureError
+from oom_sentinel.facts.status import Unavailable
+from oom_sentinel.kernel.root import CaptureError
 from oom_sentinel.report.risk import KILL_ORDER_OF
+from oom_sentinel.risk import badness
 from oom_sentinel.sentinel import ros_prefixes
 from oom_sentinel.sentinel import Sentinel
 from oom_sentinel.settings import Settings

@@ -24,7 +24,7 @@ from oom_sentinel.facts.cgroup import MemoryCgroup
 from oom_sentinel.facts.checkup import Checkup
 from oom_sentinel.facts.checkup import Finding
 from oom_sentinel.facts.checkup import Severity
-from oom_sentinel.facts.level import Unavailable
+from oom_sentinel.facts.status import Unavailable
 
 TIGHT = 0.5  # of the machine's memory
 LEFT_LITTLE = 0.15  # of the limit, as memory.available_warn_percent

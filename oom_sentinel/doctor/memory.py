@@ -21,7 +21,7 @@ from oom_sentinel.doctor.text import sysctl
 from oom_sentinel.facts.checkup import Checkup
 from oom_sentinel.facts.checkup import Finding
 from oom_sentinel.facts.checkup import Severity
-from oom_sentinel.facts.level import Unavailable
+from oom_sentinel.facts.status import Unavailable
 
 # Documentation/admin-guide/sysctl/vm.rst: below 1024 KB the system becomes subtly broken.
 MIN_FREE_BROKEN_KB = 1024

@@ -21,8 +21,8 @@ from oom_sentinel.doctor.text import ros_processes
 from oom_sentinel.facts.checkup import Checkup
 from oom_sentinel.facts.checkup import Finding
 from oom_sentinel.facts.checkup import Severity
-from oom_sentinel.facts.level import Unavailable
 from oom_sentinel.facts.process import Process
+from oom_sentinel.facts.status import Unavailable
 
 WANTED = -500  # the lowest value that a default group asks for
 

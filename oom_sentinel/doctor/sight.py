@@ -21,7 +21,7 @@ from oom_sentinel.doctor.boot import with_words
 from oom_sentinel.facts.checkup import Checkup
 from oom_sentinel.facts.checkup import Finding
 from oom_sentinel.facts.checkup import Severity
-from oom_sentinel.facts.level import Unavailable
+from oom_sentinel.facts.status import Unavailable
 
 FIRST = (4, 20)  # the kernel that came with pressure stall information
 

@@ -18,14 +18,14 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from oom_sentinel.facts.cgroup import CgroupChain
-from oom_sentinel.facts.level import Unavailable
+from oom_sentinel.facts.host import Host
+from oom_sentinel.facts.host import Surroundings
 from oom_sentinel.facts.memory import DdsSegments
 from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.memory import Pressure
-from oom_sentinel.facts.policy import VmPolicy
+from oom_sentinel.facts.memory import VmPolicy
 from oom_sentinel.facts.process import Process
-from oom_sentinel.facts.sample import Host
-from oom_sentinel.facts.surroundings import Surroundings
+from oom_sentinel.facts.status import Unavailable
 
 
 class Severity(IntEnum):

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Facts from /proc/meminfo, /proc/pressure/memory and /proc/vmstat."""
+"""Facts from /proc/meminfo, /proc/swaps, /proc/pressure, /proc/vmstat and /proc/sys/vm."""
 
 from dataclasses import dataclass
 
@@ -113,3 +113,46 @@ class VmStat:
     """Counters of /proc/vmstat; oom_kill is there since Linux 4.13."""
 
     oom_kill: 'int | None' = None
+
+
+@dataclass(frozen=True, slots=True)
+class ZramDevice:
+    """
+    One zram device (Documentation/admin-guide/blockdev/zram.rst), sizes in bytes.
+
+    `disksize_bytes` is what it promises, `original_bytes` what is stored in it,
+    `used_bytes` the memory that this takes; `limit_bytes` of None means no mem_limit.
+    """
+
+    name: str
+    disksize_bytes: int
+    original_bytes: 'int | None' = None
+    used_bytes: 'int | None' = None
+    limit_bytes: 'int | None' = None
+
+
+@dataclass(frozen=True, slots=True)
+class VmPolicy:
+    """
+    What decides over an OOM (Documentation/admin-guide/sysctl/vm.rst, kernel.rst).
+
+    `overcommit_kbytes` of 0 leaves CommitLimit to `overcommit_ratio` (percent of memory).
+    `panic_timeout_s` is kernel.panic: 0 hangs for ever after a panic, a negative value reboots
+    at once.  `dmesg_restrict` of 1 keeps the kernel log from users without CAP_SYSLOG.
+    `zswap_enabled` and `lru_gen_enabled` are None where the kernel has no such thing.
+    """
+
+    overcommit_memory: 'int | None' = None
+    oom_kill_allocating_task: 'int | None' = None
+    panic_on_oom: 'int | None' = None
+    panic_timeout_s: 'int | None' = None
+    overcommit_ratio: 'int | None' = None
+    overcommit_kbytes: 'int | None' = None
+    min_free_kbytes: 'int | None' = None
+    swappiness: 'int | None' = None
+    dmesg_restrict: 'int | None' = None
+    zram: 'tuple[ZramDevice, ...]' = ()
+    zswap_enabled: 'bool | None' = None
+    zswap_max_pool_percent: 'int | None' = None
+    lru_gen_enabled: 'bool | None' = None
+    lru_gen_min_ttl_ms: 'int | None' = None

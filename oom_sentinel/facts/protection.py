@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What protection wants, did and found: written by plan and procfs, told by report."""
+"""What protection wants, wrote, changed and found."""
 
 from dataclasses import dataclass
 
@@ -99,3 +99,28 @@ class Protection:
     lost_order: 'tuple[str, ...]' = ()
     oom_group_paths: 'tuple[str, ...]' = ()
     notes: 'tuple[str, ...]' = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """One changed process: its oom_score_adj before, and what was written last."""
+
+    identity: Identity
+    original: int
+    written: int
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """
+    A process that a launch started: its oom_score_adj before and as written, its node names.
+
+    `original` and `written` are None where nothing was written.  `asked` is the value that the
+    launch file itself gave it with set_oom_score_adj.
+    """
+
+    identity: Identity
+    original: 'int | None' = None
+    written: 'int | None' = None
+    node_names: 'tuple[str, ...]' = ()
+    asked: 'int | None' = None

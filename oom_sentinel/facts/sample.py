@@ -12,40 +12,51 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Everything that one cycle read; time arrives inside it."""
+"""Everything that one cycle read, and why it was woken; time arrives inside it."""
 
 from dataclasses import dataclass
 
 from oom_sentinel.facts.cgroup import CgroupChain
-from oom_sentinel.facts.level import Unavailable
+from oom_sentinel.facts.host import Host
+from oom_sentinel.facts.host import Surroundings
 from oom_sentinel.facts.memory import DdsSegments
 from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.memory import Pressure
 from oom_sentinel.facts.memory import SwapDevice
+from oom_sentinel.facts.memory import VmPolicy
 from oom_sentinel.facts.memory import VmStat
-from oom_sentinel.facts.policy import VmPolicy
 from oom_sentinel.facts.process import Process
-from oom_sentinel.facts.surroundings import Surroundings
-from oom_sentinel.facts.wake import Waking
+from oom_sentinel.facts.status import Unavailable
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
-    """What does not change while the sentinel runs; page_size in bytes."""
+class Wake:
+    """
+    A source that asked for attention since it was last taken.
 
-    hostname: str
-    page_size: int
-    kernel_release: str
-    clock_ticks: int = 100
-    boot_id: 'str | None' = None
+    `name` is the source's, `monotonic_s` when it first asked, `times` how often.  `ended` says
+    that nothing more will come from it: its cgroup was removed, its writer is gone.
+    """
 
-    @property
-    def kernel_version(self) -> 'tuple[int, int]':
-        """Return major and minor of the kernel release, (0, 0) when it is not readable."""
-        parts = self.kernel_release.split('-')[0].split('.')
-        if len(parts) < 2 or not (parts[0].isdigit() and parts[1].isdigit()):
-            return (0, 0)
-        return (int(parts[0]), int(parts[1]))
+    name: str
+    monotonic_s: float
+    times: int = 1
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Waking:
+    """
+    What about memory wakes the sentinel at once.
+
+    `stall_us` within `window_us` does, unless `why` tells what stands against it; `groups`
+    control groups have such a trigger of their own.
+    """
+
+    stall_us: int = 0
+    window_us: 'int | None' = None
+    why: 'str | None' = None
+    groups: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,28 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A status as /diagnostics carries it, free of ROS."""
+"""Diagnostics levels and statuses as /diagnostics carries them (REP-107), free of ROS."""
 
 from dataclasses import dataclass
+from enum import IntEnum
 
-from oom_sentinel.facts.level import Level
+
+class Level(IntEnum):
+    """A diagnostics level as diagnostic_msgs/DiagnosticStatus numbers it."""
+
+    OK = 0
+    WARN = 1
+    ERROR = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """A fact that could not be read, and why, in words for an operator."""
+
+    why: str
+
+    def __str__(self) -> str:
+        return f'unavailable ({self.why})'
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,10 @@ Whom a kill hit: known processes remembered beyond their death, and kills nobody
 Pure: the register is fed with scans, the tally with counters; time arrives as an argument.
 """
 
+from oom_sentinel.kills.counters import Counters
+from oom_sentinel.kills.counters import counters
+from oom_sentinel.kills.counters import Tally
 from oom_sentinel.kills.infer import infer
-from oom_sentinel.kills.register import Register
-from oom_sentinel.kills.tally import Counters
-from oom_sentinel.kills.tally import counters
-from oom_sentinel.kills.tally import Tally
+from oom_sentinel.kills.known_processes import Register
 
 __all__ = ['Counters', 'Register', 'Tally', 'counters', 'infer']

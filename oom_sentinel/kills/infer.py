@@ -17,13 +17,13 @@
 from dataclasses import replace
 from typing import Sequence
 
-from oom_sentinel import badness
 from oom_sentinel.facts.kill import INFERRED
 from oom_sentinel.facts.kill import OomKill
-from oom_sentinel.kills.register import inside
-from oom_sentinel.kills.register import Known
-from oom_sentinel.kills.register import told_of
-from oom_sentinel.kills.register import within
+from oom_sentinel.kills.known_processes import inside
+from oom_sentinel.kills.known_processes import Known
+from oom_sentinel.kills.known_processes import told_of
+from oom_sentinel.kills.known_processes import within
+from oom_sentinel.risk import badness
 
 SOURCE = 'counters'
 NOBODY = 'unknown: a counter rose and no known process is missing'

@@ -19,11 +19,11 @@ from typing import Any
 from typing import Callable
 
 from diagnostic_msgs.msg import DiagnosticArray
-from oom_sentinel.facts.level import Level
+from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Status
-from oom_sentinel.inquest import KERNEL_LOG
-from oom_sentinel.sources import Feed
-from oom_sentinel.watch import Watch
+from oom_sentinel.kernel.log import Feed
+from oom_sentinel.kernel.wake import Watch
+from oom_sentinel.kills.kill_log import KERNEL_LOG
 from rclpy.qos import DurabilityPolicy
 from rclpy.qos import QoSProfile
 

@@ -27,9 +27,9 @@ import sys
 import tempfile
 from types import FrameType
 
+from oom_sentinel.kernel.wake import Watch
 from oom_sentinel.node.node import OomSentinel
 from oom_sentinel.settings import SettingsError
-from oom_sentinel.watch import Watch
 import rclpy
 from rclpy.exceptions import NameValidationException
 from rclpy.exceptions import ParameterException

@@ -26,12 +26,13 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray
 from oom_sentinel.facts.status import Report
 from oom_sentinel.facts.status import Status
-from oom_sentinel.graph import Attribution
-from oom_sentinel.graph import Graph
-from oom_sentinel.inquest import KERNEL_LOG
+from oom_sentinel.kernel.wake import Watch
+from oom_sentinel.kills.kill_log import KERNEL_LOG
 from oom_sentinel.node import kills
 from oom_sentinel.node import messages
 from oom_sentinel.node.containers import Containers
+from oom_sentinel.node.graph import Attribution
+from oom_sentinel.node.graph import Graph
 from oom_sentinel.node.parameters import foreign
 from oom_sentinel.node.parameters import Parameters
 from oom_sentinel.node.parameters import refused
@@ -40,7 +41,6 @@ from oom_sentinel.sentinel import Sentinel
 from oom_sentinel.settings import declarations_for
 from oom_sentinel.settings import Settings
 from oom_sentinel.settings import SettingsError
-from oom_sentinel.watch import Watch
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock
 from rclpy.clock import ClockType

@@ -27,6 +27,7 @@ from oom_sentinel import settings as table
 from oom_sentinel.settings import Declaration
 from oom_sentinel.settings import Settings
 from oom_sentinel.settings import SettingsError
+from oom_sentinel.settings.table import GROUP_PARAMETER
 from rcl_interfaces.msg import FloatingPointRange
 from rcl_interfaces.msg import IntegerRange
 from rcl_interfaces.msg import ParameterDescriptor
@@ -164,7 +165,7 @@ class Parameters:
 def _no_such(name: str, values: 'dict[str, Any]') -> str:
     """Return the refusal of a name that is no parameter, with what may have been meant."""
     closest = dict(table.unknown({**values, name: None})).get(name)
-    group = table.GROUP_PARAMETER.match(name)
+    group = GROUP_PARAMETER.match(name)
     return (f'{name}: no such parameter'
             + (f'; did you mean {closest}?' if closest else '')
             + (f' A new group is named in groups first: add {group[1]!r} there' if group

@@ -23,17 +23,17 @@ import contextlib
 import time
 from typing import Callable
 
-from oom_sentinel.facts.wake import Wake
-from oom_sentinel.facts.wake import Waking
-from oom_sentinel.inquest import KERNEL_LOG
+from oom_sentinel.facts.sample import Wake
+from oom_sentinel.facts.sample import Waking
+from oom_sentinel.kernel.wake import ALARM
+from oom_sentinel.kernel.wake import GroupEvents
+from oom_sentinel.kernel.wake import NEWCOMERS
+from oom_sentinel.kernel.wake import Newcomers
+from oom_sentinel.kernel.wake import Stalls
+from oom_sentinel.kernel.wake import Watch
+from oom_sentinel.kills.kill_log import KERNEL_LOG
 from oom_sentinel.sentinel import Sentinel
 from oom_sentinel.settings import Settings
-from oom_sentinel.watch import ALARM
-from oom_sentinel.watch import GroupEvents
-from oom_sentinel.watch import NEWCOMERS
-from oom_sentinel.watch import Newcomers
-from oom_sentinel.watch import Stalls
-from oom_sentinel.watch import Watch
 
 # A storm of wakes runs the cycle no more often than this; the first one at once.
 HURRY_S = 0.1

@@ -16,9 +16,9 @@
 
 from oom_sentinel.facts.cgroup import CgroupChain
 from oom_sentinel.facts.cgroup import MemoryCgroup
-from oom_sentinel.facts.level import Unavailable
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Status
+from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.report.text import mib
 from oom_sentinel.report.text import sentence
 from oom_sentinel.risk import Assessment

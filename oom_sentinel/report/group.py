@@ -14,19 +14,19 @@
 
 """Status Group NAME: one protection group's processes and what they hold."""
 
-from oom_sentinel import badness
-from oom_sentinel.facts.level import Level
-from oom_sentinel.facts.level import Unavailable
 from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.sample import Sample
+from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Status
+from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.report.achieved import achieved
 from oom_sentinel.report.text import counted
 from oom_sentinel.report.text import listed
 from oom_sentinel.report.text import MIB
 from oom_sentinel.report.text import mib
 from oom_sentinel.risk import Assessment
+from oom_sentinel.risk import badness
 from oom_sentinel.settings import Group
 
 NOT_READ = 'unavailable (not read yet)'

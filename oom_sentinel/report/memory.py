@@ -14,12 +14,12 @@
 
 """Status Memory: the machine's memory, swap and commitments."""
 
-from oom_sentinel.facts.level import Unavailable
 from oom_sentinel.facts.memory import DdsSegments
 from oom_sentinel.facts.memory import MemInfo
-from oom_sentinel.facts.policy import VmPolicy
+from oom_sentinel.facts.memory import VmPolicy
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Status
+from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.report.place import compressed
 from oom_sentinel.report.place import place
 from oom_sentinel.report.text import MIB

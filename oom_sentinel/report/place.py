@@ -14,8 +14,8 @@
 
 """Where this runs and what the administrator chose, in words that change no level."""
 
-from oom_sentinel.facts.policy import VmPolicy
-from oom_sentinel.facts.surroundings import Surroundings
+from oom_sentinel.facts.host import Surroundings
+from oom_sentinel.facts.memory import VmPolicy
 from oom_sentinel.report.text import mib
 
 BOUND = {

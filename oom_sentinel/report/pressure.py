@@ -14,10 +14,10 @@
 
 """Status Memory pressure: PSI, or the reason why there is none."""
 
-from oom_sentinel.facts.level import Unavailable
 from oom_sentinel.facts.memory import PressureLine
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Status
+from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.report.text import sentence
 from oom_sentinel.risk import Assessment
 

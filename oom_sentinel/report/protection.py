@@ -14,11 +14,11 @@
 
 """Status Protection: wanted and achieved, what was denied and how to grant it."""
 
-from oom_sentinel.facts.level import Level
+from oom_sentinel.facts.host import Surroundings
 from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.protection import Target
+from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Status
-from oom_sentinel.facts.surroundings import Surroundings
 from oom_sentinel.report.achieved import achieved
 from oom_sentinel.report.achieved import denied
 from oom_sentinel.report.achieved import outcome
@@ -27,8 +27,8 @@ from oom_sentinel.report.text import counted
 from oom_sentinel.report.text import listed
 from oom_sentinel.report.text import sentence
 from oom_sentinel.risk import Assessment
-from oom_sentinel.risk.verdict import Finding
-from oom_sentinel.risk.verdict import verdict
+from oom_sentinel.risk.levels import Finding
+from oom_sentinel.risk.levels import verdict
 from oom_sentinel.settings import Group
 from oom_sentinel.settings import Settings
 

@@ -14,14 +14,14 @@
 
 """Status OOM risk: the level with its reasons, and whom the kernel would kill first."""
 
-from oom_sentinel.badness import Candidate
-from oom_sentinel.facts.policy import VmPolicy
+from oom_sentinel.facts.memory import VmPolicy
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Status
 from oom_sentinel.report.place import when_exhausted
 from oom_sentinel.report.text import listed
 from oom_sentinel.report.text import sentence
 from oom_sentinel.risk import Assessment
+from oom_sentinel.risk.badness import Candidate
 
 KILL_ORDER_OF = 'kill order of'
 ORDINALS = ('1st', '2nd', '3rd', '4th', '5th')

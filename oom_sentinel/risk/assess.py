@@ -16,31 +16,31 @@
 
 from dataclasses import dataclass
 
-from oom_sentinel.badness import Candidate
 from oom_sentinel.facts.cgroup import MemoryCgroup
-from oom_sentinel.facts.level import Unavailable
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.sample import Sample
+from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.risk import growth
+from oom_sentinel.risk import headroom
+from oom_sentinel.risk import kill_order
 from oom_sentinel.risk import memory
-from oom_sentinel.risk import order
 from oom_sentinel.risk import ownerless
 from oom_sentinel.risk import places
-from oom_sentinel.risk import room
+from oom_sentinel.risk.badness import Candidate
 from oom_sentinel.risk.exhaustion import Forecast
 from oom_sentinel.risk.growth import Growth
-from oom_sentinel.risk.order import Order
+from oom_sentinel.risk.headroom import Headroom
+from oom_sentinel.risk.kill_order import Order
+from oom_sentinel.risk.levels import Finding
+from oom_sentinel.risk.levels import Hold
+from oom_sentinel.risk.levels import hold
+from oom_sentinel.risk.levels import Verdict
+from oom_sentinel.risk.levels import verdict
 from oom_sentinel.risk.ownerless import Ownerless
 from oom_sentinel.risk.places import Places
-from oom_sentinel.risk.room import Headroom
 from oom_sentinel.risk.score import score
 from oom_sentinel.risk.suspects import suspects
-from oom_sentinel.risk.verdict import Finding
-from oom_sentinel.risk.verdict import Hold
-from oom_sentinel.risk.verdict import hold
-from oom_sentinel.risk.verdict import Verdict
-from oom_sentinel.risk.verdict import verdict
 from oom_sentinel.settings import Settings
 
 
@@ -77,7 +77,7 @@ class Assessment:
     pressure: Verdict = Verdict()
     cgroups: Verdict = Verdict()
     risk: Verdict = Verdict()
-    domain: str = order.MACHINE
+    domain: str = kill_order.MACHINE
     totalpages: 'int | None' = None
     kill_order: 'tuple[Candidate, ...]' = ()
     tightest: 'Headroom | None' = None
@@ -115,7 +115,7 @@ def assess(sample: Sample, history: History, settings: Settings,
            protection: Protection = Protection()) -> 'tuple[Assessment, History]':
     """Return what this sample means, and the history for the next one."""
     meminfo, now_s = sample.meminfo, sample.monotonic_s
-    limits = room.rooms(sample.chains, meminfo)
+    limits = headroom.rooms(sample.chains, meminfo)
     tightest = limits[0] if limits else None
     known = places.remember(history.places, sample, limits, settings)
     forecast = min((p.forecast for p in known.places if p.forecast is not None),
@@ -124,8 +124,8 @@ def assess(sample: Sample, history: History, settings: Settings,
     groups = _groups(sample)
     high = tuple((g.path, g.high) for g in groups if g.high is not None)
     found = _find(sample, known, limits, groups, _grew(history.high, high), settings)
-    made = order.order(sample, order.where(meminfo, tightest), protection, history.order,
-                       bool(found.everywhere))
+    made = kill_order.order(sample, kill_order.where(meminfo, tightest), protection,
+                            history.order, bool(found.everywhere))
     danger = found.everywhere + _wrong_victims(sample, found, limits, made, protection)
     hold_s = settings.hold_s
     of_memory, memory_held = hold(history.memory, verdict(found.memory), now_s, hold_s)
@@ -198,7 +198,7 @@ def _wrong_victims(sample: Sample, found: _Found, limits: 'tuple[Headroom, ...]'
     here += [limit for limit in limits if limit.group.path in short]
     wrong: 'tuple[Finding, ...]' = ()
     for place in here:
-        name = order.MACHINE if place is None else place.group.path
-        judged = made if made.domain == name else order.order(sample, place, protection)
-        wrong += order.wrong_victim(judged, protection)
+        name = kill_order.MACHINE if place is None else place.group.path
+        judged = made if made.domain == name else kill_order.order(sample, place, protection)
+        wrong += kill_order.wrong_victim(judged, protection)
     return wrong

@@ -17,13 +17,13 @@
 from typing import Iterable
 
 from oom_sentinel.facts.cgroup import MemoryCgroup
-from oom_sentinel.facts.level import Level
-from oom_sentinel.facts.level import Unavailable
 from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.memory import Pressure
-from oom_sentinel.facts.policy import VmPolicy
-from oom_sentinel.risk.room import Headroom
-from oom_sentinel.risk.verdict import Finding
+from oom_sentinel.facts.memory import VmPolicy
+from oom_sentinel.facts.status import Level
+from oom_sentinel.facts.status import Unavailable
+from oom_sentinel.risk.headroom import Headroom
+from oom_sentinel.risk.levels import Finding
 from oom_sentinel.settings import Settings
 
 MIB = 1 << 20

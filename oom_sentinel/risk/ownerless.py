@@ -20,15 +20,15 @@ GPU and driver buffers are there, and what a driver leaks.  Sums as `free` canno
 
 from dataclasses import dataclass
 
-from oom_sentinel.facts.level import Level
-from oom_sentinel.facts.level import Unavailable
 from oom_sentinel.facts.memory import DdsSegments
 from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.memory import SwapDevice
 from oom_sentinel.facts.process import Identity
+from oom_sentinel.facts.status import Level
+from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.risk import growth
 from oom_sentinel.risk.growth import Grown
-from oom_sentinel.risk.verdict import Finding
+from oom_sentinel.risk.levels import Finding
 
 MIB = 1 << 20
 NOBODY = Identity(0, 0)

@@ -20,15 +20,15 @@ Each keeps its own history of what was left, so that each is judged by its own s
 
 from dataclasses import dataclass
 
-from oom_sentinel.facts.level import Level
-from oom_sentinel.facts.level import Unavailable
 from oom_sentinel.facts.sample import Sample
+from oom_sentinel.facts.status import Level
+from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.risk import exhaustion
 from oom_sentinel.risk.exhaustion import Forecast
 from oom_sentinel.risk.exhaustion import Left
-from oom_sentinel.risk.room import Headroom
-from oom_sentinel.risk.room import machine_bytes
-from oom_sentinel.risk.verdict import Finding
+from oom_sentinel.risk.headroom import Headroom
+from oom_sentinel.risk.headroom import machine_bytes
+from oom_sentinel.risk.levels import Finding
 from oom_sentinel.settings import Settings
 
 PLACES_MAX = 8  # the tightest control groups; a robot has one or two

@@ -14,9 +14,9 @@
 
 """One number for plots: how near an OOM is, 0..1; more pressure never lowers it."""
 
-from oom_sentinel.facts.level import Unavailable
 from oom_sentinel.facts.sample import Sample
-from oom_sentinel.risk.room import Headroom
+from oom_sentinel.facts.status import Unavailable
+from oom_sentinel.risk.headroom import Headroom
 from oom_sentinel.settings import Settings
 
 

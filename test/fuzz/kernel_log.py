@@ -30,8 +30,8 @@ ROOT = pathlib.Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / 'test' / 'core')]
 
 with atheris.instrument_imports(include=['oom_sentinel']):
-    from oom_sentinel.kernel_log import Parser
-    from oom_sentinel.kernel_log import Stream
+    from oom_sentinel.kills.oom_report import Parser
+    from oom_sentinel.kills.oom_report import Stream
 from printk import ENVELOPES  # noqa: E402,I100
 from printk import KERNELS  # noqa: E402
 from printk import Report  # noqa: E402

@@ -20,18 +20,18 @@ import sys
 
 from conftest import wait_for
 from limited import limited_cgroup  # noqa: F401
-from oom_sentinel import procfs
-from oom_sentinel.watch import GROUP_EVENT
-from oom_sentinel.watch import GroupEvents
-from oom_sentinel.watch import Watch
+from oom_sentinel import kernel
+from oom_sentinel.kernel.wake import GROUP_EVENT
+from oom_sentinel.kernel.wake import GroupEvents
+from oom_sentinel.kernel.wake import Watch
 
 HOG = 'x = []\nwhile True:\n    x.append(bytearray(b"x" * (8 << 20)))\n'
 
 
 def test_an_oom_kill_wakes_and_so_does_nothing_else(cgroup):
     """Before anybody leaks it is silent; the group's removal does no harm."""
-    root = procfs.Root('/')
-    mount = procfs.Table(root).cgroups.mount
+    root = kernel.Root('/')
+    mount = kernel.Table(root).cgroups.mount
     path = '/' + cgroup.path.rsplit('/', 1)[1]
     watch = Watch()
     watch.start(lambda: None)

@@ -23,9 +23,9 @@ import sys
 from conftest import program
 from limited import LIMIT_MIB
 from limited import limited_cgroup  # noqa: F401 (a fixture)
-from oom_sentinel import procfs
-from oom_sentinel.procfs.cgroups import MemoryCgroups
-from oom_sentinel.risk import room
+from oom_sentinel import kernel
+from oom_sentinel.kernel.cgroups import MemoryCgroups
+from oom_sentinel.risk import headroom
 import pytest
 
 MIB = 1 << 20
@@ -68,16 +68,16 @@ def test_page_cache_is_headroom_and_the_kernel_agrees(cgroup, tmp_path):
         preexec_fn=cgroup.join, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         assert child.stdout.readline() == b'read\n'
-        cgroups = MemoryCgroups(procfs.Root('/'))
+        cgroups = MemoryCgroups(kernel.Root('/'))
         path = '/' + os.path.relpath(cgroup.path, cgroups.mount.mount_point)
         full = cgroups.group(path)
         if full.usage_bytes < 0.8 * full.limit_bytes:
             pytest.skip('this file system keeps no page cache in the control group')
-        assert room.headroom(full).percent > 85
+        assert headroom.headroom(full).percent > 85
         child.stdin.write(b'go\n')
         child.stdin.flush()
         assert child.stdout.readline().startswith(b'holds')
-        assert room.headroom(cgroups.group(path)).percent < 25
+        assert headroom.headroom(cgroups.group(path)).percent < 25
         assert cgroups.group(path).oom_kill == 0
     finally:
         child.kill()
@@ -88,12 +88,12 @@ def test_page_cache_is_headroom_and_the_kernel_agrees(cgroup, tmp_path):
 
 def test_a_group_that_is_removed_is_no_error(cgroup):
     """Between two readings it is gone: nothing is limited any more."""
-    cgroups = MemoryCgroups(procfs.Root('/'))
-    chains = procfs.Chains(cgroups)
+    cgroups = MemoryCgroups(kernel.Root('/'))
+    chains = kernel.Chains(cgroups)
     path = '/' + os.path.relpath(cgroup.path, cgroups.mount.mount_point) + '/inner'
     os.mkdir(cgroup.path + '/inner')
     assert chains.read((path,), 0.0)[0].groups[1].limit_bytes == LIMIT_MIB * MIB
     os.rmdir(cgroup.path + '/inner')
     for now_s in (1.0, 20.0):
         found = chains.read((path,), now_s)[0].groups
-        assert room.headroom(found[0]) is None and found[1].limited
+        assert headroom.headroom(found[0]) is None and found[1].limited

@@ -21,10 +21,12 @@ import signal
 from conftest import oom_score_adj
 from conftest import running_sentinel
 from conftest import wait_for
-from oom_sentinel import procfs
-from oom_sentinel.facts.ledger import Ledger
+from oom_sentinel import kernel
 from oom_sentinel.facts.process import Identity
-from oom_sentinel.parse import stat
+from oom_sentinel.facts.protection import Ledger
+from oom_sentinel.kernel.files import stat
+from oom_sentinel.protection import launch_record
+from oom_sentinel.protection import saved
 import pytest
 
 pytest.importorskip('rclpy', reason='needs rclpy: make setup, or source ROS')
@@ -35,10 +37,10 @@ FAST = {'scan_period': 0.2, 'publish_period': 0.2, 'groups': ['late'],
 
 def record_of(child, original, written, names=(), asked=None):
     """Write the record of a launch, ourselves, that started this child."""
-    root = procfs.Root('/')
+    root = kernel.Root('/')
     who = [Identity(pid, stat.parse(root.read(f'/proc/{pid}/stat')).start_time)
            for pid in (os.getpid(), child.pid)]
-    record = procfs.LaunchRecord(procfs.StateDirectory().path, root.host().boot_id, who[0])
+    record = launch_record.LaunchRecord(saved.StateDirectory().path, root.host().boot_id, who[0])
     record.acquire()
     if names:
         record.name(who[1], names)
@@ -61,7 +63,7 @@ def test_restores_to_what_was_before_the_launch_wrote(robot, kills):
     child = robot.start('demo', 'thing')
     write(child, 300)
     record_of(child, 0, 300, ('/localiser',))
-    state = pathlib.Path(procfs.StateDirectory().path) / 'state.json'
+    state = pathlib.Path(saved.StateDirectory().path) / 'state.json'
     for _ in range(kills):
         with running_sentinel(FAST) as sentinel:
             wait_for(lambda: state.exists() and f'{child.pid}' in state.read_text(),

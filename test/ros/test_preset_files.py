@@ -25,7 +25,7 @@ import pytest
 rclpy = pytest.importorskip('rclpy', reason='needs rclpy: make setup, or source ROS')
 sys.path.insert(0, os.path.dirname(__file__))
 from observer import Observer  # noqa: E402,I100
-from oom_sentinel import params  # noqa: E402
+from oom_sentinel.settings import parameter_file  # noqa: E402
 
 CONFIG = pathlib.Path(__file__).parents[2] / 'config'
 
@@ -34,7 +34,7 @@ CONFIG = pathlib.Path(__file__).parents[2] / 'config'
 def test_the_node_reads_a_preset_without_a_warning(preset):
     """Quotes, globs and comments mean to rcl's parser what they mean to ours."""
     path = str(CONFIG / f'{preset}.yaml')
-    chosen = params.load(path).settings
+    chosen = parameter_file.load(path).settings
     node = subprocess.Popen(
         [program('oom_sentinel_node'), '--ros-args', '--params-file', path,
          '-p', 'protection.enabled:=false'],

@@ -16,12 +16,12 @@
 
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import Program
-from oom_sentinel.facts.wake import Wake
+from oom_sentinel.facts.sample import Wake
+from oom_sentinel.kernel.wake import ALARM
+from oom_sentinel.kernel.wake import NEWCOMERS
+from oom_sentinel.kernel.wake import Watch
 from oom_sentinel.sentinel import Sentinel
 from oom_sentinel.settings import Settings
-from oom_sentinel.watch import ALARM
-from oom_sentinel.watch import NEWCOMERS
-from oom_sentinel.watch import Watch
 import pytest
 
 pytest.importorskip('rclpy', reason='needs rclpy: make setup, or source ROS')

@@ -20,12 +20,12 @@ import sys
 import time
 
 from conftest import wait_for
-from oom_sentinel import procfs
-from oom_sentinel.watch import GROUP_EVENT
-from oom_sentinel.watch import GroupEvents
-from oom_sentinel.watch import STALL
-from oom_sentinel.watch import Stalls
-from oom_sentinel.watch import Watch
+from oom_sentinel import kernel
+from oom_sentinel.kernel.wake import GROUP_EVENT
+from oom_sentinel.kernel.wake import GroupEvents
+from oom_sentinel.kernel.wake import STALL
+from oom_sentinel.kernel.wake import Stalls
+from oom_sentinel.kernel.wake import Watch
 import pytest
 
 MIB = 1 << 20
@@ -78,7 +78,7 @@ def stalled(group, watch, name):
 
 def test_a_privileged_window_is_one_second_and_a_group_has_its_own(group, watch):
     """Its stall wakes; its removal while it is watched wakes nobody and lets nothing spin."""
-    stalls = Stalls(watch, procfs.Root('/'))
+    stalls = Stalls(watch, kernel.Root('/'))
     stalls.arm(100, frozenset((f'{group}/memory.pressure',)))
     assert stalls.waking.window_us == 1_000_000 and stalls.waking.groups == 1
     stalled(group, watch, STALL)
@@ -102,7 +102,7 @@ def _sleeps(watch):
 
 def test_memory_high_is_an_event_of_the_group(group, watch):
     """Throttling shows in memory.events at once."""
-    events = GroupEvents(watch, procfs.Root('/'), '/sys/fs/cgroup', 2)
+    events = GroupEvents(watch, kernel.Root('/'), '/sys/fs/cgroup', 2)
     events.follow(frozenset(('/', '/' + os.path.basename(group))))
     assert events.heard == 1
     stalled(group, watch, GROUP_EVENT)

@@ -1,0 +1,295 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+The processes of one launch: protected as they start, looked after until they end.
+
+The same plan and guard as the sentinel's, over the launch's own processes, with a record that
+the sentinel reads.  Knows nothing of launch: PIDs and command lines come in.
+"""
+
+from dataclasses import replace
+import os
+import time
+from typing import Callable
+from typing import Iterable
+from typing import Sequence
+
+from oom_sentinel import kernel
+from oom_sentinel.actions.oom_exec import chosen
+from oom_sentinel.actions.oom_exec import Rule
+from oom_sentinel.facts.process import Identity
+from oom_sentinel.facts.process import Process
+from oom_sentinel.facts.protection import Ledger
+from oom_sentinel.facts.protection import Outcome
+from oom_sentinel.kernel.files import program
+from oom_sentinel.kernel.files import stat
+from oom_sentinel.kills import child_verdict
+from oom_sentinel.kills.child_death import Deaths
+from oom_sentinel.protection import launch_record
+from oom_sentinel.protection import plan
+from oom_sentinel.protection import saved
+from oom_sentinel.protection.guard import Guard
+from oom_sentinel.settings import Settings
+from oom_sentinel.settings.selector import BYSTANDERS
+
+NOBODY = 0  # no PID is left out of protection: a launch protects itself too
+
+
+class Children:
+    """What a launch started, and the guard over it; no method raises for a process's sake."""
+
+    def __init__(self, settings: Settings, *, ros_prefixes: 'tuple[str, ...]' = (),
+                 ros_domain_id: int = 0,
+                 wall: 'Callable[[], float]' = time.time) -> None:
+        """Look at ourselves and at the records of launches that have ended; write nothing."""
+        self.settings = settings
+        self._wall = wall
+        self.root = kernel.Root('/')
+        self.table = kernel.Table(self.root, ros_prefixes=ros_prefixes)
+        host = self.root.host()
+        directory = saved.StateDirectory().path
+        self.own = self._own()
+        self._own_before = self.own.oom_score_adj
+        launch_record.LaunchRecords(
+            directory, host.boot_id, self.root).forget_dead(keep_orphans=True)
+        self.record = launch_record.LaunchRecord(directory, host.boot_id, self.own.identity)
+        self.guard = Guard(self.root, host, plan.View(
+            os.geteuid(), NOBODY, ros_domain_id, self._ancestors()), state=self.record)
+        self.known: 'dict[int, Process]' = {}
+        self.matched: 'set[str]' = set()
+        self._later: 'set[int]' = set()
+        self._alike: 'dict[tuple[str | None, int, int | None], int]' = {}
+        self._shift = 0
+        self._shells: 'set[Identity]' = set()
+        self._deaths = Deaths(self.table)
+        self.count()
+
+    def _own(self) -> Process:
+        """
+        Return this process.
+
+        :raises ProcessLookupError: when /proc does not show it, so shows nobody.
+        """
+        found = self.table.one(os.getpid())
+        if found is None:
+            raise ProcessLookupError('/proc does not show this process')
+        return found
+
+    def _ancestors(self) -> 'frozenset[int]':
+        """Return our own PID and those of our parents: they are never raised."""
+        found, pid = {os.getpid()}, os.getppid()
+        while pid > 0 and pid not in found:
+            found.add(pid)
+            try:
+                pid = stat.parse(self.root.read(f'/proc/{pid}/stat')).ppid
+            except (OSError, ValueError):
+                break
+        return frozenset(found)
+
+    # Starting
+
+    def started(self, pid: int, cmdline: 'Sequence[str]' = (), *, wraps: bool = False,
+                rules: 'tuple[Rule, ...]' = ()) -> 'Process | None':
+        """
+        Protect a process that has just started, and its children; None when it is gone.
+
+        :param cmdline: what it will run; empty: what /proc shows.
+        :param wraps: the process is a shell around this command line.
+        :param rules: of oom_exec, by which the launch file itself gives it a value: that
+            holds until `look_again`, for the script may not have written it yet.
+        """
+        found = self.table.one(pid, cmdline)
+        if found is None:
+            return None
+        if found.program.ros and found.program.ros_domain_id is None:  # in the midst of an exec
+            found = replace(found, program=replace(
+                found.program, ros_domain_id=self.guard.view.ros_domain_id))
+        self._meet(found)
+        if wraps:
+            self._shells.add(found.identity)
+        elif found.program.node_names:
+            self.record.name(found.identity, found.program.node_names)
+        asked = chosen(rules, found)
+        if asked is not None:
+            self.record.ask(found.identity, asked)
+            self.guard.asked[found.identity] = asked
+            self._later.add(pid)
+        self.protect([pid])
+        self.sweep(pid)
+        return self.known.get(pid)
+
+    def fresh(self) -> 'tuple[int, ...]':
+        """Return the PIDs of our own children that are not known yet."""
+        return tuple(pid for pid in kernel.children(self.root, self.own.pid)
+                     if pid not in self.known)
+
+    def would_match(self, cmdline: 'Sequence[str]') -> bool:
+        """Tell whether a group means whoever runs this command line."""
+        found = program.classify('', tuple(cmdline), None)
+        return plan.group_of(Process(0, 0, 0, 0, found), self.settings) is not None
+
+    def sweep(self, pid: int) -> None:
+        """Protect the descendants of a process that are not known yet, until none is new."""
+        while True:
+            fresh = [child for child in self.table.descendants(pid) if child not in self.known]
+            met = [p for p in (self.table.one(child) for child in fresh) if p is not None]
+            if not met:
+                return
+            for process in met:
+                self._meet(self._heir(process))
+            self.protect([p.pid for p in met])
+
+    def _meet(self, process: Process) -> None:
+        """Take a process; the counters of a control group that is new are read now."""
+        self.known[process.pid] = process
+        if not self._deaths.counted(process.cgroup):
+            self.count()
+
+    def _heir(self, process: Process) -> Process:
+        """Count a process below a mere wrapper as the launch's child: it inherited from it."""
+        parent = self.known.get(process.ppid)
+        if parent is not None and plan.group_of(parent, self.settings) is None:
+            return replace(process, ppid=self.own.pid)
+        return process
+
+    def look_again(self, *pids: int, settled: bool = True) -> None:
+        """
+        Read young processes and their children anew: wrappers are by now what they shall run.
+
+        :param settled: false: a wrapper may still be at work, so what no group means is not
+            believed yet.
+        """
+        looked = [known for pid in pids for known in (pid, *self.table.descendants(pid))
+                  if known in self.known]
+        for pid in looked:
+            self._refresh(pid, settled)
+        self.protect(looked)
+        for pid in pids:
+            self.sweep(pid)
+
+    def _refresh(self, pid: int, settled: bool) -> None:
+        before, now = self.known[pid], self.table.one(pid)
+        if now is None or now.identity != before.identity:
+            self.forget(pid)
+            return
+        self._later.discard(pid)
+        if now.program.executable in BYSTANDERS:
+            self.record.name(now.identity, ())
+        if not settled and plan.group_of(now, self.settings) is None and now.identity \
+                not in self._shells:
+            now = replace(now, program=before.program)
+        self._meet(self._heir(now))
+
+    def protect(self, pids: 'Sequence[int] | None' = None) -> None:
+        """
+        Write what the plan wants for these processes; for all when others are concerned too.
+
+        A launch of 300 would else plan for 300 at each start.  Of the others one is enough
+        that has the same group, value and floor: they decide by how much others are raised.
+        """
+        self._look_at_own()
+        if pids is not None and self._alike:
+            some = {*pids, *self._alike.values()}
+            some.update(self.known[pid].ppid for pid in pids if pid in self.known)
+            self._apply(some & self.known.keys())
+            if self.guard.planned.shift == self._shift:
+                return
+        self._alike.clear()
+        self._apply(self.known.keys())
+        self._shift = self.guard.planned.shift
+
+    def _look_at_own(self) -> None:
+        value, before = self.root.number('/proc/self/oom_score_adj'), self._own_before
+        self.own = replace(self.own, oom_score_adj=value)
+        if value is not None and before not in (None, value):
+            assert before is not None
+            # The sentinel protects a launch too; our children inherit what it wrote.
+            self.guard.ledger[self.own.identity] = Ledger(self.own.identity, before, value)
+
+    def _apply(self, pids: 'Iterable[int]') -> None:
+        self.guard.protect(
+            (self.own, *(self.known[pid] for pid in pids if pid not in self._later)),
+            self.settings, self._wall())
+        for target in self.guard.planned.targets:
+            process = target.process
+            if target.group is not None:
+                self.matched.add(target.group)
+            self._alike.setdefault((target.group, target.wanted, self.guard.floors.get(
+                process.identity)), process.pid)
+            if process.oom_score_adj != target.value and process.pid in self.known:
+                self.known[process.pid] = replace(process, oom_score_adj=self.root.number(
+                    f'/proc/{process.pid}/oom_score_adj'))
+
+    def flush(self) -> 'str | None':
+        """Write the record for the sentinel; return what hinders."""
+        try:
+            self.record.flush()
+        except OSError as error:
+            return f'the record for the sentinel cannot be written ({error}): it would take ' \
+                   'our values for the original ones'
+        return None
+
+    @property
+    def denied(self) -> 'tuple[Outcome, ...]':
+        """Return what lowering was denied for."""
+        return tuple(o for o in self.guard.outcomes.values() if o.result == 'denied')
+
+    # Ending
+
+    def count(self) -> None:
+        """Read the oom_kill counters; call it every two seconds."""
+        self._deaths.count({p.cgroup for p in (self.own, *self.known.values())
+                            if p.cgroup is not None})
+
+    def ended(self, pid: int, returncode: int, name: str) -> 'child_verdict.Verdict | None':
+        """
+        Forget a process; return what is known of its death when it died by signal 9.
+
+        :param name: what to call it when it was never met.
+        """
+        process = self.known.get(pid)
+        verdict = None
+        if child_verdict.by_signal_9(returncode):
+            verdict = self._deaths.verdict(
+                pid, name if process is None else label(process),
+                None if process is None else process.cgroup)
+        self.forget(pid)
+        return verdict
+
+    def forget(self, pid: int) -> None:
+        """Drop a process that has ended and whoever ended with it."""
+        gone = self.known.pop(pid, None)
+        if gone is None:
+            return
+        self._later.discard(pid)
+        self._shells.discard(gone.identity)
+        self.record.forget(gone.identity)
+        self.guard.forget(gone.identity)
+        if pid in self._alike.values():
+            self._alike.clear()  # the next plan is for all
+        for child in [p for p in self.known.values()
+                      if p.ppid == pid and not launch_record.alive(self.root, p.identity)]:
+            self.forget(child.pid)
+
+    def close(self) -> None:
+        """Remove the record: the launch has ended."""
+        self._deaths.close()
+        self.guard.release()
+
+
+def label(process: Process) -> str:
+    """Return the program and, in brackets, its nodes."""
+    names = ', '.join(name.lstrip('/') for name in process.node_names)
+    return process.program.executable + (f' ({names})' if names else '')

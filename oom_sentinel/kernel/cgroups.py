@@ -1,0 +1,229 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Memory control groups of the tree: v1, v2 and both at once."""
+
+from dataclasses import replace
+import errno
+import os
+from typing import Iterator
+
+from oom_sentinel.facts.cgroup import CgroupChain
+from oom_sentinel.facts.cgroup import MemoryCgroup
+from oom_sentinel.facts.status import Unavailable
+from oom_sentinel.kernel.files import cgroup
+from oom_sentinel.kernel.files import ParseError
+from oom_sentinel.kernel.files import vmstat
+from oom_sentinel.kernel.root import reason
+from oom_sentinel.kernel.root import Root
+
+# page_counter's "no limit" in v1 is PAGE_COUNTER_MAX pages: some exabytes.
+UNLIMITED_BYTES = 1 << 60
+
+
+# include/linux/proc_ns.h PROC_CGROUP_INIT_INO
+INITIAL_NAMESPACE = 'cgroup:[4026531835]'
+CONTAINER_MARKS = ('/.dockerenv', '/run/.containerenv',
+                   '/var/run/secrets/kubernetes.io/serviceaccount')
+
+
+class MemoryCgroups:
+    """The hierarchy that holds the memory controller."""
+
+    def __init__(self, root: Root) -> None:
+        """Find the mount; without one every question is answered by `unavailable`."""
+        self.root = root
+        self.mount: 'cgroup.MemoryMount | None' = None
+        self.hidden: 'str | None' = None
+        self.unavailable = Unavailable('no memory controller is mounted; on a Raspberry Pi '
+                                       'boot with cgroup_enable=memory')
+        try:
+            mounts = cgroup.memory_mounts(root.read('/proc/self/mountinfo', whole=True))
+        except OSError as error:
+            self.unavailable = Unavailable(reason(error))
+            return
+        for mount in mounts:
+            if mount.version == 1 or self._controls_memory(mount):
+                self.mount = mount
+                self.hidden = self._hidden(mount)
+                return
+
+    def _controls_memory(self, mount: cgroup.MemoryMount) -> bool:
+        try:
+            return b'memory' in self.root.read(
+                mount.mount_point + '/cgroup.controllers').split()
+        except OSError:
+            return False
+
+    def _hidden(self, mount: cgroup.MemoryMount) -> 'str | None':
+        """
+        Return why the root of the mount is not the root of the hierarchy, None when it is.
+
+        In a container it is the container's own group; in v2 the real root has no memory.max.
+        """
+        marked = any(os.path.exists(self.root.prefix + mark) for mark in CONTAINER_MARKS)
+        try:
+            namespaced = os.readlink(
+                self.root.prefix + '/proc/self/ns/cgroup') != INITIAL_NAMESPACE
+        except OSError:
+            namespaced = False
+        below = mount.root != '/' or (mount.version == 2 and os.path.exists(
+            self._folder('/') + '/memory.max'))
+        if not (below or namespaced or (marked and self._number('/', 'memory.limit_in_bytes'))):
+            return None
+        return ('limits above this container are not visible from inside it' if marked
+                else 'limits above the mounted control group are not visible from here')
+
+    def path_of(self, pid: 'int | str') -> 'str | None':
+        """Return a process's path below the mount, None when unknown or not below it."""
+        if self.mount is None:
+            return None
+        try:
+            path = cgroup.memory_path(self.root.read(f'/proc/{pid}/cgroup'), self.mount.version)
+        except (OSError, ParseError):
+            return None
+        return None if path is None else self._below_mount(path)
+
+    def _below_mount(self, path: str) -> 'str | None':
+        """Return the path as the mount shows it; in a container the mount's root is not /."""
+        assert self.mount is not None
+        base = self.mount.root.rstrip('/')
+        if base and (path == base or path.startswith(base + '/')):
+            path = path[len(base):] or '/'
+        if path == '/..' or path.startswith('/../'):
+            return None  # a sibling of our namespace's root: its limits are not ours
+        return path if os.path.isdir(self._folder(path)) else '/'
+
+    def _folder(self, path: str) -> str:
+        assert self.mount is not None
+        return self.root.prefix + self.mount.mount_point + path.rstrip('/')
+
+    def _file(self, path: str, name: str) -> 'bytes | None':
+        assert self.mount is not None
+        try:
+            return self.root.read(f'{self.mount.mount_point}{path.rstrip("/")}/{name}')
+        except OSError:
+            return None
+
+    def _number(self, path: str, name: str) -> 'int | None':
+        """Return the bytes that a file holds, None for `max`, no limit, and what is unknown."""
+        return _bytes(self._file(path, name))
+
+    def _limit(self, path: str, name: str) -> 'tuple[int | None, str | None]':
+        """Return a limit, and why it is unknown when it is; an absent file is no limit."""
+        assert self.mount is not None
+        place = f'{self.mount.mount_point}{path.rstrip("/")}/{name}'
+        try:
+            data = self.root.read(place)
+        except OSError as error:
+            gone = error.errno in (errno.ENOENT, errno.ENODEV)
+            return None, None if gone else reason(error)
+        value = _bytes(data)
+        if value is None and not data.strip().isdigit() and data.strip() != b'max':
+            return None, f'{place}: neither a number nor max'
+        return value, None
+
+    def _keyed(self, path: str, file: str, *names: bytes) -> 'dict[bytes, int]':
+        data = self._file(path, file)
+        if data is None:
+            return {}
+        try:
+            return vmstat.keyed(data, names, file)
+        except ParseError:
+            return {}
+
+    def exists(self, path: str) -> bool:
+        """Tell whether there is a control group at this path."""
+        return self.mount is not None and os.path.isdir(self._folder(path))
+
+    def group(self, path: str) -> MemoryCgroup:
+        """Return what this control group allows and uses."""
+        assert self.mount is not None
+        if self.mount.version == 1:
+            limit, why = self._limit(path, 'memory.limit_in_bytes')
+            return self.refreshed(MemoryCgroup(
+                path, 1, limit_bytes=limit, unreadable=why,
+                memsw_limit_bytes=self._number(path, 'memory.memsw.limit_in_bytes')))
+        limit, why = self._limit(path, 'memory.max')
+        return self.refreshed(MemoryCgroup(
+            path, 2, limit_bytes=limit, unreadable=why,
+            high_bytes=self._number(path, 'memory.high'),
+            swap_max_bytes=self._number(path, 'memory.swap.max'),
+            oom_group=bool(self._number(path, 'memory.oom.group'))))
+
+    def refreshed(self, group: MemoryCgroup) -> MemoryCgroup:
+        """Return the group with its usage and counters read anew, its limits as they were."""
+        path = group.path
+        if group.version == 1:
+            stat = self._keyed(path, 'memory.stat', b'total_inactive_file',
+                               b'total_active_file')
+            control = self._keyed(path, 'memory.oom_control', b'oom_kill', b'oom_kill_disable',
+                                  b'under_oom')
+            return replace(
+                group, usage_bytes=self._number(path, 'memory.usage_in_bytes'),
+                memsw_usage_bytes=self._number(path, 'memory.memsw.usage_in_bytes')
+                if group.memsw_limit_bytes is not None else None,
+                inactive_file_bytes=stat.get(b'total_inactive_file'),
+                active_file_bytes=stat.get(b'total_active_file'),
+                oom_kill=control.get(b'oom_kill'), under_oom=bool(control.get(b'under_oom')),
+                oom_kill_disable=bool(control.get(b'oom_kill_disable')))
+        stat = self._keyed(path, 'memory.stat', b'inactive_file', b'active_file',
+                           b'slab_reclaimable') if group.limited else {}
+        events = self._keyed(path, 'memory.events', b'oom_kill', b'high')
+        return replace(
+            group, usage_bytes=self._number(path, 'memory.current'),
+            swap_usage_bytes=self._number(path, 'memory.swap.current')
+            if group.swap_max_bytes != 0 else None,
+            inactive_file_bytes=stat.get(b'inactive_file'),
+            active_file_bytes=stat.get(b'active_file'),
+            slab_reclaimable_bytes=stat.get(b'slab_reclaimable'),
+            oom_kill=events.get(b'oom_kill'), high=events.get(b'high'))
+
+    def oom_kill(self, path: str) -> 'int | None':
+        """Return how many members of this control group the OOM killer took, None if unknown."""
+        assert self.mount is not None
+        file = 'memory.oom_control' if self.mount.version == 1 else 'memory.events'
+        return self._keyed(path, file, b'oom_kill').get(b'oom_kill')
+
+    def chain(self, path: str) -> CgroupChain:
+        """Return the control group and its ancestors, the innermost first."""
+        return CgroupChain(path, tuple(self.group(at) for at in ancestry(path)), self.hidden)
+
+    def members(self, path: str) -> 'frozenset[int]':
+        """Return the PIDs in this control group and below it."""
+        pids: 'set[int]' = set()
+        for folder, _, files in os.walk(self._folder(path) or '/'):
+            if 'cgroup.procs' not in files:
+                continue
+            try:
+                with open(os.path.join(folder, 'cgroup.procs'), 'rb') as stream:
+                    pids.update(int(word) for word in stream.read().split() if word.isdigit())
+            except OSError:
+                continue  # removed meanwhile: its processes are gone or elsewhere
+        return frozenset(pids)
+
+
+def _bytes(data: 'bytes | None') -> 'int | None':
+    if data is None or not data.strip().isdigit():
+        return None
+    value = int(data)
+    return value if value < UNLIMITED_BYTES else None
+
+
+def ancestry(path: str) -> 'Iterator[str]':
+    """Yield this path and those of its ancestors, down to /."""
+    while path not in ('/', ''):
+        yield path
+        path = path.rstrip('/').rpartition('/')[0]
+    yield '/'

@@ -1,0 +1,52 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Files of `name value` lines: /proc/vmstat, memory.stat, memory.events."""
+
+from typing import Collection
+
+from oom_sentinel.facts.memory import VmStat
+from oom_sentinel.kernel.files.error import integer
+from oom_sentinel.kernel.files.error import ParseError
+
+
+def keyed(data: bytes, names: 'Collection[bytes]', path: str) -> 'dict[bytes, int]':
+    """
+    Return the values of these names; one that is absent is left out.
+
+    :raises ParseError: on a malformed line of one of the names.
+    """
+    found = {}
+    for line in data.split(b'\n'):
+        name, _, value = line.partition(b' ')
+        if name in names:
+            found[name] = integer(path, line, value.strip())
+    return found
+
+
+def parse(data: bytes, path: str = '/proc/vmstat') -> VmStat:
+    """
+    Return the counters of /proc/vmstat that the sentinel uses.
+
+    :raises ParseError: when the oom_kill line is malformed.
+    """
+    at = (b'\n' + data).find(b'\noom_kill')
+    if at < 0 or data[at + 8:at + 9] not in (b' ', b'\n', b''):
+        return VmStat(None)
+    end = data.find(b'\n', at)
+    line = data[at:end if end > 0 else len(data)]
+    words = line.split()
+    if len(words) != 2:
+        raise ParseError(path, line, 'expected oom_kill and a number')
+    return VmStat(integer(path, line, words[1]))

@@ -1,0 +1,49 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Where the kernel's messages are read live: /dev/kmsg, the journal, or a log file.
+
+Each source has one descriptor to wait for and a `read` that never blocks; what the lines mean
+is for others to say.
+"""
+
+from functools import partial
+from typing import Callable
+
+from oom_sentinel.kernel.log.feed import Feed
+from oom_sentinel.kernel.log.journal import Journal
+from oom_sentinel.kernel.log.kmsg import Kmsg
+from oom_sentinel.kernel.log.logfile import LOG_FILES
+from oom_sentinel.kernel.log.logfile import LogFile
+from oom_sentinel.kernel.log.source import Nothing
+from oom_sentinel.kernel.log.source import Refused
+from oom_sentinel.kernel.log.source import Source
+
+__all__ = ['Feed', 'Journal', 'Kmsg', 'LOG_FILES', 'LogFile', 'Nothing', 'Refused', 'Source',
+           'best']
+
+
+def best() -> 'tuple[Source, tuple[str, ...]]':
+    """Return the best source that this user may read, and why those before it are not open."""
+    ways: 'list[Callable[[], Source]]' = [Kmsg, Journal]
+    ways += [partial(LogFile, path) for path in LOG_FILES]
+    refused: 'list[str]' = []
+    for way in ways:
+        try:
+            return way(), tuple(refused)
+        except Refused as error:
+            if str(error):
+                refused.append(str(error))
+    return Nothing(), tuple(refused)

@@ -1,0 +1,31 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+What wakes the sentinel: one thread that sleeps until the kernel has something to say.
+
+It knows descriptors, moments and names, not what they mean.
+"""
+
+from oom_sentinel.kernel.wake.cgroup_events import GroupEvents
+from oom_sentinel.kernel.wake.cgroup_events import NAME as GROUP_EVENT
+from oom_sentinel.kernel.wake.loop import ALARM
+from oom_sentinel.kernel.wake.loop import Watch
+from oom_sentinel.kernel.wake.newcomers import NAME as NEWCOMERS
+from oom_sentinel.kernel.wake.newcomers import Newcomers
+from oom_sentinel.kernel.wake.stalls import NAME as STALL
+from oom_sentinel.kernel.wake.stalls import Stalls
+
+__all__ = ['ALARM', 'GROUP_EVENT', 'GroupEvents', 'NEWCOMERS', 'Newcomers', 'STALL', 'Stalls',
+           'Watch']

@@ -1,0 +1,116 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Blocks of bytes to lines for a `Parser`, leaving out at the speed of memory what cannot matter.
+
+While the parser is idle a block is searched for the few words that a report can begin with;
+only from there on it is cut into lines.  Entries of the journal's export format are stepped
+over one by one, by the lengths they give: what a program logs may look like an entry of its
+own.  At most a block and MAX_HELD bytes are held.
+"""
+
+from oom_sentinel.facts.kill import OomKill
+from oom_sentinel.kills.oom_report import journal
+from oom_sentinel.kills.oom_report.parser import OPENERS
+from oom_sentinel.kills.oom_report.parser import Parser
+
+# The longest line that is fed; of a longer one the beginning.
+MAX_HELD = 1 << 16
+
+
+class _Finder:
+    """Where each opener comes next in a block; each is searched once over the block."""
+
+    def __init__(self, block: bytes) -> None:
+        self._block = block
+        self._next = {word: -2 for word in OPENERS}
+        self._entry = -2
+
+    def find(self, start: int) -> int:
+        """Return where the next opener begins at or behind `start`, -1 where none does."""
+        best = -1
+        for word, at in self._next.items():
+            if at == -1:
+                continue
+            if at < start:
+                at = self._next[word] = self._block.find(word, start)
+            if at >= 0 and (best < 0 or at < best):
+                best = at
+        return best
+
+    def entry(self, start: int) -> int:
+        """Return where the next export entry begins at or behind `start`, -1 where none does."""
+        block = self._block
+        while self._entry != -1 and self._entry < start:
+            self._entry = block.find(journal.FIRST, start)
+            if self._entry > 0 and not block.startswith(b'\n', self._entry - 1):
+                start, self._entry = self._entry + 1, -2  # in the middle of a line
+        return self._entry
+
+
+class Stream:
+    """Feeds a parser with blocks of a log; the result is that of feeding every line."""
+
+    def __init__(self, parser: Parser) -> None:
+        """Begin a log."""
+        self._parser = parser
+        self._held = b''
+        self._skipping = False
+
+    def feed(self, block: bytes) -> 'tuple[OomKill, ...]':
+        """Take the next bytes of the log."""
+        if self._skipping:
+            end = block.find(b'\n')
+            if end < 0:
+                return ()
+            block, self._skipping = block[end:], False
+        block = self._held + block
+        end = block.rfind(b'\n') + 1
+        self._held = block[end:]
+        found = self._lines(block[:end]) if end else ()
+        if len(self._held) > MAX_HELD:
+            if self._parser.in_binary:
+                self._parser.feed_binary(self._held)
+                self._held, self._skipping = b'', not self._parser.in_binary
+            else:
+                self._held, self._skipping = self._held[:MAX_HELD], True
+        return found
+
+    def _lines(self, block: bytes) -> 'tuple[OomKill, ...]':
+        """Feed whole lines: those of a report, and of an entry that matters or ends later."""
+        parser, finder, at = self._parser, _Finder(block), 0
+        found: 'tuple[OomKill, ...]' = ()
+        while at < len(block):
+            if parser.idle:
+                hit, entry = finder.find(at), finder.entry(at)
+                if entry >= 0 and (hit < 0 or entry <= hit):
+                    at = journal.skip(block, entry, len(block) if hit < 0 else hit)
+                    if at > entry:
+                        continue
+                elif hit < 0:
+                    break
+                else:
+                    at = block.rfind(b'\n', at, hit) + 1 or at
+            end = block.find(b'\n', at)
+            end = len(block) if end < 0 else end
+            found += parser.feed(block[at:end])
+            at = end + 1
+        return found
+
+    def end(self) -> 'tuple[OomKill, ...]':
+        """Return what only the end of the log decides."""
+        held, self._held = self._held, b''
+        found = self._lines(held) if held else ()
+        return found + self._parser.end()

@@ -1,0 +1,189 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""`oom_sentinel kills`: the document, the words, the exit codes, and every kind of input."""
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import pathlib
+import sys
+
+from oom_sentinel.cli import logs
+from oom_sentinel.cli import main
+import pytest
+
+LOGS = pathlib.Path(__file__).parents[2] / 'fixtures' / 'oom_logs'
+ONE = LOGS / 'linux-6.18-cgroup1-one-kill.kmsg'
+SEVERAL = LOGS / 'linux-6.18-cgroup1-several-kills.kmsg'
+SEED = LOGS / 'el6-seed.syslog'
+KEYS = [
+    'time', 'boot_time_s', 'kernel_format', 'trigger_comm', 'constraint', 'victim_pid',
+    'victim_comm', 'victim_uid', 'total_vm_bytes', 'anon_rss_bytes', 'file_rss_bytes',
+    'shmem_rss_bytes', 'page_table_bytes', 'oom_score_adj', 'score', 'oom_memcg', 'task_memcg',
+    'node_names', 'tasks', 'page_size', 'totalpages', 'predicted_victim_pid', 'disagreement',
+    'source', 'certainty']
+TASK_KEYS = ['pid', 'uid', 'tgid', 'total_vm_pages', 'rss_pages', 'page_table_bytes',
+             'swap_entries', 'oom_score_adj', 'name']
+
+
+@pytest.fixture(autouse=True)
+def no_incidents(tmp_path, monkeypatch):
+    """Keep the incident folders of this machine's own sentinels out."""
+    monkeypatch.setenv('ROS_HOME', str(tmp_path / 'ros'))
+
+
+def run(capsys, *words, code=1):
+    """Run the verb and return what it printed."""
+    assert main(['kills', *(str(word) for word in words)]) == code
+    return capsys.readouterr()
+
+
+def document(capsys, *words, code=1):
+    """Return the kills of the JSON document."""
+    said = json.loads(run(capsys, '--json', *words, code=code).out)
+    assert list(said) == ['kills']
+    return said['kills']
+
+
+def test_the_document_has_exactly_the_promised_keys(capsys):
+    """INTERFACE.md is the contract, for kills and for tasks, and what the log lacks is null."""
+    (real,) = document(capsys, '--file', ONE)
+    assert list(real) == KEYS and [list(task) for task in real['tasks']] == [TASK_KEYS]
+    (old,) = document(capsys, '--file', SEED)
+    assert list(old) == KEYS and old['node_names'] == old['tasks'] == []
+    assert [key for key in KEYS if old[key] is None] == [
+        'boot_time_s', 'trigger_comm', 'constraint', 'shmem_rss_bytes', 'page_table_bytes',
+        'oom_score_adj', 'oom_memcg', 'task_memcg', 'page_size', 'totalpages',
+        'predicted_victim_pid']
+
+
+def test_a_kill_is_told_in_sentences(capsys):
+    """When, who, why, what ate the memory, whether it was protected."""
+    said = run(capsys, '--file', ONE).out
+    for words in ('959.010 s after boot: python3 (PID 14999)', 'control group /roslab_x reached',
+                  '150 MiB', 'What ate the memory: python3 (PID 14999) 156 MiB',
+                  'not protected (oom_score_adj 0)', 'table predicts this victim',
+                  'the kernel said so', '1 OOM kill in '):
+        assert words in said
+
+
+@pytest.mark.parametrize('pack', [gzip.compress, bz2.compress, lzma.compress, bytes],
+                         ids=['gz', 'bz2', 'xz', 'plain'])
+@pytest.mark.parametrize('by_pipe', [False, True], ids=['file', 'stdin'])
+def test_packed_logs_are_read_by_their_content(pack, by_pipe, capsys, tmp_path, monkeypatch):
+    """A name tells nothing: rotated logs are mailed and renamed."""
+    path = tmp_path / 'log'
+    path.write_bytes(pack(SEVERAL.read_bytes()))
+    if by_pipe:
+        monkeypatch.setattr(sys, 'stdin', io.TextIOWrapper(io.BytesIO(path.read_bytes())))
+    assert [k['victim_pid'] for k in document(capsys, '--file', '-' if by_pipe else path)] == [
+        15734, 15777, 15820, 15863, 15906]
+
+
+def test_a_damaged_log_gives_what_it_holds_and_exit_code_2(capsys, tmp_path):
+    """Half a gz is what a robot that lost power leaves."""
+    path = tmp_path / 'kern.log.1.gz'
+    path.write_bytes(gzip.compress(SEVERAL.read_bytes())[:-400])
+    said = run(capsys, '--json', '--file', path, code=2)
+    assert json.loads(said.out)['kills']
+    assert said.err.count('\n') == 1 and 'damaged' in said.err and str(path) in said.err
+
+
+@pytest.mark.parametrize('words', [
+    ['--file', '/nowhere/kern.log'], ['--file', '/'], ['--root', '/nowhere']])
+def test_unreadable_input_is_one_line_that_says_where(words, capsys):
+    """Exit code 2, and nothing on standard output."""
+    said = run(capsys, *words, code=2)
+    assert said.out == '' and said.err.count('\n') == 1 and words[1] in said.err
+
+
+def test_a_log_without_kills_is_fine(capsys, tmp_path):
+    """Exit code 0 and an empty list."""
+    path = tmp_path / 'syslog'
+    path.write_bytes(b'Nov 26 08:30:48 robot ros2[12]: Killed process? no\n' * 1000)
+    assert document(capsys, '--file', path, code=0) == []
+    assert 'No OOM kills in ' in run(capsys, '--file', path, code=0).out
+
+
+def test_since_leaves_older_kills_out(capsys):
+    """The seed is of 10 January; a kill whose time is unknown stays."""
+    (kill,) = document(capsys, '--file', SEED)
+    before, after = f'@{kill["time"] - 1}', f'@{kill["time"] + 1}'
+    assert document(capsys, '--file', SEED, '--since', before) == [kill]
+    assert document(capsys, '--file', SEED, '--since', after, code=0) == []
+    assert len(document(capsys, '--file', ONE, '--since', after)) == 1
+
+
+@pytest.mark.parametrize('text', ['', 'soon', '3', '@x', '2026-13-01', '9' * 400 + 'd'])
+def test_a_senseless_since_is_refused(text, capsys):
+    """Exit code 2 and the forms that there are."""
+    with pytest.raises(SystemExit) as caught:
+        main(['kills', f'--since={text}'])
+    assert caught.value.code == 2
+    assert 'yesterday' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('text', ['now', 'yesterday', 'today', '2h', '3 days ago', '90min', '-1w',
+                                  '2026-11-26', '2026-11-26 08:30', '2026-11-26T08:30:00Z'])
+def test_a_sensible_since_is_taken(text, capsys):
+    """As journalctl takes them."""
+    assert len(document(capsys, '--file', ONE, f'--since={text}')) == 1
+
+
+def test_rotated_logs_are_read_once_each_kill(capsys, tmp_path):
+    """The kernel's messages are in kern.log and in syslog; a rotation may cut a report."""
+    folder = tmp_path / 'var' / 'log'
+    folder.mkdir(parents=True)
+    lines = [b'2026-11-26T08:30:48.123456+00:00 robot kernel: [%s.%s] %s\n' % (
+        boot[:-6], boot[-6:], text) for boot, text in (
+            (line.split(b',')[2], line.split(b';', 1)[1])
+            for line in SEVERAL.read_bytes().splitlines())]
+    (folder / 'kern.log').write_bytes(b''.join(lines[300:]))
+    (folder / 'kern.log.1').write_bytes(b''.join(lines[100:300]))
+    (folder / 'kern.log.2.gz').write_bytes(gzip.compress(b''.join(lines[:100])))
+    (folder / 'syslog').write_bytes(b''.join(lines))
+    (folder / 'kern.log.swp').write_bytes(b'no log of the kernel')
+    found = document(capsys, '--root', tmp_path)
+    assert [kill['victim_pid'] for kill in found] == [15734, 15777, 15820, 15863, 15906]
+    assert [kill['predicted_victim_pid'] for kill in found] == [
+        kill['victim_pid'] for kill in found]
+
+
+def test_the_nodes_come_from_the_incident_folders(capsys, tmp_path):
+    """What a live sentinel knew of the process names the nodes of the log's kill."""
+    folder = tmp_path / 'ros' / 'oom_sentinel' / '20261126T083048Z_pid14999_amcl'
+    folder.mkdir(parents=True)
+    (kill,) = document(capsys, '--file', ONE)
+    (folder / 'incident.json').write_text(json.dumps({
+        **kill, 'node_names': ['/amcl'], 'group': 'navigation', 'wanted': -300}))
+    (folder.parent / 'broken').mkdir()
+    (folder.parent / 'broken' / 'incident.json').write_text('{"victim_pid": ')
+    (named,) = document(capsys, '--file', ONE)
+    assert named == {**kill, 'node_names': ['/amcl']}
+    said = run(capsys, '--file', ONE).out
+    assert '/amcl (python3, PID 14999)' in said and 'group navigation wanted -300' in said
+
+
+def test_nothing_readable_says_what_gives_the_right(capsys, monkeypatch):
+    """The group or the sysctl, each with the source that it opens."""
+    monkeypatch.setattr(logs, 'of_host', lambda since_s: logs.Found(refused=(
+        f'/dev/kmsg: Operation not permitted; {logs.KMSG_GRANT}',
+        f'journal: nothing; {logs.JOURNAL_GRANT}')))
+    said = run(capsys, code=2)
+    assert said.err.count('\n') == 1
+    for words in ('kernel.dmesg_restrict', 'adm', 'systemd-journal'):
+        assert words in said.err

@@ -1,0 +1,91 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Parsers: hostile names, and nothing but ParseError on any bytes."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from oom_sentinel.kernel.files import cgroup
+from oom_sentinel.kernel.files import meminfo
+from oom_sentinel.kernel.files import ParseError
+from oom_sentinel.kernel.files import pressure
+from oom_sentinel.kernel.files import program
+from oom_sentinel.kernel.files import stat
+from oom_sentinel.kernel.files import status
+from oom_sentinel.kernel.files import vmstat
+import pytest
+
+PARSERS = [meminfo.parse, pressure.parse, vmstat.parse, stat.parse, status.parse,
+           lambda data: cgroup.memory_path(data, 1), lambda data: cgroup.memory_path(data, 2),
+           cgroup.memory_mounts]
+TAIL = b' S 1 ' + b' '.join(b'%d' % i for i in range(5, 53))
+
+
+@pytest.mark.parametrize('name', [
+    b'foo) Z ', b'()()())))', b'a b', b'x\\ny', b'\xff\xfe', b') S 1 2 3 4 5 6 7 8 9'])
+def test_a_hostile_name_is_only_a_name(name):
+    """The name ends at the last parenthesis, whatever stands in it."""
+    found = stat.parse(b'42 (' + name + b')' + TAIL)
+    assert (found.pid, found.state, found.ppid, found.start_time) == (42, 'S', 1, 22)
+
+
+@pytest.mark.parametrize('parser', PARSERS)
+@given(data=st.binary() | st.lists(st.sampled_from([
+    b'MemTotal:', b' 12 kB', b'\n', b'some', b' avg10=', b'0.00', b'total=', b'oom_kill ',
+    b'9' * 30, b'\nVmRSS:\t', b'\nUid:', b'\nState:', b'\nPPid:', b'1 (', b') S ', b':', b' - ',
+    b'cgroup2', b'-1', b'\xff'])).map(b''.join))
+def test_any_bytes_parse_or_raise_parse_error(parser, data):
+    """Nothing else may stop the cycle."""
+    try:
+        parser(data)
+    except ParseError as error:
+        assert error.what
+
+
+@pytest.mark.parametrize('words, executable, package, names', [
+    (['/opt/ros/jazzy/lib/nav2_amcl/amcl', '--ros-args', '-r', '__node:=amcl', '-r',
+      '__ns:=/r1'], 'amcl', 'nav2_amcl', ('/r1/amcl',)),
+    (['/usr/bin/python3', '-u', '/ws/install/bot/lib/bot/driver', '--ros-args'], 'driver', 'bot',
+     ()),
+    (['python3', '-m', 'http.server'], 'http.server', None, ()),
+    (['/usr/bin/python3.11', '-c', 'x'], 'python3.11', None, ()),
+    (['/x/lib/p/n', '--ros-args', '--', '-r', '__node:=no'], 'n', 'p', ()),
+    (['/x/lib/p/n', '--ros-args', '--remap', 'old:__node:=new', '--ros-args', '-r',
+      '__ns:=/'], 'n', 'p', ('/new',))])
+def test_what_a_command_line_says(words, executable, package, names):
+    """Program, package and node names from argv."""
+    exe = '/usr/bin/python3.11' if 'python' in words[0] else words[0]
+    found = program.classify('x', words, exe)
+    assert (found.executable, found.package, found.node_names) == (executable, package, names)
+
+
+def test_meminfo_without_mem_available_is_none_not_zero():
+    """Kernels before 3.14 have none."""
+    found = meminfo.parse(b'MemTotal: 100 kB\nMemFree: 50 kB\n')
+    assert found.mem_available_bytes is None and found.mem_total_bytes == 102400
+
+
+def test_a_malformed_known_line_fails_whole():
+    """No partial result."""
+    with pytest.raises(ParseError):
+        meminfo.parse(b'MemTotal: 100 kB\nMemFree: 50 kB\nSwapFree: x kB\n')
+
+
+@pytest.mark.parametrize('words, executable', [
+    (['/usr/bin/env', 'python3', '/ws/lib/cam/cam_node', '--ros-args'], 'cam_node'),
+    (['env', '-S', 'python3 -u', '/ws/lib/cam/cam_node'], 'cam_node'),
+    (['env', '-u', 'A', 'B=1', '/ws/lib/cam/compiled'], 'compiled'), (['env'], 'env')])
+def test_a_script_is_known_while_its_shebangs_env_still_runs(words, executable):
+    """Some milliseconds after its start."""
+    assert program.classify('env', words, '/usr/bin/env').executable == executable

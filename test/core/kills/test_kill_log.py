@@ -1,0 +1,289 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What the sentinel makes of the kernel's words and counters, one cycle after the other."""
+
+from dataclasses import replace
+
+from oom_sentinel.facts.cgroup import CgroupChain
+from oom_sentinel.facts.cgroup import MemoryCgroup
+from oom_sentinel.facts.host import Host
+from oom_sentinel.facts.memory import MemInfo
+from oom_sentinel.facts.memory import VmStat
+from oom_sentinel.facts.process import Process
+from oom_sentinel.facts.process import Program
+from oom_sentinel.facts.process import TaskMemory
+from oom_sentinel.facts.protection import Target
+from oom_sentinel.facts.sample import Sample
+from oom_sentinel.facts.status import Unavailable
+from oom_sentinel.kills import kill_log
+import pytest
+
+KILLED = (b'3,%d,%d,-;Out of memory: Killed process %d (%s) total-vm:9kB, anon-rss:4kB, '
+          b'file-rss:0kB, shmem-rss:0kB, UID:0 pgtables:8kB oom_score_adj:0')
+LIDAR = Process(10, 1, 1, 0, Program('lidar', executable='lidar', node_names=('/lidar',)),
+                memory=TaskMemory(1 << 20, 0, 0), oom_score_adj=0)
+TARGETS = (Target(LIDAR, 'drivers', -400, -400, ''),)
+
+
+class Log:
+    """A source whose messages the test says."""
+
+    descriptor = 0
+    missed = 0
+
+    def __init__(self, name):
+        """Have nothing to say yet."""
+        self.name = name
+        self.lines = []
+        self.number = 0
+
+    def kill(self, pid=10, comm=b'lidar', boot_s=5.0):
+        """Say that the kernel killed this process."""
+        self.number += 1
+        self.lines.append(KILLED % (self.number, int(boot_s * 1e6), pid, comm))
+
+    def read(self):
+        """Return what was said."""
+        lines, self.lines = self.lines, []
+        return lines
+
+    def tend(self, now_s):
+        """Do nothing."""
+
+    def close(self):
+        """Do nothing."""
+
+
+class Case:
+    """An inquest with a clock, a counter and a log of the test's own."""
+
+    def __init__(self, monkeypatch, name='kmsg', past=0, tmp_path=None, foreign_pids=False):
+        """Open it, with this many kills in the past."""
+        self.log, self.now_s, self.counter, self.alive = Log(name), 100.0, past, (LIDAR,)
+        for number in range(past):
+            self.log.kill(1000 + number)
+        monkeypatch.setattr(kill_log.log, 'best', lambda: (self.log, ('denied',)))
+        self.inquest = kill_log.Inquest(
+            live=True, foreign_pids=foreign_pids,
+            directory='' if tmp_path is None else str(tmp_path),
+            monotonic=lambda: self.now_s, wall=lambda: 5000.0 + self.now_s)
+        self.inquest.open(lambda: self.counter)
+        self.scan()
+
+    def scan(self):
+        """Read the process table."""
+        self.inquest.saw(self.alive, TARGETS if LIDAR in self.alive else ())
+
+    def cycle(self, after_s=1.0, keep=5, chains=()):
+        """Return what is known after a cycle this much later."""
+        self.now_s += after_s
+        self.inquest.listen()
+        taken = Sample(self.now_s, 5000.0 + self.now_s, Host('robot', 4096, '6.1.0'),
+                       MemInfo(1 << 30, 0, 1 << 29), Unavailable('off'), VmStat(self.counter),
+                       chains=chains)
+        return self.inquest.conclude(taken, (), keep, self.scan)
+
+
+@pytest.fixture
+def case(monkeypatch):
+    """Return a case that reads /dev/kmsg."""
+    return Case(monkeypatch)
+
+
+def test_a_kill_in_the_log_is_told_once_and_the_counter_not_again(case):
+    """The counter rose before the line was printed."""
+    case.counter += 1
+    case.log.kill()
+    (seen,) = case.cycle().fresh
+    assert seen.kill.node_names == ('/lidar',) and seen.kill.wanted == -400
+    assert seen.kill.time == 5000.0 + case.now_s and not seen.kill.before_start
+    case.alive = ()
+    assert all(case.cycle().fresh == () for _ in range(20))
+    assert case.cycle().since_start == 1
+
+
+def test_what_the_log_held_at_the_start_is_the_past(monkeypatch):
+    """It is told once, marked, without names, and not counted since the start."""
+    case = Case(monkeypatch, past=3)
+    kills = case.cycle()
+    assert [s.kill.before_start for s in kills.fresh] == [True] * 3
+    assert all(s.kill.node_names == () for s in kills.fresh) and kills.since_start == 0
+    assert all(case.cycle().fresh == () for _ in range(10))
+
+
+def test_a_kill_that_the_log_missed_is_inferred_after_its_grace(case):
+    """And not told again when the log says it after all: its word replaces the inference."""
+    case.counter += 1
+    case.alive = ()
+    assert case.cycle(0.1).fresh == ()
+    assert case.cycle(0.5).fresh == ()
+    (seen,) = case.cycle(0.7).fresh
+    assert seen.kill.certainty == 'inferred' and seen.kill.node_names == ('/lidar',)
+    case.log.kill()
+    kills = case.cycle()
+    assert kills.fresh == () and kills.since_start == 1
+    assert [s.kill.certainty for s in kills.seen] == ['the kernel said so']
+
+
+def test_a_victim_that_still_dies_is_waited_for(monkeypatch):
+    """Without a log the counter comes first and the death later; nobody else is taken."""
+    case = Case(monkeypatch, 'counters')
+    case.counter += 1
+    assert case.cycle(0.5).fresh == ()
+    assert case.cycle(0.5).fresh == ()
+    case.alive = ()
+    (seen,) = case.cycle(0.5).fresh
+    assert seen.kill.victim_pid == 10
+
+
+def test_the_group_whose_counter_rose_is_waited_for_though_others_vanish(monkeypatch):
+    """Who ended by itself meanwhile, outside of it, does not stand for the victim."""
+    victim = replace(LIDAR, cgroup='/robot')
+    other = replace(LIDAR, pid=11, cgroup='/else')
+    case = Case(monkeypatch, 'counters')
+
+    def chains(count):
+        return (CgroupChain('/robot', (MemoryCgroup('/robot', 2, oom_kill=count),)),)
+    case.alive = (victim, other)
+    case.scan()
+    case.cycle(chains=chains(0))
+    case.counter += 1
+    case.alive = (victim,)
+    assert case.cycle(chains=chains(1)).fresh == ()
+    assert case.cycle(chains=chains(1)).fresh == ()
+    case.alive = ()
+    (seen,) = case.cycle(chains=chains(1)).fresh
+    assert seen.kill.victim_pid == 10 and seen.kill.task_memcg == '/robot'
+
+
+def test_a_kill_out_of_sight_has_an_unknown_victim_in_the_end(monkeypatch):
+    """In a container it may be somebody else's."""
+    case = Case(monkeypatch, 'counters')
+    case.counter += 2
+    assert case.cycle(0.5).fresh == ()
+    kills = [seen.kill for _ in range(6) for seen in case.cycle().fresh]
+    assert [kill.victim_pid for kill in kills] == [None, None]
+    assert all(case.cycle().fresh == () for _ in range(5))
+
+
+def test_a_death_from_before_the_counter_rose_is_not_blamed(monkeypatch):
+    """Who was gone already at the cycle before is no candidate."""
+    case = Case(monkeypatch, 'counters')
+    case.alive = ()
+    case.now_s += 1.0
+    case.scan()
+    case.cycle()
+    case.counter += 1
+    kills = [seen.kill for _ in range(7) for seen in case.cycle().fresh]
+    assert [kill.victim_pid for kill in kills] == [None]
+
+
+def test_a_group_kill_that_names_its_victim_twice_is_one_death(case):
+    """The kernel prints and counts it twice."""
+    case.counter += 3
+    case.log.kill(10, boot_s=5.0)
+    case.log.kill(11, b'other', boot_s=5.001)
+    case.log.kill(10, boot_s=5.04)
+    assert [s.kill.victim_pid for s in case.cycle().fresh] == [10, 11]
+    assert all(case.cycle().fresh == () for _ in range(10))
+
+
+def test_a_kill_between_log_and_counters_is_told_once(case):
+    """The counter is read after the log; the line comes a cycle later."""
+    case.counter += 1
+    assert case.cycle(0.1).fresh == ()
+    case.log.kill()
+    assert len(case.cycle(0.1).fresh) == 1
+    assert all(case.cycle().fresh == () for _ in range(10))
+
+
+def test_in_a_pid_namespace_a_kill_waits_for_the_death_it_means(monkeypatch):
+    """Another container's kill of the same name is nobody of ours."""
+    for dies in (True, False):
+        case = Case(monkeypatch, foreign_pids=True)
+        case.counter += 1
+        case.log.kill(4711)
+        assert case.cycle(0.1).fresh == ()
+        case.alive = () if dies else (LIDAR,)
+        told = [seen for _ in range(6) for seen in case.cycle().fresh]
+        assert [s.kill.node_names for s in told] == [('/lidar',) if dies else ()]
+
+
+def test_missed_messages_and_why_there_is_no_better_source_are_passed_on(case):
+    """The status tells them."""
+    case.log.missed = 4
+    kills = case.cycle()
+    assert (kills.missed, kills.better, kills.source) == (4, ('denied',), 'kmsg')
+
+
+def test_a_folder_is_written_for_a_live_kill_alone(monkeypatch, tmp_path):
+    """Neither for the past nor when none shall be kept; a status says where it is."""
+    folder = tmp_path / 'incidents'
+    case = Case(monkeypatch, past=2, tmp_path=folder)
+    case.cycle()
+    case.counter += 1
+    case.log.kill(20, boot_s=5.0)
+    case.cycle(keep=0)
+    case.counter += 1
+    case.log.kill(10, boot_s=6.0)
+    case.cycle()
+    case.inquest.close()
+    (found,) = folder.iterdir()
+    assert found.name.endswith('_pid10_lidar') and case.cycle().incident == str(found)
+
+
+def test_a_captured_tree_has_no_log_and_writes_nothing(monkeypatch, tmp_path):
+    """No source is opened for it."""
+    monkeypatch.setattr(kill_log.log, 'best', lambda: pytest.fail('a log was opened'))
+    made = kill_log.Inquest(live=False, foreign_pids=False, directory=str(tmp_path))
+    made.open(lambda: 0)
+    assert made.writer.directory == '' and made.feed.take() == []
+
+
+def test_a_kill_while_the_past_is_read_is_neither_lost_nor_told_twice(monkeypatch):
+    """The counter must stand still while the log is read."""
+    log = Log('kmsg')
+    counts = iter([0, 1, 1, 1])
+    monkeypatch.setattr(kill_log.log, 'best', lambda: (log, ()))
+    made = kill_log.Inquest(live=True, foreign_pids=False, directory='')
+    read = log.read
+
+    def late():
+        lines = read()
+        if log.number == 0:
+            log.kill()
+        return lines
+    log.read = late
+    made.open(lambda: next(counts))
+    taken = Sample(0.0, 0.0, Host('robot', 4096, '6.1.0'), MemInfo(1 << 30, 0),
+                   Unavailable('off'), VmStat(1))
+    made.listen()
+    assert [s.kill.victim_pid for s in made.conclude(taken, (), 0, lambda: None).fresh] == [10]
+    later = replace(taken, monotonic_s=60.0)
+    assert made.conclude(later, (), 0, lambda: None).fresh == ()
+
+
+def test_a_groups_victim_that_the_kernel_tells_and_counts_twice_is_one_kill(case):
+    """memory.oom.group: printed first as the victim, then as a member; nothing is inferred."""
+    case.counter += 3
+    case.log.kill(10, b'lidar', 5.0)
+    case.log.lines.append(b'6,90,5000001,-;Tasks in /robot are going to be killed due to '
+                          b'memory.oom.group set')
+    case.log.kill(10, b'lidar', 5.00001)
+    case.log.kill(11, b'other', 5.00002)
+    case.alive = ()
+    case.scan()
+    assert [seen.kill.victim_pid for seen in case.cycle().fresh] == [10, 11]
+    assert all(case.cycle().fresh == () for _ in range(8))

@@ -1,0 +1,177 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The protection rules, on tables without a kernel."""
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+from oom_sentinel import settings
+from oom_sentinel.facts.process import Process
+from oom_sentinel.facts.process import TaskMemory
+from oom_sentinel.kernel.files import program
+from oom_sentinel.protection import plan
+import pytest
+
+VIEW = plan.View(1000, 99, 0, frozenset({50}))
+SETTINGS = settings.build({})
+
+
+def process(pid, command, *, exe=None, adj=0, ppid=1, uid=1000, domain=0, **more):
+    """Return a process as the table would read it."""
+    words = command.split()
+    found = program.classify(words[0].rpartition('/')[2][:15], words, exe or words[0])
+    if found.ros:
+        found = replace(found, ros_domain_id=domain)
+    more.setdefault('same_pid_namespace', True)
+    return Process(pid, pid * 10, ppid, uid, found, memory=TaskMemory(4096, 0, 4096),
+                   oom_score_adj=adj, **more)
+
+
+def node(pid, path, name=None, **more):
+    """Return a ROS node below /opt/ros/jazzy/lib."""
+    remap = f' -r __node:={name}' if name else ''
+    return process(pid, f'/opt/ros/jazzy/lib/{path} --ros-args{remap}', **more)
+
+
+def values(processes, floors=None, originals=None, chosen=SETTINGS):
+    """Return pid -> value, and the plan."""
+    made = plan.plan(processes, chosen, VIEW, floors or {}, originals or {})
+    return {t.process.pid: t.value for t in made.targets}, made
+
+
+def test_every_group_gets_its_value_and_others_are_left_alone():
+    """Permission granted: nobody is raised who is in no group."""
+    table = (node(1000, 'turtlebot3_node/turtlebot3_ros'), node(1001, 'nav2_amcl/amcl', 'amcl'),
+             node(1002, 'rviz2/rviz2'), node(1003, 'demo/talker'), process(1004, '/usr/bin/top'))
+    found, made = values(table)
+    assert found == {1000: -500, 1001: -300, 1002: 300}
+    assert made.shift == 0
+
+
+def test_denied_the_others_are_raised_by_the_missing_difference():
+    """min(missing, 400, 1000 - highest); what is not ROS stays."""
+    driver = node(1000, 'rplidar_ros/rplidar_node')
+    table = (driver, node(1002, 'rviz2/rviz2'), node(1003, 'demo/talker'),
+             process(1004, '/usr/bin/top'))
+    found, made = values(table, {driver.identity: -150})
+    assert (made.shift, found) == (250, {1000: -150, 1002: 550, 1003: 250})
+    found, made = values(table, {driver.identity: 0})
+    assert (made.shift, found) == (400, {1000: 0, 1002: 700, 1003: 400})
+
+
+def test_denied_and_report_raises_nobody_and_says_so():
+    """protection.when_denied: report."""
+    driver = node(1000, 'rplidar_ros/rplidar_node')
+    chosen = settings.build({'protection.when_denied': 'report'})
+    found, made = values((driver, node(1003, 'demo/talker')), {driver.identity: 0}, None, chosen)
+    assert found == {1000: 0} and made.lost_order
+
+
+@pytest.mark.parametrize('command', [
+    '/usr/bin/python3 /opt/ros/jazzy/bin/ros2 launch robot bringup.launch.py --ros-args',
+    '/opt/ros/jazzy/lib/rmw_zenoh_cpp/rmw_zenohd --ros-args',
+    '/opt/ros/jazzy/lib/micro_ros_agent/micro_ros_agent --ros-args'])
+def test_infrastructure_is_never_raised(command):
+    """Raising what every node hangs on would take the robot down."""
+    driver = node(1000, 'rplidar_ros/rplidar_node')
+    infrastructure = process(1005, command)
+    found, _ = values((driver, infrastructure), {driver.identity: 0})
+    assert found.get(1005, 0) <= 0
+
+
+def test_ancestors_other_domains_other_users_and_other_namespaces_are_not_raised():
+    """Only a ROS process of this uid, PID namespace and ROS_DOMAIN_ID."""
+    driver = node(1000, 'rplidar_ros/rplidar_node')
+    table = (driver, node(50, 'demo/parent'), node(1006, 'demo/talker', domain=7),
+             node(1007, 'demo/talker', uid=1001),
+             node(1008, 'demo/talker', same_pid_namespace=False))
+    assert values(table, {driver.identity: 0})[0] == {1000: 0}
+
+
+def test_an_ancestor_is_not_raised_even_when_it_is_expendable():
+    """`colcon test` starts the sentinel: all it starts afterwards would inherit the value."""
+    table = (process(50, '/usr/bin/python3 /usr/bin/colcon test', exe='/usr/bin/python3.12'),
+             process(1001, '/usr/bin/python3 /usr/bin/colcon build', exe='/usr/bin/python3.12'))
+    assert values(table)[0] == {1001: 300}
+
+
+def test_another_domain_is_not_protected_either():
+    """A simulation in another domain is not this robot."""
+    assert values((node(1001, 'nav2_amcl/amcl', 'amcl', domain=3),))[0] == {}
+
+
+def test_a_container_gets_the_lowest_value_of_its_nodes():
+    """Several nodes in one process share one oom_score_adj."""
+    chosen = settings.build({'groups': ['a', 'b'], 'group.a.match': ['node:/camera'],
+                             'group.a.oom_score_adj': -100, 'group.b.match': ['node:/amcl'],
+                             'group.b.oom_score_adj': -300})
+    container = replace(node(1000, 'rclcpp_components/component_container', 'camera'),
+                        graph_node_names=('/amcl', '/other'))
+    assert values((container,), chosen=chosen)[0] == {1000: -300}
+
+
+def test_a_forged_name_never_lowers_below_the_executables_own_group():
+    """Any peer can forge a GUID: a recorder that claims to be amcl stays expendable."""
+    chosen = settings.build({'group.navigation.match': ['node:/amcl']})
+    recorder = replace(node(1000, 'rviz2/rviz2'), graph_node_names=('/amcl',))
+    unknown = replace(node(1001, 'my/localiser'), graph_node_names=('/amcl',))
+    assert values((recorder, unknown), chosen=chosen)[0] == {1000: 300, 1001: -300}
+
+
+def test_an_inherited_negative_value_without_a_group_is_returned():
+    """The leaker that inherited -500 from the unit would kill everything else first."""
+    parent = process(60, '/usr/bin/python3 /opt/ros/jazzy/bin/ros2 launch a b', adj=-500)
+    child = node(1000, 'demo/leaky', adj=-500, ppid=60)
+    chosen_by_user = node(1001, 'demo/own', adj=-200, ppid=60)
+    chosen = settings.build({'group.bringup.match': []})
+    found, _ = values((parent, child, chosen_by_user), chosen=chosen)
+    assert found == {1000: 0}
+
+
+def test_minus_1000_is_clamped_unless_allowed():
+    """An unkillable leak takes everything."""
+    low = {'group.drivers.oom_score_adj': -1000}
+    driver = node(1000, 'rplidar_ros/rplidar_node')
+    clamped, made = values((driver,), chosen=settings.build(low))
+    assert clamped == {1000: -999} and any('-999' in note for note in made.notes)
+    allowed = settings.build({**low, 'protection.allow_unkillable': True})
+    assert values((driver,), chosen=allowed)[0] == {1000: -1000}
+
+
+@pytest.mark.parametrize('command', [
+    'vim /opt/ros/jazzy/lib/rplidar_ros/rplidar_node', 'gdb --args rplidar_node --ros-args',
+    'bash -c rplidar_node', 'grep ros2 launch x', 'bash -c /usr/bin/ros2 launch a b'])
+def test_bystanders_are_not_protected(command):
+    """Shells, editors and debuggers name programs; they are not them."""
+    assert values((process(1000, command, exe='/usr/bin/' + command.split()[0]),))[0] == {}
+
+
+adjs = st.integers(-1000, 1000)
+
+
+@given(st.lists(st.tuples(st.sampled_from([
+    'turtlebot3_node/turtlebot3_ros', 'rviz2/rviz2', 'demo/talker', 'nav2_amcl/amcl']), adjs),
+    max_size=8), adjs)
+def test_the_plan_is_idempotent_and_in_range(rows, floor):
+    """Written once, there is nothing more to write, and every value is one the kernel takes."""
+    table = tuple(node(1000 + i, path, adj=adj) for i, (path, adj) in enumerate(rows))
+    floors = {p.identity: floor for p in table}
+    made = plan.plan(table, SETTINGS, VIEW, floors, {})
+    assert all(-1000 <= t.value <= 1000 for t in made.targets)
+    new = {t.process.pid: t.value for t in made.targets}
+    table = tuple(replace(p, oom_score_adj=new.get(p.pid, p.oom_score_adj)) for p in table)
+    again = plan.plan(table, SETTINGS, VIEW, floors, {})
+    assert plan.adjustments(again) == ()

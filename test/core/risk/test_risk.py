@@ -1,0 +1,300 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Levels: quiet unless someone must act, held, and never lowered by more pressure."""
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+from oom_sentinel import report
+from oom_sentinel import risk
+from oom_sentinel import settings
+from oom_sentinel.facts.cgroup import CgroupChain
+from oom_sentinel.facts.cgroup import MemoryCgroup
+from oom_sentinel.facts.host import Host
+from oom_sentinel.facts.memory import MemInfo
+from oom_sentinel.facts.memory import Pressure
+from oom_sentinel.facts.memory import PressureLine
+from oom_sentinel.facts.memory import VmPolicy
+from oom_sentinel.facts.memory import VmStat
+from oom_sentinel.facts.process import Process
+from oom_sentinel.facts.process import Program
+from oom_sentinel.facts.process import TaskMemory
+from oom_sentinel.facts.protection import Protection
+from oom_sentinel.facts.protection import Target
+from oom_sentinel.facts.sample import Sample
+from oom_sentinel.facts.status import Level
+from oom_sentinel.facts.status import Unavailable
+from oom_sentinel.risk import headroom
+from oom_sentinel.risk.levels import Hold
+from oom_sentinel.risk.levels import hold
+import pytest
+
+GIB = 1 << 30
+HOST = Host('robot', 4096, '6.1.0')
+SETTINGS = settings.build({})
+
+
+def meminfo(available=50, swap_total=0, swap_free=0):
+    """Return 1 GiB with this share available, in percent."""
+    return MemInfo(GIB, GIB // 10, GIB * available // 100, swap_total_bytes=swap_total,
+                   swap_free_bytes=swap_free)
+
+
+def psi(some=0.0, full=0.0):
+    """Return a pressure reading."""
+    return Pressure(PressureLine(some, 0.0, 0.0, 0), PressureLine(full, 0.0, 0.0, 0))
+
+
+def sample(at=0.0, **facts):
+    """Return a sample with these facts."""
+    facts.setdefault('meminfo', meminfo())
+    facts.setdefault('pressure', psi())
+    return Sample(at, at, HOST, vmstat=VmStat(0), **facts)
+
+
+def level(subject, taken, history=None, chosen=SETTINGS):
+    """Return the level of one subject."""
+    return getattr(risk.assess(taken, history or risk.History(), chosen)[0], subject).level
+
+
+@pytest.mark.parametrize('facts, expected', [
+    ({'meminfo': meminfo(16)}, Level.OK), ({'meminfo': meminfo(14)}, Level.WARN),
+    ({'meminfo': meminfo(4)}, Level.ERROR),
+    ({'meminfo': meminfo(50, GIB, 0)}, Level.OK),
+    ({'meminfo': meminfo(14, GIB, GIB // 20)}, Level.ERROR)])
+def test_memory_levels(facts, expected):
+    """A full small swap is normal; it counts only while MemAvailable is low."""
+    assert level('memory', sample(**facts)) == expected
+
+
+def test_no_psi_is_ok_with_the_reason():
+    """A Raspberry Pi's default kernel must not raise an alarm."""
+    taken = sample(pressure=Unavailable('boot with psi=1'))
+    assessment, _ = risk.assess(taken, risk.History(), SETTINGS)
+    status = report.compose(taken, assessment, Protection(), SETTINGS)[1]
+    assert status.level == Level.OK and 'psi=1' in status.message
+
+
+def test_a_level_rises_at_once_and_falls_after_hold_s():
+    """hold_s is 5 s."""
+    history, seen = risk.History(), []
+    for at, available in ((0, 50), (1, 4), (2, 50), (5, 50), (6.5, 50)):
+        assessment, history = risk.assess(sample(at, meminfo=meminfo(available)), history,
+                                          SETTINGS)
+        seen.append(assessment.memory.level)
+    assert seen == [Level.OK, Level.ERROR, Level.ERROR, Level.ERROR, Level.OK]
+
+
+@given(st.integers(0, 100), st.integers(0, 100), st.floats(0, 100), st.floats(0, 100),
+       st.floats(0, 100), st.floats(0, 100))
+def test_more_pressure_never_lowers_a_level(m1, m2, s1, s2, f1, f2):
+    """Neither less memory nor more stall makes anything look better."""
+    calm = sample(meminfo=meminfo(max(m1, m2)), pressure=psi(min(s1, s2), min(f1, f2)))
+    worse = sample(meminfo=meminfo(min(m1, m2)), pressure=psi(max(s1, s2), max(f1, f2)))
+    for subject in ('memory', 'pressure', 'risk'):
+        assert level(subject, worse) >= level(subject, calm)
+    score = [risk.assess(t, risk.History(), SETTINGS)[0].oom_risk for t in (calm, worse)]
+    assert 0.0 <= score[0] <= score[1] <= 1.0
+
+
+def process(pid, mib, adj, name):
+    """Return a process that holds MiB."""
+    return Process(pid, pid, 1, 0, Program(name, executable=name),
+                   memory=TaskMemory(mib << 20, 0, 0), oom_score_adj=adj)
+
+
+def test_inside_a_limited_cgroup_its_own_totalpages_order():
+    """-300 saves the driver on the machine, and not inside a control group of 100 MiB."""
+    table = (process(10, 80, -300, 'driver'), process(11, 20, 0, 'leaky'),
+             process(12, 500, 0, 'outside'))
+    group = MemoryCgroup('/robot', 2, limit_bytes=100 << 20, usage_bytes=97 << 20)
+    taken = sample(chains=(CgroupChain('/robot', (group,)),), own_cgroup='/robot',
+                   processes=table, processes_monotonic_s=1.0,
+                   members=(('/robot', frozenset({10, 11})),))
+    assessment, _ = risk.assess(taken, risk.History(), SETTINGS)
+    assert assessment.domain == '/robot'
+    assert [c.process.pid for c in assessment.kill_order] == [10, 11]
+    assert assessment.cgroups.level == Level.ERROR
+
+
+def test_a_protected_first_victim_is_an_error_only_while_risk_is_not_ok():
+    """Order matters when memory is short."""
+    driver = process(10, 300, -300, 'driver')
+    protection = Protection(targets=(Target(driver, 'drivers', -300, -300, ''),))
+    found = []
+    for available in (50, 14):
+        taken = sample(meminfo=meminfo(available), processes=(driver,),
+                       processes_monotonic_s=1.0)
+        found.append(risk.assess(taken, risk.History(), SETTINGS, protection)[0].risk.level)
+    assert found == [Level.OK, Level.ERROR]
+
+
+def test_a_steady_fall_is_foreseen_and_noise_is_not():
+    """50 MiB/s from 900 MiB free; and a sawtooth."""
+    for steady in (True, False):
+        history, assessment = risk.History(), None
+        for at in range(12):
+            left = 900 - 50 * at if steady else 500 + 100 * (at % 2)
+            taken = sample(float(at), meminfo=replace(meminfo(), mem_available_bytes=left << 20))
+            assessment, history = risk.assess(taken, history, SETTINGS)
+        if steady:
+            assert assessment.time_to_exhaustion_s == pytest.approx(7.0, rel=0.05)
+            assert assessment.risk.level == Level.ERROR
+        else:
+            assert assessment.time_to_exhaustion_s is None
+
+
+def test_every_message_is_a_sentence_and_every_value_a_string():
+    """rqt_robot_monitor hides exactly Error and Warning."""
+    for facts in ({}, {'meminfo': Unavailable('gone')}, {'chains': Unavailable('none')},
+                  {'pressure': Unavailable('off')}, {'meminfo': meminfo(2)}):
+        taken = sample(**facts)
+        assessment, _ = risk.assess(taken, risk.History(), SETTINGS)
+        for status in report.compose(taken, assessment, Protection(), SETTINGS):
+            assert status.message.endswith('.') and len(status.message.split()) > 1
+            assert all(isinstance(k, str) and isinstance(v, str) and v != 'None'
+                       for k, v in status.values)
+
+
+def test_a_held_level_says_what_it_stands_for():
+    """ERROR, then WARN while ERROR is held, then calm while WARN is held."""
+    history, seen = risk.History(), []
+    for at, available in ((0, 4), (3, 14), (6, 50), (9, 50)):
+        assessment, history = risk.assess(sample(at, meminfo=meminfo(available)), history,
+                                          SETTINGS)
+        seen.append((assessment.memory.level, assessment.memory.reasons))
+    low, lower = '14 % of memory is available', '4 % of memory is available'
+    assert seen == [(Level.ERROR, (lower,)), (Level.ERROR, (low, f'a moment ago: {lower}')),
+                    (Level.WARN, (f'a moment ago: {low}',)), (Level.OK, ())]
+
+
+@given(st.lists(st.tuples(st.floats(0, 10), st.sampled_from(list(Level))), min_size=1),
+       st.floats(0, 20))
+def test_the_shown_level_is_the_highest_of_the_last_hold_s(steps, hold_s):
+    """It never lags when it rises, and never falls early or late."""
+    met, state, now_s = [], Hold(), 0.0
+    for wait_s, at_level in steps:
+        now_s += wait_s
+        met.append((now_s, at_level))
+        shown, state = hold(state, risk.Verdict(at_level), now_s, hold_s)
+        assert shown.level == max([at_level] + [e for s, e in met if now_s - s < hold_s])
+
+
+@given(st.integers(0, 100), st.integers(0, 100), st.integers(0, 100), st.integers(0, 100),
+       st.floats(0, 100), st.floats(0, 100), st.integers(0, 90), st.integers(0, 90))
+def test_less_memory_anywhere_never_lowers_a_level(m1, m2, c1, c2, s1, s2, driver, outside):
+    """The error of a control group stays when the machine becomes the shorter of the two."""
+    table = (process(10, driver, -300, 'driver'), process(11, 20, 0, 'leaky'),
+             process(12, outside, 0, 'outside'))
+    protection = Protection(targets=(Target(table[0], 'drivers', -300, -300, ''),))
+
+    def taken(available, used, some):
+        group = MemoryCgroup('/robot', 2, limit_bytes=100 << 20, usage_bytes=used << 20)
+        return sample(meminfo=meminfo(available), pressure=psi(some), processes=table,
+                      chains=(CgroupChain('/robot', (group,)),), processes_monotonic_s=1.0,
+                      members=(('/robot', frozenset({10, 11})),))
+
+    calm = taken(max(m1, m2), min(c1, c2), min(s1, s2))
+    worse = taken(min(m1, m2), max(c1, c2), max(s1, s2))
+    before, after = (risk.assess(t, risk.History(), SETTINGS, protection)[0]
+                     for t in (calm, worse))
+    for subject in ('memory', 'pressure', 'cgroups', 'risk'):
+        assert getattr(after, subject).level >= getattr(before, subject).level
+    assert after.oom_risk >= before.oom_risk
+
+
+def test_a_shorter_machine_does_not_hide_the_wrong_victim_of_a_control_group():
+    """The driver dies first inside, the leaky outsider on the machine."""
+    table = (process(10, 80, -300, 'driver'), process(12, 500, 0, 'outside'))
+    group = MemoryCgroup('/robot', 2, limit_bytes=100 << 20, usage_bytes=90 << 20)
+    protection = Protection(targets=(Target(table[0], 'drivers', -300, -300, ''),))
+    for available, domain in ((50, '/robot'), (8, 'this machine')):
+        taken = sample(meminfo=meminfo(available), processes=table,
+                       chains=(CgroupChain('/robot', (group,)),),
+                       members=(('/robot', frozenset({10})),))
+        found, _ = risk.assess(taken, risk.History(), SETTINGS, protection)
+        assert (found.domain, found.risk.level) == (domain, Level.ERROR)
+        assert 'inside /robot' in found.risk.reasons[0]
+
+
+def test_the_order_is_kept_while_idle_and_follows_what_was_written():
+    """The same readings cost nothing; a written value shows before the next whole scan."""
+    before, after = process(10, 300, 0, 'driver'), process(10, 300, -400, 'driver')
+    other = process(11, 200, 0, 'other')
+    taken = sample(0.0, processes=(before, other), processes_monotonic_s=1.0)
+    _, history = risk.assess(taken, risk.History(), SETTINGS,
+                             Protection((Target(before, 'drivers', -400, -400, ''),)))
+    assert [c.process.pid for c in history.order.first] == [10, 11]
+    _, idle = risk.assess(replace(taken, monotonic_s=1.0), history, SETTINGS,
+                          Protection((Target(before, 'drivers', -400, -400, ''),)))
+    assert idle.order is history.order
+    found, _ = risk.assess(replace(taken, monotonic_s=2.0, processes=(after, other)), idle,
+                           SETTINGS, Protection((Target(after, 'drivers', -400, -400, ''),)))
+    assert [c.process.pid for c in found.kill_order] == [11, 10]
+
+
+def test_killable_percent_is_what_dies_before_the_first_protected():
+    """300 of 400 MiB; None when nothing is protected, 0 when it is the first."""
+    table = (process(10, 100, -300, 'driver'), process(11, 300, 0, 'leaky'))
+    found = []
+    for group, wanted in (('drivers', -300), (None, -300), ('extras', 300)):
+        protection = Protection(targets=(Target(table[0], group, wanted, wanted, ''),))
+        found.append(risk.assess(sample(processes=table), risk.History(), SETTINGS,
+                                 protection)[0].killable_percent)
+    assert found == [75.0, None, None]
+
+
+def test_page_cache_counts_as_headroom():
+    """Usage at the limit is normal for a group that reads files."""
+    full = MemoryCgroup('/a', 2, limit_bytes=100 << 20, usage_bytes=100 << 20)
+    cached = replace(full, inactive_file_bytes=40 << 20)
+    for group, left, expected in ((full, 0.0, Level.ERROR), (cached, 40.0, Level.OK)):
+        taken = sample(chains=(CgroupChain('/a', (group,)),))
+        found, _ = risk.assess(taken, risk.History(), SETTINGS)
+        assert (found.tightest.percent, found.cgroups.level) == (left, expected)
+
+
+def test_a_limit_above_the_machine_is_none():
+    """Docker's default of a limit larger than RAM limits nothing."""
+    group = MemoryCgroup('/a', 2, limit_bytes=4 * GIB, usage_bytes=4 * GIB)
+    assert headroom.rooms((CgroupChain('/a', (group,)),), meminfo()) == ()
+
+
+def test_commit_limit_counts_in_overcommit_mode_2_only():
+    """There malloc fails at the limit."""
+    info = replace(meminfo(), commit_limit_bytes=100, committed_as_bytes=96)
+    for mode, expected in ((0, Level.OK), (2, Level.ERROR)):
+        assert level('memory', sample(meminfo=info, policy=VmPolicy(mode))) == expected
+
+
+def test_a_control_group_that_fills_up_is_named():
+    """5 MiB/s towards a limit, while the machine rests."""
+    history, found = risk.History(), None
+    for at in range(12):
+        group = MemoryCgroup('/robot', 2, limit_bytes=200 << 20, usage_bytes=(5 * at) << 20)
+        taken = sample(float(at), chains=(CgroupChain('/robot', (group,)),))
+        found, history = risk.assess(taken, history, SETTINGS)
+    assert found.time_to_exhaustion_s == pytest.approx(145 / 5)
+    assert found.risk.reasons == ('the limit of control group /robot is reached in about 29 s '
+                                  '(25 to 33 s) if it goes on so',)
+
+
+def test_risk_of_a_control_group_counts_as_the_machines():
+    """0.5 at the warn threshold of 15 %."""
+    group = MemoryCgroup('/a', 2, limit_bytes=100 << 20, usage_bytes=85 << 20)
+    found, _ = risk.assess(sample(chains=(CgroupChain('/a', (group,)),)), risk.History(),
+                           SETTINGS)
+    assert found.oom_risk == 0.5

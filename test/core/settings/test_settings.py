@@ -1,0 +1,100 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Refusals teach, presets are valid, and nothing but the documented errors escapes."""
+
+import pathlib
+
+from hypothesis import given
+from hypothesis import strategies as st
+from oom_sentinel import settings
+from oom_sentinel.settings import parameter_file
+from oom_sentinel.settings import selector
+from oom_sentinel.settings import SettingsError
+import pytest
+
+CONFIG = pathlib.Path(__file__).parents[3] / 'config' / 'oom_sentinel.yaml'
+
+
+@pytest.mark.parametrize('name, value, words', [
+    ('publish_period', 0.01, ('publish_period', '0.01', '0.1..60')),
+    ('publish_period', True, ('publish_period', 'True', 'number')),
+    ('scan_period', 'fast', ('scan_period', "'fast'", '0.2..60')),
+    ('protection.when_denied', 'panic', ('panic', "'raise_others', 'report'")),
+    ('memory.available_error_percent', 20.0, ('memory.available_warn_percent', '15')),
+    ('swap.used_error_percent', 50.0, ('at least swap.used_warn_percent',)),
+    ('groups', ['Drivers'], ("'Drivers'", 'a letter first')),
+    ('groups', ['a', 'a'], ('each name once',)),
+    ('group.bringup.match', [''], ('empty', 'group.bringup.match')),
+    ('group.bringup.match', ['node:amcl'], ('starts with /',)),
+    ('group.bringup.match', ['nod:/amcl'], ('unknown kind', 'node')),
+    ('group.bringup.oom_score_adj', -1001, ('-1001', '-1000..1000')),
+    ('group.bringup.oom_score_adj', 1.5, ('1.5', 'integer')),
+])
+def test_a_refusal_names_parameter_value_and_range(name, value, words):
+    """Whoever reads it knows what to type instead."""
+    with pytest.raises(SettingsError) as caught:
+        settings.build({name: value})
+    text = str(caught.value)
+    assert name in text and all(word in text for word in words), text
+
+
+@pytest.mark.parametrize('value', [[], (), None, b''.split()])
+def test_an_empty_list_of_any_kind_is_an_empty_list_of_strings(value):
+    """YAML and ros2 param both arrive as something else."""
+    assert settings.build({'group.bringup.match': value}).protection_groups[0].match == ()
+
+
+def test_integers_are_taken_where_floats_are_meant():
+    """`ros2 param set publish_period 2` works."""
+    assert settings.build({'publish_period': 2}).publish_period == 2.0
+
+
+@pytest.mark.parametrize('typo, meant', [
+    ('publish_perod', 'publish_period'), ('group.bringup.mtch', 'group.bringup.match'),
+    ('memory.availabel_warn_percent', 'memory.available_warn_percent')])
+def test_a_typo_is_named_with_the_closest_name(typo, meant):
+    """A parameter file with a typo does not pass in silence."""
+    assert settings.unknown({typo: 1}) == ((typo, meant),)
+
+
+def test_the_shipped_file_is_the_defaults():
+    """config/oom_sentinel.yaml names every parameter with its default, and no other."""
+    values = parameter_file.flatten(parameter_file._yaml(str(CONFIG)), str(CONFIG))
+    assert settings.unknown(values) == ()
+    assert {d.name for d in settings.declarations_for({})} == set(values)
+    assert settings.build(values) == settings.build({})
+
+
+@given(st.text())
+def test_selectors_raise_nothing_else(text):
+    """Any text is a selector or a SelectorError."""
+    try:
+        parsed = selector.parse(text)
+    except selector.SelectorError:
+        return
+    assert parsed.kind in selector.KINDS and parsed.pattern
+
+
+@given(st.dictionaries(
+    st.sampled_from([d.name for d in settings.declarations_for({})]),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+    | st.lists(st.text() | st.integers())))
+def test_settings_raise_nothing_else(values):
+    """Any values are settings or a SettingsError."""
+    try:
+        built = settings.build(values)
+    except SettingsError:
+        return
+    assert len(built.protection_groups) == len(built.groups)
