@@ -48,10 +48,9 @@ def usable():
         return None
     for folder, version in (('/sys/fs/cgroup/memory', 1), ('/sys/fs/cgroup', 2)):
         name = 'memory.limit_in_bytes' if version == 1 else 'cgroup.subtree_control'
-        with contextlib.suppress(OSError):
-            with open(f'{folder}/{name}', encoding='ascii') as stream:
-                if version == 1 or 'memory' in stream.read().split():
-                    return folder, version
+        with contextlib.suppress(OSError), open(f'{folder}/{name}', encoding='ascii') as stream:
+            if version == 1 or 'memory' in stream.read().split():
+                return folder, version
     return None
 
 

@@ -86,16 +86,16 @@ def meaning(declared: Declaration) -> str:
     return text
 
 
-def section(name: str, declared: 'list[Declaration]') -> str:
+def section(name: str, declared: list[Declaration]) -> str:
     """Return a heading and a table."""
     rows = '\n'.join(f'| `{d.name}` | `{value(d.default)}` | {allowed(d)} | {meaning(d)} |'
                      for d in declared)
     return f'\n## {name}\n\n{COLUMNS}\n{rows}\n'
 
 
-def sections() -> 'dict[str, list[Declaration]]':
+def sections() -> dict[str, list[Declaration]]:
     """Return the parameters by the part of their name before the dot."""
-    found: 'dict[str, list[Declaration]]' = {}
+    found: dict[str, list[Declaration]] = {}
     for declared in settings.declarations():
         prefix, dot, _ = declared.name.partition('.')
         found.setdefault(prefix.capitalize() if dot else 'General', []).append(declared)

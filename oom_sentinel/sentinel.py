@@ -19,11 +19,11 @@ Node, tests and benches run the same one.  It holds the history between cycles a
 when the process table is worth reading; everything it concludes comes from the pure rooms.
 """
 
+from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import replace
 import os
 import time
-from typing import Callable
-from typing import Mapping
 
 from oom_sentinel import kernel
 from oom_sentinel import report
@@ -58,9 +58,9 @@ class Sentinel:
     """Knows and protects; call `cycle` every publish_period, `scan` when something forked."""
 
     def __init__(self, settings: Settings, *, root: str = '/',
-                 node_name: str = '/oom_sentinel', watching: 'str | None' = None,
-                 monotonic: 'Callable[[], float]' = time.monotonic,
-                 wall: 'Callable[[], float]' = time.time) -> None:
+                 node_name: str = '/oom_sentinel', watching: str | None = None,
+                 monotonic: Callable[[], float] = time.monotonic,
+                 wall: Callable[[], float] = time.time) -> None:
         """Open the tree and take over what an earlier sentinel of this boot left."""
         self.settings = settings
         self.node_name = node_name
@@ -73,20 +73,20 @@ class Sentinel:
         self._chains = kernel.Chains(self.table.cgroups)
         self._swaps = kernel.Swaps(self.root)
         self._shm = kernel.SharedMemory(self.root)
-        self._vmstat: 'VmStat | Unavailable | None' = None
+        self._vmstat: VmStat | Unavailable | None = None
         self.guard = Guard(self.root, self.host, plan.View(
             os.geteuid(), os.getpid(), own_domain_id()), watching=watching)
-        self._graph: 'dict[int, tuple[str, ...]]' = {}
-        self._missing: 'tuple[str, ...]' = ()
-        self._processes: 'tuple[Process, ...]' = ()
+        self._graph: dict[int, tuple[str, ...]] = {}
+        self._missing: tuple[str, ...] = ()
+        self._processes: tuple[Process, ...] = ()
         self._scanned_s = self._swept_s = self._listed_s = float('-inf')
-        self._last_pid: 'int | None' = None
+        self._last_pid: int | None = None
         self.told_of_execs = False  # whether whoever begins a program is sure to be told to meet
         self._history = risk.History()
-        self._assessment: 'risk.Assessment | None' = None
-        self._levels: 'tuple[tuple[str, Level], ...]' = ()
+        self._assessment: risk.Assessment | None = None
+        self._levels: tuple[tuple[str, Level], ...] = ()
         self._plentiful = False
-        self._sample: 'Sample | None' = None
+        self._sample: Sample | None = None
         self.inquest = kill_log.opened(
             self.root, self.table, settings.incident_directory, monotonic, wall)
 
@@ -100,8 +100,8 @@ class Sentinel:
         self.settings = settings
         self._scanned_s = self._listed_s = float('-inf')
 
-    def learn(self, names: 'Mapping[int, tuple[str, ...]]',
-              missing: 'tuple[str, ...]' = ()) -> bool:
+    def learn(self, names: Mapping[int, tuple[str, ...]],
+              missing: tuple[str, ...] = ()) -> bool:
         """Take node names by PID and nodes without a process; tell whether names changed."""
         self._missing = missing
         if dict(names) == self._graph:
@@ -110,7 +110,7 @@ class Sentinel:
         self._scanned_s = self._listed_s = float('-inf')  # the next scan is due at once
         return True
 
-    def ros_processes(self) -> 'tuple[Process, ...]':
+    def ros_processes(self) -> tuple[Process, ...]:
         """Return what looks like ROS, of this domain, the sentinel included."""
         view = self.guard.view
         return tuple(p for p in self._processes
@@ -124,7 +124,7 @@ class Sentinel:
     def _sweep_due(self, now_s: float) -> bool:
         return not self._plentiful or now_s - self._swept_s >= PLENTIFUL_SWEEP_S
 
-    def meet(self, pids: 'frozenset[int]') -> int:
+    def meet(self, pids: frozenset[int]) -> int:
         """
         Look at who began a program, scan if one of them matters; return how many live.
 
@@ -185,11 +185,11 @@ class Sentinel:
         return not self.table.refresh(t.process.pid for t in self.guard.planned.targets)
 
     @property
-    def cgroup_paths(self) -> 'frozenset[str]':
+    def cgroup_paths(self) -> frozenset[str]:
         """Return the control groups at stake and their ancestors, as last read."""
         return self._chains.paths
 
-    def sample(self, woken_by: 'tuple[str, ...]' = (), waking: Waking = Waking()) -> Sample:
+    def sample(self, woken_by: tuple[str, ...] = (), waking: Waking = Waking()) -> Sample:
         """Return a reading of the machine with the process table as last scanned."""
         now_s, meminfo, vmstat = self._monotonic(), self.root.meminfo(), self.root.vmstat()
         policy, surroundings = self._lookout.look(now_s, self._processes)
@@ -220,7 +220,7 @@ class Sentinel:
         return any(s.kind == 'node' and not s.exclude and selector.matches(
             (s,), _NOBODY, node_name) for g in self.settings.protection_groups for s in g.match)
 
-    def cycle(self, woken_by: 'tuple[str, ...]' = (), waking: Waking = Waking()) -> Report:
+    def cycle(self, woken_by: tuple[str, ...] = (), waking: Waking = Waking()) -> Report:
         """Sample, assess, protect when a scan is due, and return what there is to say."""
         # Whatever woke is told first (a scan takes 38 ms measured), but delays a scan only once.
         due_s = self._scanned_s + self.settings.scan_period * (2 if woken_by else 0.95)
@@ -243,14 +243,14 @@ class Sentinel:
                       assessment.oom_risk, changed, tuple(map(report.kill, kills.fresh)),
                       stalled)
 
-    def _is_plentiful(self, sample: Sample, assessment: 'risk.Assessment') -> bool:
+    def _is_plentiful(self, sample: Sample, assessment: risk.Assessment) -> bool:
         percent, room = sample.mem_available_percent, assessment.tightest
         share = PLENTIFUL_SHARE * self.settings.memory_available_warn_percent
         return (assessment.risk.level == Level.OK and percent is not None
                 and (room is None or room.percent > share)
                 and percent > share)
 
-    def apply(self) -> 'tuple[bool, str]':
+    def apply(self) -> tuple[bool, str]:
         """Rescan and apply now, asking anew for what was denied; say what was done."""
         if self.guard.watching:
             return False, f'Nothing was written: {self.guard.watching}.'
@@ -268,7 +268,7 @@ class Sentinel:
                      f'{len(denied)}; the others are raised by {self.guard.planned.shift}')
         return True, words + '.'
 
-    def restore(self) -> 'tuple[bool, str]':
+    def restore(self) -> tuple[bool, str]:
         """Give every changed process its old value back and stop protecting until apply."""
         if self.guard.watching:
             return False, f'Nothing was changed by this sentinel: {self.guard.watching}.'

@@ -35,11 +35,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from oom_sentinel import kernel  # noqa: E402,I100
 from oom_sentinel.kernel.cgroups import MemoryCgroups  # noqa: E402,I100
 
-HOST = ('meminfo', 'vmstat', 'pressure/memory', 'loadavg', 'self/cgroup', 'self/uid_map',
-        'self/oom_score_adj', '1/cgroup', 'sys/kernel/panic', 'sys/kernel/dmesg_restrict') + tuple(
-    f'sys/vm/{name}' for name in (
+HOST = (
+    'meminfo', 'vmstat', 'pressure/memory', 'loadavg', 'self/cgroup', 'self/uid_map',
+    'self/oom_score_adj', '1/cgroup', 'sys/kernel/panic', 'sys/kernel/dmesg_restrict',
+    *(f'sys/vm/{name}' for name in (
         'overcommit_memory', 'overcommit_ratio', 'overcommit_kbytes', 'oom_kill_allocating_task',
-        'panic_on_oom', 'min_free_kbytes', 'swappiness'))
+        'panic_on_oom', 'min_free_kbytes', 'swappiness')))
 # What the surroundings are told by: kept below the tree's root as they are, or as empty files.
 CHOSEN = ('/sys/module/zswap/parameters/enabled', '/sys/module/zswap/parameters/max_pool_percent',
           '/sys/kernel/mm/lru_gen/enabled', '/sys/kernel/mm/lru_gen/min_ttl_ms',
@@ -138,7 +139,8 @@ def take_task(proc, pid):
 
 def take_cgroups(sys_cgroup, cgroups, paths):
     """Take control groups and their ancestors."""
-    for path in {group.path for path in paths for group in cgroups.chain(path).groups}:
+    groups = {group.path for path in paths for group in cgroups.chain(path).groups}
+    for path in groups:
         for name in CGROUP:
             below = f'{cgroups.mount.mount_point}{path.rstrip("/")}/{name}'
             keep(pathlib.Path(str(sys_cgroup) + below), read(below))

@@ -75,7 +75,7 @@ class Launched:
 
     def says(self, words, what=None):
         """Wait for words in its log and return all of it."""
-        wait_for(lambda: words in self.text or self.child.poll() is not None and 'ended',
+        wait_for(lambda: words in self.text or (self.child.poll() is not None and 'ended'),
                  what or f'the launch says {words!r}')
         assert words in self.text, self.text
         return self.text

@@ -90,8 +90,8 @@ class Report:
     """One OOM: whose memory, who asked, who is there."""
 
     kernel: Kernel
-    tasks: 'tuple[Task, ...]'
-    memcg: 'bytes | None' = b'/robot'
+    tasks: tuple[Task, ...]
+    memcg: bytes | None = b'/robot'
     task_memcg: bytes = b'/robot/nav'
     limit_kb: int = 512 << 10
     ram_pages: int = 1 << 20
@@ -99,7 +99,7 @@ class Report:
     swap_kb: int = 0
     page_kb: int = 4
     trigger: bytes = b'asker'
-    extra: 'tuple[bytes, ...]' = field(default=())
+    extra: tuple[bytes, ...] = field(default=())
 
     @property
     def totalpages(self):

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""flake8, pep257, copyright and mypy: ament's where ROS is installed, else their tools."""
+"""flake8, pep257, copyright, mypy and ruff: ament's where ROS is installed, else their tools."""
 
 import pathlib
 import subprocess
@@ -71,3 +71,9 @@ def test_mypy():
     """Types hold in the package."""
     pytest.importorskip('mypy', reason='mypy is not installed here')
     run('mypy', str(ROOT / 'oom_sentinel'))
+
+
+def test_ruff():
+    """What ruff.toml asks for."""
+    pytest.importorskip('ruff', reason='ruff is not installed here')
+    run('ruff', 'check', '--no-cache', '--config', str(ROOT / 'ruff.toml'), *CODE)

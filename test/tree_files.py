@@ -41,8 +41,8 @@ class Tree:
     kernel: str
     page_size: int = 4096
     hostname: str = 'robot'
-    files: 'dict[str, str]' = field(default_factory=dict)
-    links: 'dict[str, str]' = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
 
     def add(self, files):
         """Add files, or replace them; None removes one."""

@@ -14,9 +14,9 @@
 
 """The diagnostic aggregator: rqt_robot_monitor shows what it sends and nothing else."""
 
+from collections.abc import Sequence
 import os
 from typing import Any
-from typing import Sequence
 
 from ament_index_python.packages import get_package_prefix
 from ament_index_python.packages import get_package_share_directory
@@ -39,7 +39,7 @@ SERVICE = '/analyzers/set_parameters_atomically'
 TOPICS = ('diagnostics', 'diagnostics_agg', 'diagnostics_toplevel_state')
 
 
-def entities(choice: str, namespace: str) -> 'list[LaunchDescriptionEntity]':
+def entities(choice: str, namespace: str) -> list[LaunchDescriptionEntity]:
     """
     Return what starts one, or adds our analyzers to the one that runs.
 
@@ -63,7 +63,7 @@ def entities(choice: str, namespace: str) -> 'list[LaunchDescriptionEntity]':
 
 
 def _add_or_start(_context: LaunchContext, adder: str,
-                  namespace: str) -> 'list[LaunchDescriptionEntity]':
+                  namespace: str) -> list[LaunchDescriptionEntity]:
     """Look for an aggregator that runs, of this user and domain; never raises."""
     logger = launch.logging.get_logger('oom_sentinel')
     try:
@@ -82,7 +82,7 @@ def _add_or_start(_context: LaunchContext, adder: str,
         (SERVICE, f'{running}/set_parameters_atomically')])]
 
 
-def _running(namespace: str) -> 'str | None':
+def _running(namespace: str) -> str | None:
     """Return the name of the aggregator that runs in this namespace, None when there is none."""
     from oom_sentinel import kernel
     from oom_sentinel.kernel import environment
@@ -98,7 +98,7 @@ def _running(namespace: str) -> 'str | None':
     return None
 
 
-def name_of(command: 'Sequence[str]', node_names: 'Sequence[str]') -> str:
+def name_of(command: Sequence[str], node_names: Sequence[str]) -> str:
     """Return an aggregator's name: mostly only its namespace is on the command line."""
     spaces = [word.partition(':=')[2] for word in command if word.startswith('__ns:=')]
     space = spaces[-1].strip('/') if spaces else ''

@@ -30,8 +30,8 @@ BEGUN = 'oom_sentinel_extension_begun'
 class OomSentinelExtension(NodeActionExtension):
     """Includes oom_sentinel.launch.py before the first node starts, when asked to."""
 
-    def prepare_for_execute(self, context: Any, ros_specific_arguments: 'dict[str, Any]',
-                            node_action: Any) -> 'tuple[list[Any], dict[str, Any]]':
+    def prepare_for_execute(self, context: Any, ros_specific_arguments: dict[str, Any],
+                            node_action: Any) -> tuple[list[Any], dict[str, Any]]:
         """Return what came in, having begun protection when this launch asks for it."""
         if context.launch_configurations.get(ASKED) \
                 and BEGUN not in context.get_locals_as_dict():

@@ -14,10 +14,10 @@
 
 """Parameter files of a launch: what is usable of them, and what to say of the rest."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from dataclasses import field
 import os
-from typing import Iterable
 
 from oom_sentinel.settings import parameter_file
 from oom_sentinel.settings.parameter_file import Loaded
@@ -27,18 +27,18 @@ from oom_sentinel.settings.parameter_file import Loaded
 class Usable:
     """The files that can be followed, what they say together, and what is wrong."""
 
-    paths: 'tuple[str, ...]' = ()
+    paths: tuple[str, ...] = ()
     loaded: Loaded = field(default_factory=parameter_file.load)
-    errors: 'tuple[str, ...]' = ()
+    errors: tuple[str, ...] = ()
 
 
-def usable(paths: 'Iterable[str]', node_name: str) -> Usable:
+def usable(paths: Iterable[str], node_name: str) -> Usable:
     """
     Return the files that can be followed, in their order; a bad one is left out and named.
 
     The sentinel itself would refuse to start with it, so a robot would have none.
     """
-    good: 'list[str]' = []
+    good: list[str] = []
     errors = []
     for path in paths:
         whole = os.path.abspath(os.path.expanduser(path.strip()))

@@ -19,13 +19,13 @@ An exception inside a handler would shut the whole launch down, so none leaves o
 """
 
 import atexit
+from collections.abc import Callable
 from dataclasses import replace
 import os
 import shlex
 import time
 import traceback
 from typing import Any
-from typing import Callable
 
 from launch import LaunchContext
 from launch.event_handlers import OnProcessExit
@@ -52,7 +52,7 @@ DENIED = (
     'with OOMScoreAdjust= (systemd) or --oom-score-adj= (docker), see the README')
 
 
-def begin(context: LaunchContext, paths: 'list[str]', node_name: str, *,
+def begin(context: LaunchContext, paths: list[str], node_name: str, *,
           enabled: bool = True) -> None:
     """Guard this launch from now on; does nothing when it is guarded already."""
     if MARK in context.get_locals_as_dict():
@@ -76,11 +76,11 @@ class LaunchGuard:
             settings = replace(settings, protection_enabled=False)
         self.children = Children(settings, ros_prefixes=environment.ros_prefixes(),
                                  ros_domain_id=environment.own_domain_id())
-        self._said: 'set[str]' = set()
-        self._running: 'set[int]' = set()
-        self._spawning: 'list[tuple[str, ...]]' = []
-        self._early: 'set[int]' = set()
-        self._looks: 'dict[float, list[tuple[float, int]]]' = {}
+        self._said: set[str] = set()
+        self._running: set[int] = set()
+        self._spawning: list[tuple[str, ...]] = []
+        self._early: set[int] = set()
+        self._looks: dict[float, list[tuple[float, int]]] = {}
         self._flushing = False
         self._on_spawn = self._guarded(self._spawns)
         self._closed = False
@@ -101,7 +101,7 @@ class LaunchGuard:
         self._later(COUNT_S, self._count)
         self._later(UNMATCHED_S, self._tell_unmatched)
 
-    def _guarded(self, work: 'Callable[..., None]') -> 'Callable[..., None]':
+    def _guarded(self, work: Callable[..., None]) -> Callable[..., None]:
         """Return work whose exceptions become one line of the log each."""
         def run(*arguments: Any) -> None:
             try:
@@ -111,13 +111,13 @@ class LaunchGuard:
                 self.logger.debug(traceback.format_exc())
         return run
 
-    def _say(self, tell: 'Callable[[str], object]', text: str) -> None:
+    def _say(self, tell: Callable[[str], object], text: str) -> None:
         """Log a line once."""
         if text not in self._said:
             self._said.add(text)
             tell(text)
 
-    def _later(self, seconds: float, work: 'Callable[..., None]', *arguments: Any) -> None:
+    def _later(self, seconds: float, work: Callable[..., None], *arguments: Any) -> None:
         loop = self.context.asyncio_loop
         if loop is not None and not self._closed:
             loop.call_later(seconds, self._guarded(work), *arguments)
@@ -130,7 +130,7 @@ class LaunchGuard:
             self._look_later(pid)
         self._done()
 
-    def _spawns(self, words: 'tuple[str, ...]') -> None:
+    def _spawns(self, words: tuple[str, ...]) -> None:
         """Meet whom the last spawn started; who is started now is met at the next, or soon."""
         self._meet_spawned()
         self._spawning.append(words)
@@ -158,7 +158,7 @@ class LaunchGuard:
             self._say(self.logger.warning, f'{event.process_name} (PID {event.pid}) had ended '
                       'before it could be protected')
 
-    def _meet(self, pid: int, rules: 'tuple[oom_exec.Rule, ...]', command: 'tuple[str, ...]',
+    def _meet(self, pid: int, rules: tuple[oom_exec.Rule, ...], command: tuple[str, ...],
               wraps: bool) -> bool:
         """Protect a process; tell whether it was still there."""
         if self.children.started(pid, command, wraps=wraps, rules=rules) is None:
@@ -252,8 +252,8 @@ class LaunchGuard:
             self.children.close()
 
 
-def read(words: 'tuple[str, ...]'
-         ) -> 'tuple[tuple[oom_exec.Rule, ...], tuple[str, ...], bool]':
+def read(words: tuple[str, ...]
+         ) -> tuple[tuple[oom_exec.Rule, ...], tuple[str, ...], bool]:
     """Return oom_exec's rules, the command behind them, and whether a shell stands around it."""
     if words[1:2] != ('-c',) or len(words) != 3 or words[0] not in ('/bin/sh', '/system/bin/sh'):
         return (*oom_exec.split(words), False)
@@ -263,7 +263,7 @@ def read(words: 'tuple[str, ...]'
         return (), (), True
 
 
-def command_of(event: Any) -> 'tuple[tuple[oom_exec.Rule, ...], tuple[str, ...], bool]':
+def command_of(event: Any) -> tuple[tuple[oom_exec.Rule, ...], tuple[str, ...], bool]:
     """Return the same of an event, which has the command as launch was given it."""
     if getattr(event.action, 'shell', False):
         return read(('/bin/sh', '-c', ' '.join(event.cmd)))

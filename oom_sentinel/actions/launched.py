@@ -19,12 +19,12 @@ The same plan and guard as the sentinel's, over the launch's own processes, with
 the sentinel reads.  Knows nothing of launch: PIDs and command lines come in.
 """
 
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 import os
 import time
-from typing import Callable
-from typing import Iterable
-from typing import Sequence
 
 from oom_sentinel import kernel
 from oom_sentinel.actions.oom_exec import chosen
@@ -50,9 +50,9 @@ NOBODY = 0  # no PID is left out of protection: a launch protects itself too
 class Children:
     """What a launch started, and the guard over it; no method raises for a process's sake."""
 
-    def __init__(self, settings: Settings, *, ros_prefixes: 'tuple[str, ...]' = (),
+    def __init__(self, settings: Settings, *, ros_prefixes: tuple[str, ...] = (),
                  ros_domain_id: int = 0,
-                 wall: 'Callable[[], float]' = time.time) -> None:
+                 wall: Callable[[], float] = time.time) -> None:
         """Look at ourselves and at the records of launches that have ended; write nothing."""
         self.settings = settings
         self._wall = wall
@@ -67,12 +67,12 @@ class Children:
         self.record = launch_record.LaunchRecord(directory, host.boot_id, self.own.identity)
         self.guard = Guard(self.root, host, plan.View(
             os.geteuid(), NOBODY, ros_domain_id, self._ancestors()), state=self.record)
-        self.known: 'dict[int, Process]' = {}
-        self.matched: 'set[str]' = set()
-        self._later: 'set[int]' = set()
-        self._alike: 'dict[tuple[str | None, int, int | None], int]' = {}
+        self.known: dict[int, Process] = {}
+        self.matched: set[str] = set()
+        self._later: set[int] = set()
+        self._alike: dict[tuple[str | None, int, int | None], int] = {}
         self._shift = 0
-        self._shells: 'set[Identity]' = set()
+        self._shells: set[Identity] = set()
         self._deaths = Deaths(self.table)
         self.count()
 
@@ -87,7 +87,7 @@ class Children:
             raise ProcessLookupError('/proc does not show this process')
         return found
 
-    def _ancestors(self) -> 'frozenset[int]':
+    def _ancestors(self) -> frozenset[int]:
         """Return our own PID and those of our parents: they are never raised."""
         found, pid = {os.getpid()}, os.getppid()
         while pid > 0 and pid not in found:
@@ -100,8 +100,8 @@ class Children:
 
     # Starting
 
-    def started(self, pid: int, cmdline: 'Sequence[str]' = (), *, wraps: bool = False,
-                rules: 'tuple[Rule, ...]' = ()) -> 'Process | None':
+    def started(self, pid: int, cmdline: Sequence[str] = (), *, wraps: bool = False,
+                rules: tuple[Rule, ...] = ()) -> Process | None:
         """
         Protect a process that has just started, and its children; None when it is gone.
 
@@ -130,12 +130,12 @@ class Children:
         self.sweep(pid)
         return self.known.get(pid)
 
-    def fresh(self) -> 'tuple[int, ...]':
+    def fresh(self) -> tuple[int, ...]:
         """Return the PIDs of our own children that are not known yet."""
         return tuple(pid for pid in kernel.children(self.root, self.own.pid)
                      if pid not in self.known)
 
-    def would_match(self, cmdline: 'Sequence[str]') -> bool:
+    def would_match(self, cmdline: Sequence[str]) -> bool:
         """Tell whether a group means whoever runs this command line."""
         found = program.classify('', tuple(cmdline), None)
         return plan.group_of(Process(0, 0, 0, 0, found), self.settings) is not None
@@ -192,7 +192,7 @@ class Children:
             now = replace(now, program=before.program)
         self._meet(self._heir(now))
 
-    def protect(self, pids: 'Sequence[int] | None' = None) -> None:
+    def protect(self, pids: Sequence[int] | None = None) -> None:
         """
         Write what the plan wants for these processes; for all when others are concerned too.
 
@@ -218,7 +218,7 @@ class Children:
             # The sentinel protects a launch too; our children inherit what it wrote.
             self.guard.ledger[self.own.identity] = Ledger(self.own.identity, before, value)
 
-    def _apply(self, pids: 'Iterable[int]') -> None:
+    def _apply(self, pids: Iterable[int]) -> None:
         self.guard.protect(
             (self.own, *(self.known[pid] for pid in pids if pid not in self._later)),
             self.settings, self._wall())
@@ -232,7 +232,7 @@ class Children:
                 self.known[process.pid] = replace(process, oom_score_adj=self.root.number(
                     f'/proc/{process.pid}/oom_score_adj'))
 
-    def flush(self) -> 'str | None':
+    def flush(self) -> str | None:
         """Write the record for the sentinel; return what hinders."""
         try:
             self.record.flush()
@@ -242,7 +242,7 @@ class Children:
         return None
 
     @property
-    def denied(self) -> 'tuple[Outcome, ...]':
+    def denied(self) -> tuple[Outcome, ...]:
         """Return what lowering was denied for."""
         return tuple(o for o in self.guard.outcomes.values() if o.result == 'denied')
 
@@ -253,7 +253,7 @@ class Children:
         self._deaths.count({p.cgroup for p in (self.own, *self.known.values())
                             if p.cgroup is not None})
 
-    def ended(self, pid: int, returncode: int, name: str) -> 'child_verdict.Verdict | None':
+    def ended(self, pid: int, returncode: int, name: str) -> child_verdict.Verdict | None:
         """
         Forget a process; return what is known of its death when it died by signal 9.
 

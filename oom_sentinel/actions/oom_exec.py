@@ -19,8 +19,8 @@ Pure.  `oom_exec VALUE --match SELECTOR... --else VALUE ... -- COMMAND` as rules
 script scripts/oom_exec reads the same words.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 from oom_sentinel.facts.process import Process
 from oom_sentinel.settings import selector
@@ -39,10 +39,10 @@ class Rule:
     """A value for the commands that the selectors match; for all when there are none."""
 
     value: int
-    match: 'tuple[Selector, ...]' = ()
+    match: tuple[Selector, ...] = ()
 
     @property
-    def words(self) -> 'tuple[str, ...]':
+    def words(self) -> tuple[str, ...]:
         """Return the rule as the script takes it."""
         words = [str(self.value)]
         for one in self.match:
@@ -67,11 +67,11 @@ def value(text: str) -> int:
     return max(LOW, number)
 
 
-def split(words: 'Sequence[str]') -> 'tuple[tuple[Rule, ...], tuple[str, ...]]':
+def split(words: Sequence[str]) -> tuple[tuple[Rule, ...], tuple[str, ...]]:
     """Return the rules before a command and the command; no rules without our prefix."""
     if not words or words[0].rpartition('/')[2] != NAME:
         return (), tuple(words)
-    rules: 'list[Rule]' = []
+    rules: list[Rule] = []
     rest = list(words[1:])
     try:
         while True:
@@ -88,12 +88,12 @@ def split(words: 'Sequence[str]') -> 'tuple[tuple[Rule, ...], tuple[str, ...]]':
     return tuple(rules), tuple(rest[1:] if rest[:1] == ['--'] else rest)
 
 
-def nested(inner: Rule, outer: 'tuple[Rule, ...]') -> 'tuple[Rule, ...]':
+def nested(inner: Rule, outer: tuple[Rule, ...]) -> tuple[Rule, ...]:
     """Return the rules of a scope inside another: the innermost that matches counts."""
     return (inner, *outer) if inner.match else (inner,)
 
 
-def join(program: str, rules: 'Sequence[Rule]', command: 'Sequence[str]') -> 'tuple[str, ...]':
+def join(program: str, rules: Sequence[Rule], command: Sequence[str]) -> tuple[str, ...]:
     """Return the words: the script, its rules and the command."""
     words = [program]
     for index, rule in enumerate(rules):
@@ -101,7 +101,7 @@ def join(program: str, rules: 'Sequence[Rule]', command: 'Sequence[str]') -> 'tu
     return (*words, '--', *command)
 
 
-def chosen(rules: 'Sequence[Rule]', process: Process) -> 'int | None':
+def chosen(rules: Sequence[Rule], process: Process) -> int | None:
     """Return the value that a process starts with, None when no rule means it."""
     names = process.program.node_names or (None,)
     return next((rule.value for rule in rules if not rule.match or any(

@@ -14,8 +14,8 @@
 
 """Protect every process of a launch as it starts, and say who ended it."""
 
+from collections.abc import Iterable
 from typing import Any
-from typing import Iterable
 
 from launch import Action
 from launch import LaunchContext
@@ -33,7 +33,7 @@ class ProtectLaunch(Action):
     this and starts the sentinel; a second time in one launch it does nothing.
     """
 
-    def __init__(self, params_files: 'Iterable[SomeSubstitutionsType]' = (), *,
+    def __init__(self, params_files: Iterable[SomeSubstitutionsType] = (), *,
                  node_name: SomeSubstitutionsType = '/oom_sentinel', enabled: bool = True,
                  **kwargs: Any) -> None:
         """

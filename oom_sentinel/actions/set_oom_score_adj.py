@@ -14,12 +14,12 @@
 
 """Give every process of a scope an oom_score_adj before its first instruction."""
 
+from collections.abc import Iterable
 import os
 import shlex
 import shutil
 from typing import Any
-from typing import Iterable
-from typing import List  # launch tells lists by it
+from typing import List  # noqa: UP035  # launch compares with typing.List
 
 from launch import Action
 from launch import LaunchContext
@@ -45,8 +45,8 @@ class SetOomScoreAdj(Action):
     down: what is wrong is logged, and the processes start without the value.
     """
 
-    def __init__(self, oom_score_adj: 'int | SomeSubstitutionsType',
-                 match: 'SomeSubstitutionsType | Iterable[SomeSubstitutionsType] | None' = None,
+    def __init__(self, oom_score_adj: int | SomeSubstitutionsType,
+                 match: SomeSubstitutionsType | Iterable[SomeSubstitutionsType] | None = None,
                  **kwargs: Any) -> None:
         """
         Create the action.
@@ -86,7 +86,7 @@ class SetOomScoreAdj(Action):
             logger.error(f'{_where(context)}set_oom_score_adj: {problem}; the processes of this '
                          'scope start without it')
 
-    def _apply(self, context: LaunchContext) -> 'str | None':
+    def _apply(self, context: LaunchContext) -> str | None:
         """Return what hinders, None when it is in force."""
         from oom_sentinel.actions import oom_exec
         from oom_sentinel.settings import selector
@@ -109,13 +109,14 @@ class SetOomScoreAdj(Action):
         return None
 
 
-def _selectors(entity: Entity) -> 'list[str]':
+def _selectors(entity: Entity) -> list[str]:
     """Return `match` as a list: text in XML, text or a list in YAML."""
     try:
         text = entity.get_attr('match', data_type=str, optional=True)
         return [] if text is None else [text]
     except TypeError:
-        return entity.get_attr('match', data_type=List[str])  # type: ignore[return-value]
+        found: list[str] = entity.get_attr('match', data_type=List[str])  # noqa: UP006
+        return found
 
 
 def _where(context: LaunchContext) -> str:
@@ -124,7 +125,7 @@ def _where(context: LaunchContext) -> str:
     return f'{path}: ' if path else ''
 
 
-def find_program() -> 'str | None':
+def find_program() -> str | None:
     """Return the path of oom_exec: of this package's prefix, else of PATH."""
     from ament_index_python.packages import get_package_prefix
     from ament_index_python.packages import PackageNotFoundError

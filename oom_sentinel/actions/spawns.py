@@ -21,15 +21,15 @@ can be seen.  An audit hook stays for the life of the interpreter, so there is o
 costs others 0.6 us an audited call, and nothing it calls may raise.
 """
 
+from collections.abc import Callable
 import os
 import sys
 import threading
-from typing import Callable
 
 Listener = Callable[['tuple[str, ...]'], None]
 
-_listeners: 'list[Listener]' = []
-_hooked: 'list[int]' = []  # the thread that launch runs in, once the hook is there
+_listeners: list[Listener] = []
+_hooked: list[int] = []  # the thread that launch runs in, once the hook is there
 
 
 def listen(listener: Listener) -> None:
@@ -47,14 +47,14 @@ def forget(listener: Listener) -> None:
         _listeners.remove(listener)
 
 
-def _hook(event: str, arguments: 'tuple[object, ...]') -> None:
+def _hook(event: str, arguments: tuple[object, ...]) -> None:
     if event == 'subprocess.Popen' and _listeners and threading.get_ident() == _hooked[0]:
         words = _words(arguments)
         for listener in tuple(_listeners):
             listener(words)
 
 
-def _words(arguments: 'tuple[object, ...]') -> 'tuple[str, ...]':
+def _words(arguments: tuple[object, ...]) -> tuple[str, ...]:
     """Return the command line of (executable, args, cwd, env), empty when it is no list."""
     given = arguments[1] if len(arguments) > 1 else ()
     if not isinstance(given, (list, tuple)):

@@ -33,7 +33,7 @@ LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
 RESPAWN_DELAY_S = 2.0
 
 
-def start(context: LaunchContext) -> 'list[LaunchDescriptionEntity]':
+def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Return the sentinel and what goes with it, by the launch arguments."""
     name = _qualified(context)
     paths = [os.path.join(share(), 'config', f'{preset}.yaml')
@@ -46,10 +46,10 @@ def start(context: LaunchContext) -> 'list[LaunchDescriptionEntity]':
                                  name.rpartition('/')[0] or '/')]
 
 
-def _node(context: LaunchContext, name: str, paths: 'tuple[str, ...]') -> Node:
+def _node(context: LaunchContext, name: str, paths: tuple[str, ...]) -> Node:
     spaced = name.count('/') > 1
     level = _choice(context, 'log_level', LEVELS, 'info')
-    more: 'dict[str, Any]' = {'parameters': list(paths)} if paths else {}
+    more: dict[str, Any] = {'parameters': list(paths)} if paths else {}
     return Node(
         package='oom_sentinel', executable='oom_sentinel_node', name='oom_sentinel',
         namespace=_given(context, 'namespace'), output='screen',
@@ -61,14 +61,14 @@ def _node(context: LaunchContext, name: str, paths: 'tuple[str, ...]') -> Node:
 
 def share() -> str:
     """Return the package's share directory."""
-    return get_package_share_directory('oom_sentinel')
+    return str(get_package_share_directory('oom_sentinel'))
 
 
 def _given(context: LaunchContext, name: str) -> str:
-    return context.launch_configurations.get(name, '').strip()
+    return str(context.launch_configurations.get(name, '')).strip()
 
 
-def _choice(context: LaunchContext, name: str, allowed: 'tuple[str, ...]',
+def _choice(context: LaunchContext, name: str, allowed: tuple[str, ...],
             default: str) -> str:
     """Return an argument's value; one that is not allowed is said and the default taken."""
     value = _given(context, name).lower() or default

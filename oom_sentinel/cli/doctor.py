@@ -17,11 +17,11 @@
 import argparse
 
 from oom_sentinel import doctor
-from oom_sentinel import sentinel
 from oom_sentinel.cli import output
 from oom_sentinel.doctor import look
 from oom_sentinel.facts.checkup import Finding
 from oom_sentinel.facts.checkup import Severity
+from oom_sentinel.kernel.environment import ros_prefixes
 
 NAME = 'doctor'
 HELP = 'What on this host makes an OOM likely or protection impossible, with the remedy.'
@@ -45,23 +45,23 @@ def run(arguments: argparse.Namespace) -> int:
     return int(any(f.severity > Severity.INFO for f in found))
 
 
-def findings(root: str) -> 'tuple[Finding, ...]':
+def findings(root: str) -> tuple[Finding, ...]:
     """
     Return what there is to say about a host, the gravest first.
 
     :raises Unusable: when the tree cannot be read.
     """
-    reading = output.read(root, sentinel.ros_prefixes())
+    reading = output.read(root, ros_prefixes())
     return doctor.examine(look.take(
         reading.root, reading.table, reading.meminfo, reading.processes))
 
 
-def _finding(finding: Finding) -> 'dict[str, str]':
+def _finding(finding: Finding) -> dict[str, str]:
     return {'id': finding.id, 'severity': finding.severity.name.lower(),
             'evidence': finding.evidence, 'remedy': finding.remedy}
 
 
-def described(found: 'tuple[Finding, ...]', color: bool) -> 'list[str]':
+def described(found: tuple[Finding, ...], color: bool) -> list[str]:
     """Return the findings as lines; a remedy stands on one line, so that it can be copied."""
     if not found:
         return [NOTHING]

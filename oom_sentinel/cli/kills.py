@@ -126,15 +126,15 @@ def _read(arguments: argparse.Namespace) -> Found:
     return found
 
 
-def document(kill: OomKill) -> 'dict[str, object]':
+def document(kill: OomKill) -> dict[str, object]:
     """Return the JSON entry of INTERFACE.md."""
-    entry: 'dict[str, object]' = {key: getattr(kill, key) for key in KEYS}
+    entry: dict[str, object] = {key: getattr(kill, key) for key in KEYS}
     entry['node_names'] = list(kill.node_names)
     entry['tasks'] = [asdict(task) for task in kill.tasks]
     return entry
 
 
-def _incidents(directory: str) -> 'tuple[OomKill, ...]':
+def _incidents(directory: str) -> tuple[OomKill, ...]:
     """Return what a live sentinel wrote down; what is no incident is left out."""
     folder = expanded(directory) if directory else ''
     try:
@@ -149,7 +149,7 @@ def _incidents(directory: str) -> 'tuple[OomKill, ...]':
     return tuple(found)
 
 
-def _incident(path: str) -> 'OomKill | None':
+def _incident(path: str) -> OomKill | None:
     try:
         with open(path, 'rb') as stream:
             said = json.loads(stream.read(MAX_INCIDENT))
@@ -161,7 +161,7 @@ def _incident(path: str) -> 'OomKill | None':
         return None
 
 
-def _named(kill: OomKill, incidents: 'tuple[OomKill, ...]') -> OomKill:
+def _named(kill: OomKill, incidents: tuple[OomKill, ...]) -> OomKill:
     """Return the kill with the nodes that the sentinel knew in its process."""
     for known in incidents:
         if logs.same(kill, known):
@@ -170,7 +170,7 @@ def _named(kill: OomKill, incidents: 'tuple[OomKill, ...]') -> OomKill:
     return kill
 
 
-def _print(kills: 'list[OomKill]', found: Found, color: bool, named: bool) -> None:
+def _print(kills: list[OomKill], found: Found, color: bool, named: bool) -> None:
     for kill in kills:
         head = f'{_when(kill)}: {output.shown(words.victim(kill), 120)}'
         output.say(f'{output.BOLD}{head}{output.PLAIN}' if color else head)
@@ -191,7 +191,7 @@ def _when(kill: OomKill) -> str:
     return f'{at} ({boot})' if boot else at
 
 
-def told(kill: OomKill) -> 'list[str]':
+def told(kill: OomKill) -> list[str]:
     """Return the sentences that explain a kill; what the log lacks is left out."""
     asked = '' if kill.trigger_comm is None else f'; {kill.trigger_comm} asked for memory'
     said = [f'{_why(kill)}{asked}.']
@@ -234,7 +234,7 @@ def _limit(kill: OomKill) -> str:
     return f' ({_mib(kill.totalpages * kill.page_size)} with swap)'
 
 
-def _eaters(kill: OomKill) -> 'list[str]':
+def _eaters(kill: OomKill) -> list[str]:
     """Return the largest of the table, with what they had in swap."""
     if kill.page_size is None:
         return []

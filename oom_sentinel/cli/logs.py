@@ -15,6 +15,8 @@
 """Where `kills` reads: named files, plain or packed, or all the logs that this host keeps."""
 
 import bz2
+from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import replace
 import glob
@@ -29,9 +31,7 @@ import sys
 import tempfile
 import time
 from typing import Any
-from typing import Callable
 from typing import IO
-from typing import Iterator
 import zlib
 
 from oom_sentinel.cli.output import Unusable
@@ -41,7 +41,7 @@ from oom_sentinel.kills.oom_report import Stream
 
 BLOCK = 1 << 18
 FAMILIES = ('kern.log', 'syslog', 'messages')
-MAGIC: 'tuple[tuple[bytes, Callable[[Any], Any]], ...]' = (
+MAGIC: tuple[tuple[bytes, Callable[[Any], Any]], ...] = (
     (b'\x1f\x8b', lambda plain: gzip.GzipFile(fileobj=plain)),
     (b'BZh', bz2.BZ2File), (b'\xfd7zXZ\x00', lzma.LZMAFile))
 JOURNAL_MAGIC = b'LPKSHHRH'
@@ -62,9 +62,9 @@ A_SET_CLOCK_S = 946684800.0
 class Found:
     """Kills, what was read, and what could not be read and why."""
 
-    kills: 'tuple[OomKill, ...]' = ()
-    read: 'tuple[str, ...]' = ()
-    refused: 'tuple[str, ...]' = ()
+    kills: tuple[OomKill, ...] = ()
+    read: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
 
     def plus(self, other: 'Found') -> 'Found':
         """Return both, each kill once: the earlier source is the better one."""
@@ -84,7 +84,7 @@ def same(one: OomKill, other: OomKill) -> bool:
     return one.time is not None and other.time is not None
 
 
-def _light(kills: 'tuple[OomKill, ...]') -> 'list[OomKill]':
+def _light(kills: tuple[OomKill, ...]) -> list[OomKill]:
     """Leave out the raw lines: a log of gigabytes must not be kept in memory."""
     return [replace(kill, lines=()) for kill in kills]
 
@@ -125,8 +125,8 @@ def _opened(stream: IO[bytes], path: str) -> Found:
 def _blocks(stream: IO[bytes], parser: Parser, name: str) -> Found:
     """Read to the end, unpacking what is packed; damage ends it and is told."""
     reader = Stream(parser)
-    kills: 'list[OomKill]' = []
-    refused: 'tuple[str, ...]' = ()
+    kills: list[OomKill] = []
+    refused: tuple[str, ...] = ()
     try:
         for block in _unpacked(stream):
             kills += _light(reader.feed(block))
@@ -141,9 +141,9 @@ def _words(error: BaseException) -> str:
     return f'damaged, read up to the damage: {error}'
 
 
-def _unpacked(stream: IO[bytes]) -> 'Iterator[bytes]':
+def _unpacked(stream: IO[bytes]) -> Iterator[bytes]:
     """Give blocks as they come, so that nothing waits for a pipe to fill one."""
-    plain: 'io.BufferedReader[Any]' = stream if isinstance(
+    plain: io.BufferedReader[Any] = stream if isinstance(
         stream, io.BufferedReader) else io.BufferedReader(stream, BLOCK)  # type: ignore
     first = plain.peek(8)[:8]
     reader = next((opened(plain) for magic, opened in MAGIC if first.startswith(magic)), None)
@@ -164,7 +164,7 @@ def _unpacked(stream: IO[bytes]) -> 'Iterator[bytes]':
     yield held
 
 
-def of_host(since_s: 'float | None') -> Found:
+def of_host(since_s: float | None) -> Found:
     """Read the kernel's own buffer, the journal of all boots, and what a syslog wrote."""
     return _kmsg().plus(_of_journal(since_s)).plus(below('/var/log'))
 
@@ -172,7 +172,7 @@ def of_host(since_s: 'float | None') -> Found:
 def _kmsg() -> Found:
     boot_wall_s = time.time() - time.monotonic()
     parser = Parser('kmsg', boot_wall_s)
-    kills: 'list[OomKill]' = []
+    kills: list[OomKill] = []
     try:
         descriptor = os.open('/dev/kmsg', os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except PermissionError as error:
@@ -207,7 +207,7 @@ def _dmesg(boot_wall_s: float) -> Found:
     return _blocks(io.BytesIO(said), Parser('dmesg', boot_wall_s), 'dmesg')
 
 
-def _of_journal(since_s: 'float | None') -> Found:
+def _of_journal(since_s: float | None) -> Found:
     """Read the kernel's messages of all boots."""
     program = shutil.which('journalctl')
     if program is None:
@@ -233,17 +233,17 @@ def _journal_file(path: str) -> Found:
     return found
 
 
-def _said(command: 'list[str]') -> bytes:
+def _said(command: list[str]) -> bytes:
     """Return what a program prints, nothing when it fails."""
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True,
-                              timeout=TIMEOUT_S)
+                              timeout=TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return b''
     return done.stdout if done.returncode == 0 else b''
 
 
-def _journal(program: str, words: 'list[str]', name: str) -> 'tuple[Found, int, str]':
+def _journal(program: str, words: list[str], name: str) -> tuple[Found, int, str]:
     """Read what journalctl prints; return its exit code and complaints too."""
     with tempfile.TemporaryFile() as complaints:
         with subprocess.Popen(
@@ -268,12 +268,12 @@ def below(folder: str) -> Found:
     return found
 
 
-def _oldest_first(path: str) -> 'list[str]':
+def _oldest_first(path: str) -> list[str]:
     """Return the parts of a rotated log: .2.gz before .1 before the log; dated ones by date."""
     parts = [p for p in glob.glob(glob.escape(path) + '*')
              if re.fullmatch(r'(?:[.-]\d+)*(?:\.gz|\.xz|\.bz2)?', p[len(path):])]
 
-    def age(part: str) -> 'tuple[int, int]':
+    def age(part: str) -> tuple[int, int]:
         number = re.search(r'[.-](\d+)', part[len(path):])
         if number is None:
             return (1, 0)

@@ -15,10 +15,10 @@
 """Arguments, exit codes, and the one line on standard error."""
 
 import argparse
+from collections.abc import Sequence
 import os
 import sys
 from typing import NoReturn
-from typing import Sequence
 
 from oom_sentinel.cli import doctor
 from oom_sentinel.cli import kills
@@ -42,7 +42,7 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f'{self.prog}: {" ".join(message.split())}\n')
 
 
-def _common(parser: argparse.ArgumentParser, default: 'dict[str, object]') -> None:
+def _common(parser: argparse.ArgumentParser, default: dict[str, object]) -> None:
     """Add the options that every verb has, before the verb or after it."""
     def given(name: str) -> object:
         return default.get(name, argparse.SUPPRESS)
@@ -73,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def main(argv: 'Sequence[str] | None' = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """
     Run a verb and return the exit code.
 

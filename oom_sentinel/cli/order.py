@@ -16,12 +16,12 @@
 
 import argparse
 
-from oom_sentinel import sentinel
 from oom_sentinel.cli import output
 from oom_sentinel.cli import params
 from oom_sentinel.cli.output import Reading
 from oom_sentinel.cli.output import Unusable
 from oom_sentinel.facts.process import Process
+from oom_sentinel.kernel.environment import ros_prefixes
 from oom_sentinel.protection import plan
 from oom_sentinel.report import kill_order as order_document
 from oom_sentinel.risk import badness
@@ -54,7 +54,7 @@ def _count(text: str) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Print the order; return 0."""
     settings = params.load(arguments.params_file)
-    reading = output.read(arguments.root, sentinel.ros_prefixes())
+    reading = output.read(arguments.root, ros_prefixes())
     page = reading.host.page_size
     totalpages = badness.machine_totalpages(reading.meminfo, page)
     processes = reading.processes
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def inside(path: str, reading: Reading) -> 'tuple[tuple[Process, ...], int]':
+def inside(path: str, reading: Reading) -> tuple[tuple[Process, ...], int]:
     """Return the processes in a control group and its own totalpages."""
     cgroups = reading.table.cgroups
     if cgroups.mount is None:
@@ -86,10 +86,10 @@ def inside(path: str, reading: Reading) -> 'tuple[tuple[Process, ...], int]':
     return tuple(p for p in reading.processes if p.pid in members), totalpages
 
 
-def document(order: 'tuple[Candidate, ...]', reading: Reading, totalpages: int,
-             settings: Settings) -> 'dict[str, object]':
+def document(order: tuple[Candidate, ...], reading: Reading, totalpages: int,
+             settings: Settings) -> dict[str, object]:
     """Return the JSON document of INTERFACE.md."""
-    def group_of(process: Process) -> 'str | None':
+    def group_of(process: Process) -> str | None:
         group = plan.group_of(process, settings)
         return group.name if group else None
 
@@ -99,9 +99,9 @@ def document(order: 'tuple[Candidate, ...]', reading: Reading, totalpages: int,
         machine_totalpages=machine, group_of=group_of)
 
 
-def rows(order: 'tuple[Candidate, ...]', settings: Settings) -> 'list[tuple[str, ...]]':
+def rows(order: tuple[Candidate, ...], settings: Settings) -> list[tuple[str, ...]]:
     """Return the order as rows below HEAD."""
-    made: 'list[tuple[str, ...]]' = []
+    made: list[tuple[str, ...]] = []
     for candidate in order:
         process, memory = candidate.process, candidate.process.memory
         group = plan.group_of(process, settings)

@@ -14,13 +14,13 @@
 
 """Tables and JSON on standard output, and reading the tree that all verbs start from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 import json
 import os
 import sys
 import time
 from typing import Any
-from typing import Sequence
 
 from oom_sentinel import kernel
 from oom_sentinel.facts.host import Host
@@ -48,11 +48,11 @@ class Reading:
     table: kernel.Table
     host: Host
     meminfo: MemInfo
-    processes: 'tuple[Process, ...]'
+    processes: tuple[Process, ...]
     wall_s: float
 
 
-def read(path: str, ros_prefixes: 'tuple[str, ...]') -> Reading:
+def read(path: str, ros_prefixes: tuple[str, ...]) -> Reading:
     """
     Read a tree.
 
@@ -89,8 +89,8 @@ def colored(choice: str) -> bool:
     return choice == 'always'
 
 
-def aligned(head: 'Sequence[str]', rows: 'Sequence[Sequence[str]]',
-            right: 'Sequence[int]') -> 'list[str]':
+def aligned(head: Sequence[str], rows: Sequence[Sequence[str]],
+            right: Sequence[int]) -> list[str]:
     """Return heading and rows as lines of columns; those in `right` are aligned to the right."""
     lines = [list(head), *(list(row) for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
@@ -99,7 +99,7 @@ def aligned(head: 'Sequence[str]', rows: 'Sequence[Sequence[str]]',
             for line in lines]
 
 
-def table(head: 'Sequence[str]', rows: 'Sequence[Sequence[str]]', right: 'Sequence[int]',
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int],
           color: bool, red_rows: int = 0) -> None:
     """Print columns, the first rows in red."""
     for index, text in enumerate(aligned(head, rows, right)):

@@ -22,7 +22,7 @@ from oom_sentinel.settings import Settings
 from oom_sentinel.settings.parameter_file import ParamsError
 
 
-def load(path: 'str | None') -> Settings:
+def load(path: str | None) -> Settings:
     """
     Return the settings of a parameter file, the defaults without one.
 

@@ -18,12 +18,13 @@ import argparse
 from dataclasses import dataclass
 import os
 
-from oom_sentinel import sentinel
 from oom_sentinel.cli import output
 from oom_sentinel.cli import params
 from oom_sentinel.cli.output import Reading
 from oom_sentinel.facts.protection import Target
 from oom_sentinel.kernel import capability
+from oom_sentinel.kernel.environment import own_domain_id
+from oom_sentinel.kernel.environment import ros_prefixes
 from oom_sentinel.protection import plan
 
 NAME = 'plan'
@@ -43,7 +44,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the adjustments; return 1 when something would be denied."""
     settings = params.load(arguments.params_file)
-    reading = output.read(arguments.root, sentinel.ros_prefixes())
+    reading = output.read(arguments.root, ros_prefixes())
     view = view_of(reading)
     may = _permission(reading)
     planned = plan.plan(reading.processes, settings, view, {}, {})
@@ -67,17 +68,17 @@ def view_of(reading: Reading) -> plan.View:
     if not reading.root.live:
         uids = [p.uid for p in reading.processes if p.program.ros]
         uid = uids[0] if uids else 0
-    return plan.View(uid, os.getpid() if reading.root.live else 0, sentinel.own_domain_id())
+    return plan.View(uid, os.getpid() if reading.root.live else 0, own_domain_id())
 
 
 @dataclass(frozen=True, slots=True)
 class Permission:
     """What can be known of it without writing; `uid` is None in a captured tree."""
 
-    uid: 'int | None'
+    uid: int | None
     lower: bool
 
-    def achievable(self, target: Target) -> 'tuple[int | None, str]':
+    def achievable(self, target: Target) -> tuple[int | None, str]:
         """Return the value that a write would come to, None when unknown, and why."""
         present = target.process.oom_score_adj
         if self.uid not in (None, 0, target.process.uid):
@@ -98,7 +99,7 @@ def _permission(reading: Reading) -> Permission:
     return Permission(os.geteuid(), initial and capability.effective())
 
 
-def _adjustment(target: Target, may: Permission) -> 'dict[str, object]':
+def _adjustment(target: Target, may: Permission) -> dict[str, object]:
     process = target.process
     achievable, doubt = may.achievable(target)
     return {'pid': process.pid, 'start_time': process.start_time, 'comm': process.program.comm,
@@ -107,7 +108,7 @@ def _adjustment(target: Target, may: Permission) -> 'dict[str, object]':
             'why': target.why + doubt}
 
 
-def _print(changes: 'tuple[Target, ...]', found: 'list[dict[str, object]]',
+def _print(changes: tuple[Target, ...], found: list[dict[str, object]],
            color: bool) -> None:
     if not found:
         output.say('Nothing to change: every matching process has the value that is wanted.')

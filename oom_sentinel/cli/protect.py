@@ -18,7 +18,6 @@ import argparse
 from dataclasses import replace
 
 from oom_sentinel import kernel
-from oom_sentinel import sentinel
 from oom_sentinel import settings
 from oom_sentinel.cli import output
 from oom_sentinel.cli.output import Reading
@@ -28,6 +27,7 @@ from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.protection import Adjustment
 from oom_sentinel.facts.protection import Outcome
 from oom_sentinel.facts.protection import Target
+from oom_sentinel.kernel.environment import ros_prefixes
 from oom_sentinel.protection import plan
 from oom_sentinel.settings import Group
 from oom_sentinel.settings import selector
@@ -71,7 +71,7 @@ def _value(text: str) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the value; return 1 when somewhere it was denied, or nobody matches."""
-    reading = output.read(arguments.root, sentinel.ros_prefixes())
+    reading = output.read(arguments.root, ros_prefixes())
     if not reading.root.live:
         raise Unusable(f'--root {arguments.root}: a captured tree is never written')
     chosen = replace(
@@ -96,7 +96,7 @@ def _write(target: Target, reading: Reading) -> Outcome:
         process.identity, None, process.oom_score_adj, target.wanted, 'asked for'))
 
 
-def _adjustment(target: Target, outcome: Outcome) -> 'dict[str, object]':
+def _adjustment(target: Target, outcome: Outcome) -> dict[str, object]:
     process = target.process
     return {'pid': process.pid, 'start_time': process.start_time, 'comm': process.program.comm,
             'node_names': list(process.node_names), 'group': None,
@@ -104,7 +104,7 @@ def _adjustment(target: Target, outcome: Outcome) -> 'dict[str, object]':
             'achievable': outcome.achieved, 'why': outcome.why or outcome.result}
 
 
-def _print(done: 'list[tuple[Target, Outcome]]', color: bool) -> None:
+def _print(done: list[tuple[Target, Outcome]], color: bool) -> None:
     if not done:
         output.say('Nobody matches: nothing was written.')
         return
@@ -115,8 +115,8 @@ def _print(done: 'list[tuple[Target, Outcome]]', color: bool) -> None:
                  color)
 
 
-def _notes(done: 'list[tuple[Target, Outcome]]', planned: 'tuple[str, ...]', reading: Reading,
-           chosen: Settings) -> 'list[str]':
+def _notes(done: list[tuple[Target, Outcome]], planned: tuple[str, ...], reading: Reading,
+           chosen: Settings) -> list[str]:
     notes = [note.replace(f'group {GROUP}: ', '') for note in planned
              if note.startswith(f'group {GROUP}: ')]
     if any(o.result == 'denied' for _, o in done):

@@ -18,8 +18,8 @@ The live picture of `oom_sentinel status --watch`: statuses to lines of a given 
 Pure: it knows neither terminal nor sentinel, only what the statuses say.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 import unicodedata
 
 from oom_sentinel.cli import output
@@ -44,13 +44,13 @@ class Bar:
     """How much is left of something, 0..100 percent, None unknown, and its status's level."""
 
     name: str
-    percent: 'float | None'
+    percent: float | None
     text: str
     level: Level
 
 
-def picture(title: str, statuses: 'Sequence[Status]', order: 'Sequence[str]', size: Size,
-            color: bool) -> 'list[str]':
+def picture(title: str, statuses: Sequence[Status], order: Sequence[str], size: Size,
+            color: bool) -> list[str]:
     """Return at most `rows` lines, none wider than `columns`, the most important first."""
     found = {status.name: status for status in statuses}
     lines = [_tinted(clipped(title, size.columns), output.BOLD, color), '']
@@ -69,7 +69,7 @@ def picture(title: str, statuses: 'Sequence[Status]', order: 'Sequence[str]', si
     return lines[:size.rows]
 
 
-def bars(found: 'dict[str, Status]') -> 'list[Bar]':
+def bars(found: dict[str, Status]) -> list[Bar]:
     """Return what is left of memory, swap and the tightest control group, and the rest."""
     made = []
     memory, groups = found.get('Memory'), found.get('Control groups')
@@ -102,14 +102,14 @@ def _value(status: Status, key: str) -> str:
     return dict(status.values).get(key, 'unknown')
 
 
-def _number(status: Status, key: str) -> 'float | None':
+def _number(status: Status, key: str) -> float | None:
     try:
         return float(_value(status, key))
     except ValueError:
         return None
 
 
-def _of(percent: 'float | None', status: Status, key: str) -> str:
+def _of(percent: float | None, status: Status, key: str) -> str:
     if percent is None:
         return 'unknown'
     return f'{percent:.0f} % of {_value(status, key)} MiB'

@@ -30,10 +30,10 @@ from oom_sentinel.cli.plan import view_of
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Status
 from oom_sentinel.facts.status import Unavailable
+from oom_sentinel.kernel.environment import ros_prefixes
 from oom_sentinel.kernel.root import CaptureError
 from oom_sentinel.report.risk import KILL_ORDER_OF
 from oom_sentinel.risk import badness
-from oom_sentinel.sentinel import ros_prefixes
 from oom_sentinel.sentinel import Sentinel
 from oom_sentinel.settings import Settings
 
@@ -89,7 +89,7 @@ def _sentinel(settings: Settings, root: str) -> Sentinel:
         raise Unusable(f'--root {root}: {error.filename}: {error.strerror}') from error
 
 
-def _status(status: Status) -> 'dict[str, object]':
+def _status(status: Status) -> dict[str, object]:
     return {'name': f'oom_sentinel: {status.name}', 'level': status.level.name,
             'message': status.message, 'values': dict(status.values)}
 
@@ -101,7 +101,7 @@ def _title(watcher: Sentinel) -> str:
     return f'oom_sentinel on {watcher.hostname}, {when}'
 
 
-def _print(watcher: Sentinel, statuses: 'tuple[Status, ...]', values: bool, color: bool) -> None:
+def _print(watcher: Sentinel, statuses: tuple[Status, ...], values: bool, color: bool) -> None:
     output.say(_title(watcher))
     for status in statuses:
         level = f'{status.level.name:<5}'
@@ -114,9 +114,9 @@ def _print(watcher: Sentinel, statuses: 'tuple[Status, ...]', values: bool, colo
 
 
 def _again_and_again(watcher: Sentinel, settings: Settings, values: bool,
-                     color: bool) -> 'tuple[Status, ...]':
+                     color: bool) -> tuple[Status, ...]:
     """Print the statuses every publish_period until interrupted."""
-    statuses: 'tuple[Status, ...]' = ()
+    statuses: tuple[Status, ...] = ()
     try:
         while True:
             statuses = watcher.cycle().statuses
@@ -128,7 +128,7 @@ def _again_and_again(watcher: Sentinel, settings: Settings, values: bool,
         return statuses
 
 
-def _live(watcher: Sentinel, settings: Settings, color: bool) -> 'tuple[Status, ...]':
+def _live(watcher: Sentinel, settings: Settings, color: bool) -> tuple[Status, ...]:
     """Draw the statuses every publish_period and on a new size, until q or a signal."""
     with terminal.taken() as screen_of:
         while True:
@@ -142,8 +142,8 @@ def _live(watcher: Sentinel, settings: Settings, color: bool) -> 'tuple[Status, 
                 return statuses
 
 
-def _victims(watcher: Sentinel, settings: Settings, statuses: 'tuple[Status, ...]',
-             most: int) -> 'list[str]':
+def _victims(watcher: Sentinel, settings: Settings, statuses: tuple[Status, ...],
+             most: int) -> list[str]:
     """Return the kill order where memory is shortest as lines of a table, with its heading."""
     meminfo, page = watcher.root.meminfo(), watcher.host.page_size
     if isinstance(meminfo, Unavailable):

@@ -18,6 +18,7 @@ A terminal taken over for a live picture, and given back whatever ends it.
 The alternate screen keeps what stood there; a key, a new size and a signal wake the wait.
 """
 
+from collections.abc import Iterator
 import contextlib
 import os
 import select
@@ -27,7 +28,6 @@ import termios
 import time
 import tty
 from types import FrameType
-from typing import Iterator
 
 from oom_sentinel.cli.screen import Size
 
@@ -40,13 +40,13 @@ QUIT_KEYS = b'qQ'
 class Terminal:
     """Draws whole pictures and waits for keys; use it as what `taken` yields."""
 
-    def __init__(self, wake: int, keys: 'int | None') -> None:
+    def __init__(self, wake: int, keys: int | None) -> None:
         """Keep the pipe that signals write to, and where keys come from."""
         self.wake = wake
         self.keys = keys
         self.ended = False
 
-    def draw(self, lines: 'list[str]') -> None:
+    def draw(self, lines: list[str]) -> None:
         """Show the lines from the top, without flicker: nothing is cleared beforehand."""
         encoding = sys.stdout.encoding or 'utf-8'
         text = HOME + f'{TO_END_OF_LINE}\n'.join(lines) + TO_END_OF_LINE + TO_END
@@ -76,7 +76,7 @@ class Terminal:
                     return
 
 
-def _ignore(_number: int, _frame: 'FrameType | None') -> None:
+def _ignore(_number: int, _frame: FrameType | None) -> None:
     """Let the wake-up pipe tell."""
 
 
@@ -88,7 +88,7 @@ def _without_suspension(keys: int) -> None:
 
 
 @contextlib.contextmanager
-def taken() -> 'Iterator[Terminal]':
+def taken() -> Iterator[Terminal]:
     """Take the terminal over; give it back at the end, whatever the reason."""
     wake, write = os.pipe()
     os.set_blocking(write, False)

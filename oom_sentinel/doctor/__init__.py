@@ -32,7 +32,7 @@ from oom_sentinel.facts.checkup import Finding
 ROOMS = (memory, policy, limits, protection, sight, place, ros)
 
 
-def examine(checkup: Checkup) -> 'tuple[Finding, ...]':
+def examine(checkup: Checkup) -> tuple[Finding, ...]:
     """Return the findings, the gravest first."""
     found = [finding for room in ROOMS for finding in room.check(checkup)]
     return tuple(sorted(found, key=lambda finding: -finding.severity))

@@ -14,8 +14,8 @@
 
 """Limits below the machine's memory: control groups, and getrlimit(2)."""
 
+from collections.abc import Iterator
 from shlex import quote
-from typing import Iterator
 
 from oom_sentinel.doctor.boot import with_words
 from oom_sentinel.doctor.text import mib
@@ -31,7 +31,7 @@ LEFT_LITTLE = 0.15  # of the limit, as memory.available_warn_percent
 BOOT = 'cgroup_enable=memory cgroup_memory=1'
 
 
-def check(checkup: Checkup) -> 'Iterator[Finding]':
+def check(checkup: Checkup) -> Iterator[Finding]:
     """Return the limits that can kill before the machine is short, and what they do."""
     if isinstance(checkup.chains, Unavailable):
         yield _off(checkup, checkup.chains)
@@ -52,7 +52,7 @@ def _off(checkup: Checkup, why: Unavailable) -> Finding:
                    f'no memory control groups: {why.why}{disabled}', with_words(BOOT, checkup))
 
 
-def _limit(group: MemoryCgroup, checkup: Checkup) -> 'Iterator[Finding]':
+def _limit(group: MemoryCgroup, checkup: Checkup) -> Iterator[Finding]:
     total = checkup.meminfo.mem_total_bytes
     limit = min((n for n in (group.limit_bytes, group.memsw_limit_bytes) if n is not None),
                 default=None)
@@ -92,7 +92,7 @@ def _folder(group: MemoryCgroup, checkup: Checkup) -> str:
     return checkup.cgroup_mount + group.path.rstrip('/') + '/'
 
 
-def _high(group: MemoryCgroup, checkup: Checkup) -> 'Iterator[Finding]':
+def _high(group: MemoryCgroup, checkup: Checkup) -> Iterator[Finding]:
     if group.high_bytes is None or group.high_bytes >= checkup.meminfo.mem_total_bytes:
         return
     yield Finding('cgroup_high', Severity.WARNING if group.high else Severity.INFO,
@@ -101,7 +101,7 @@ def _high(group: MemoryCgroup, checkup: Checkup) -> 'Iterator[Finding]':
                   set_file('max', _folder(group, checkup), 'memory.high'))
 
 
-def _unknown(checkup: Checkup) -> 'Iterator[Finding]':
+def _unknown(checkup: Checkup) -> Iterator[Finding]:
     chains = () if isinstance(checkup.chains, Unavailable) else checkup.chains
     why = dict.fromkeys(
         [f'the limit of {g.label} cannot be read ({g.unreadable})'
@@ -112,7 +112,7 @@ def _unknown(checkup: Checkup) -> 'Iterator[Finding]':
                       'look from the host: cat /sys/fs/cgroup/PATH/memory.max')
 
 
-def _whole(group: MemoryCgroup, checkup: Checkup) -> 'Iterator[Finding]':
+def _whole(group: MemoryCgroup, checkup: Checkup) -> Iterator[Finding]:
     folder = _folder(group, checkup)
     if group.oom_group:
         yield Finding('cgroup_oom_group', Severity.ERROR,
@@ -127,7 +127,7 @@ def _whole(group: MemoryCgroup, checkup: Checkup) -> 'Iterator[Finding]':
                       set_file(0, folder, 'memory.oom_control'))
 
 
-def _rlimits(checkup: Checkup) -> 'Iterator[Finding]':
+def _rlimits(checkup: Checkup) -> Iterator[Finding]:
     for name, flag, value in (('RLIMIT_AS', 'v', checkup.limits.address_space_bytes),
                               ('RLIMIT_DATA', 'd', checkup.limits.data_bytes)):
         if value is not None and value < checkup.meminfo.mem_total_bytes:

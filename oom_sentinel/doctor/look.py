@@ -35,7 +35,7 @@ LAUNCH_EXTENSIONS = 'launch.frontend.launch_extension'
 
 
 def take(root: kernel.Root, table: kernel.Table, meminfo: MemInfo,
-         processes: 'tuple[Process, ...]') -> Checkup:
+         processes: tuple[Process, ...]) -> Checkup:
     """Return what the doctor looks at; changes nothing but a child of its own."""
     mount = table.cgroups.mount
     return Checkup(
@@ -49,7 +49,7 @@ def take(root: kernel.Root, table: kernel.Table, meminfo: MemInfo,
 
 
 def _chains(table: kernel.Table,
-            processes: 'tuple[Process, ...]') -> 'tuple[CgroupChain, ...] | Unavailable':
+            processes: tuple[Process, ...]) -> tuple[CgroupChain, ...] | Unavailable:
     """Return the control groups of this process and of every ROS process."""
     if table.cgroups.mount is None:
         return table.cgroups.unavailable

@@ -14,7 +14,7 @@
 
 """Swap, zram and the reserve."""
 
-from typing import Iterator
+from collections.abc import Iterator
 
 from oom_sentinel.doctor.text import mib
 from oom_sentinel.doctor.text import sysctl
@@ -34,7 +34,7 @@ SWAP_FILE = ('sudo fallocate -l 2G /swapfile && sudo chmod 600 /swapfile && sudo
 ZRAM = 'on an SD card rather compressed memory: sudo apt-get install zram-tools'
 
 
-def check(checkup: Checkup) -> 'Iterator[Finding]':
+def check(checkup: Checkup) -> Iterator[Finding]:
     """Return what is wrong with swap and the reserve."""
     yield from _swap(checkup)
     yield from _reserve(checkup)
@@ -42,7 +42,7 @@ def check(checkup: Checkup) -> 'Iterator[Finding]':
     yield from _left_behind(checkup)
 
 
-def _swap(checkup: Checkup) -> 'Iterator[Finding]':
+def _swap(checkup: Checkup) -> Iterator[Finding]:
     info, policy = checkup.meminfo, checkup.policy
     if not info.swap_total_bytes:
         yield Finding('no_swap', Severity.WARNING,
@@ -64,7 +64,7 @@ def _swap_remedy(checkup: Checkup) -> str:
     return f'{SWAP_FILE}; {ZRAM}'
 
 
-def _reserve(checkup: Checkup) -> 'Iterator[Finding]':
+def _reserve(checkup: Checkup) -> Iterator[Finding]:
     reserve = checkup.policy.min_free_kbytes
     if reserve is None:
         return
@@ -83,7 +83,7 @@ def _percent(kbytes: int, checkup: Checkup) -> str:
     return f'{100 * kbytes * 1024 / checkup.meminfo.mem_total_bytes:.0f}'
 
 
-def _zram(checkup: Checkup) -> 'Iterator[Finding]':
+def _zram(checkup: Checkup) -> Iterator[Finding]:
     total = checkup.meminfo.mem_total_bytes
     if checkup.policy.zswap_enabled and checkup.meminfo.swap_total_bytes:
         yield Finding('zswap', Severity.INFO,
@@ -107,7 +107,7 @@ def _zram(checkup: Checkup) -> 'Iterator[Finding]':
                           'nothing to do; what compresses badly fills memory all the same')
 
 
-def _left_behind(checkup: Checkup) -> 'Iterator[Finding]':
+def _left_behind(checkup: Checkup) -> Iterator[Finding]:
     found = checkup.dds_segments
     if isinstance(found, Unavailable) or not found.dead:
         return

@@ -14,7 +14,7 @@
 
 """Where this runs: containers and the Windows Subsystem for Linux."""
 
-from typing import Iterator
+from collections.abc import Iterator
 
 from oom_sentinel.doctor.text import mib
 from oom_sentinel.facts.checkup import Checkup
@@ -29,7 +29,7 @@ IN_CONTAINER = {
 ELSEWHERE = 'set a memory limit where the container is defined, and watch from the host'
 
 
-def check(checkup: Checkup) -> 'Iterator[Finding]':
+def check(checkup: Checkup) -> Iterator[Finding]:
     """Return what the place means for memory."""
     container, wsl = checkup.surroundings.container, checkup.surroundings.wsl
     total = mib(checkup.meminfo.mem_total_bytes)

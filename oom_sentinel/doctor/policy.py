@@ -14,7 +14,7 @@
 
 """What the administrator made the kernel do, and who kills before it."""
 
-from typing import Iterator
+from collections.abc import Iterator
 
 from oom_sentinel.doctor.text import mib
 from oom_sentinel.doctor.text import sysctl
@@ -42,7 +42,7 @@ NEIGHBOURS = {
 }
 
 
-def check(checkup: Checkup) -> 'Iterator[Finding]':
+def check(checkup: Checkup) -> Iterator[Finding]:
     """Return what changes whom the kernel kills, or whether it kills at all."""
     yield from _panic(checkup)
     yield from _overcommit(checkup)
@@ -63,7 +63,7 @@ def check(checkup: Checkup) -> 'Iterator[Finding]':
             yield Finding(name.replace('-', '_'), severity, evidence, remedy)
 
 
-def _panic(checkup: Checkup) -> 'Iterator[Finding]':
+def _panic(checkup: Checkup) -> Iterator[Finding]:
     mode, seconds = checkup.policy.panic_on_oom, checkup.policy.panic_timeout_s
     if not mode:
         return
@@ -76,7 +76,7 @@ def _panic(checkup: Checkup) -> 'Iterator[Finding]':
                   f'{where}; {then}', sysctl('vm.panic_on_oom', 0))
 
 
-def _overcommit(checkup: Checkup) -> 'Iterator[Finding]':
+def _overcommit(checkup: Checkup) -> Iterator[Finding]:
     mode, info = checkup.policy.overcommit_memory, checkup.meminfo
     if mode == 1:
         yield Finding('overcommit_always', Severity.INFO,

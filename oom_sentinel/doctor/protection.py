@@ -14,7 +14,7 @@
 
 """What keeps protection from working: floors, units that end whole, values inherited."""
 
-from typing import Iterator
+from collections.abc import Iterator
 
 from oom_sentinel.doctor.text import drop_in
 from oom_sentinel.doctor.text import ros_processes
@@ -27,7 +27,7 @@ from oom_sentinel.facts.status import Unavailable
 WANTED = -500  # the lowest value that a default group asks for
 
 
-def check(checkup: Checkup) -> 'Iterator[Finding]':
+def check(checkup: Checkup) -> Iterator[Finding]:
     """Return what would be denied or undone."""
     yield from _floor(checkup)
     yield from _session(checkup)
@@ -35,7 +35,7 @@ def check(checkup: Checkup) -> 'Iterator[Finding]':
     yield from _inherited(checkup)
 
 
-def _floor(checkup: Checkup) -> 'Iterator[Finding]':
+def _floor(checkup: Checkup) -> Iterator[Finding]:
     floor = checkup.floor
     if isinstance(floor, Unavailable) or floor <= WANTED:
         return
@@ -61,7 +61,7 @@ def _grant(checkup: Checkup) -> str:
             + "; and in its start script, as the robot's user: choom -n 0 -- ros2 launch ...")
 
 
-def _session(checkup: Checkup) -> 'Iterator[Finding]':
+def _session(checkup: Checkup) -> Iterator[Finding]:
     value = checkup.surroundings.user_session_adj
     if value is not None:
         yield Finding('user_session_floor', Severity.WARNING,
@@ -70,7 +70,7 @@ def _session(checkup: Checkup) -> 'Iterator[Finding]':
                       drop_in('user@.service', 'OOMScoreAdjust=0') + '; then log in again')
 
 
-def _units(checkup: Checkup) -> 'Iterator[Finding]':
+def _units(checkup: Checkup) -> Iterator[Finding]:
     for unit in checkup.surroundings.units:
         if unit.oom_policy == 'continue':
             continue
@@ -85,7 +85,7 @@ def _units(checkup: Checkup) -> 'Iterator[Finding]':
                       f'{ros_processes(unit.processes)}: one killed for memory {how}', cure)
 
 
-def _inherited(checkup: Checkup) -> 'Iterator[Finding]':
+def _inherited(checkup: Checkup) -> Iterator[Finding]:
     if any(_is_sentinel(p) for p in checkup.processes):
         return
     low = [p for p in checkup.processes if p.program.ros and (p.oom_score_adj or 0) < 0]

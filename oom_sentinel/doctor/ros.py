@@ -14,7 +14,7 @@
 
 """What of the sentinel's own is missing on a robot, as far as it shows without ROS."""
 
-from typing import Iterator
+from collections.abc import Iterator
 
 from oom_sentinel.doctor.text import ros_processes
 from oom_sentinel.facts.checkup import Checkup
@@ -22,7 +22,7 @@ from oom_sentinel.facts.checkup import Finding
 from oom_sentinel.facts.checkup import Severity
 
 
-def check(checkup: Checkup) -> 'Iterator[Finding]':
+def check(checkup: Checkup) -> Iterator[Finding]:
     """Return what is not running or not installed."""
     running = {p.program.executable for p in checkup.processes}
     nodes = [p for p in checkup.processes if p.program.ros

@@ -14,8 +14,8 @@
 
 """What keeps the sentinel from seeing: pressure stall information and the kernel's log."""
 
+from collections.abc import Iterator
 from shlex import quote
-from typing import Iterator
 
 from oom_sentinel.doctor.boot import with_words
 from oom_sentinel.facts.checkup import Checkup
@@ -26,7 +26,7 @@ from oom_sentinel.facts.status import Unavailable
 FIRST = (4, 20)  # the kernel that came with pressure stall information
 
 
-def check(checkup: Checkup) -> 'Iterator[Finding]':
+def check(checkup: Checkup) -> Iterator[Finding]:
     """Return what cannot be seen here."""
     if isinstance(checkup.pressure, Unavailable):
         yield _no_pressure(checkup, checkup.pressure.why)

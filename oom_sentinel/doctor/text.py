@@ -37,7 +37,7 @@ def sysctl(name: str, value: object) -> str:
 
 def drop_in(unit: str, *lines: str) -> str:
     """Return the command that adds lines to the [Service] section of a unit."""
-    words = '\\n'.join(('[Service]',) + lines)
+    words = '\\n'.join(('[Service]', *lines))
     folder = f'/etc/systemd/system/{unit}.d'
     return (f"sudo mkdir -p {quote(folder)} && printf '{words}\\n' | sudo tee "
             f'{quote(folder + "/oom.conf")} && sudo systemctl daemon-reload')

@@ -30,22 +30,22 @@ class MemoryCgroup:
 
     path: str
     version: int
-    limit_bytes: 'int | None' = None
-    usage_bytes: 'int | None' = None
-    swap_max_bytes: 'int | None' = None
-    swap_usage_bytes: 'int | None' = None
-    memsw_limit_bytes: 'int | None' = None
-    inactive_file_bytes: 'int | None' = None
-    oom_kill: 'int | None' = None
+    limit_bytes: int | None = None
+    usage_bytes: int | None = None
+    swap_max_bytes: int | None = None
+    swap_usage_bytes: int | None = None
+    memsw_limit_bytes: int | None = None
+    inactive_file_bytes: int | None = None
+    oom_kill: int | None = None
     oom_group: bool = False
     oom_kill_disable: bool = False
-    active_file_bytes: 'int | None' = None
-    slab_reclaimable_bytes: 'int | None' = None
-    memsw_usage_bytes: 'int | None' = None
-    high_bytes: 'int | None' = None
-    high: 'int | None' = None
+    active_file_bytes: int | None = None
+    slab_reclaimable_bytes: int | None = None
+    memsw_usage_bytes: int | None = None
+    high_bytes: int | None = None
+    high: int | None = None
     under_oom: bool = False
-    unreadable: 'str | None' = None
+    unreadable: str | None = None
 
     @property
     def limited(self) -> bool:
@@ -70,5 +70,5 @@ class CgroupChain:
     """
 
     path: str
-    groups: 'tuple[MemoryCgroup, ...]' = ()
-    hidden: 'str | None' = None
+    groups: tuple[MemoryCgroup, ...] = ()
+    hidden: str | None = None

@@ -50,18 +50,18 @@ class Finding:
 class KernelLog:
     """Where this user can read the kernel's log, None nowhere; the group that would help."""
 
-    readable: 'str | None' = None
+    readable: str | None = None
     why_not: str = ''
-    group: 'str | None' = None
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Soft limits of getrlimit(2); None is unlimited or not known."""
 
-    address_space_bytes: 'int | None' = None
-    data_bytes: 'int | None' = None
-    open_files: 'int | None' = None
+    address_space_bytes: int | None = None
+    data_bytes: int | None = None
+    open_files: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Ros:
     RMW_IMPLEMENTATION, '' when unset.
     """
 
-    launch_integrated: 'bool | None' = None
+    launch_integrated: bool | None = None
     middleware: str = ''
 
 
@@ -89,17 +89,17 @@ class Checkup:
 
     host: Host
     meminfo: MemInfo
-    pressure: 'Pressure | Unavailable'
+    pressure: Pressure | Unavailable
     policy: VmPolicy
     surroundings: Surroundings
-    chains: 'tuple[CgroupChain, ...] | Unavailable' = ()
-    own_cgroup: 'str | None' = None
+    chains: tuple[CgroupChain, ...] | Unavailable = ()
+    own_cgroup: str | None = None
     cgroup_mount: str = '/sys/fs/cgroup'
-    processes: 'tuple[Process, ...]' = ()
+    processes: tuple[Process, ...] = ()
     kernel_command_line: str = ''
-    floor: 'int | Unavailable' = Unavailable('not tried')
+    floor: int | Unavailable = Unavailable('not tried')
     user: str = ''
-    kernel_log: 'KernelLog | None' = None
+    kernel_log: KernelLog | None = None
     limits: Limits = Limits()
     ros: Ros = Ros()
-    dds_segments: 'DdsSegments | Unavailable' = Unavailable('not read')
+    dds_segments: DdsSegments | Unavailable = Unavailable('not read')

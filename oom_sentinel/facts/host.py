@@ -25,10 +25,10 @@ class Host:
     page_size: int
     kernel_release: str
     clock_ticks: int = 100
-    boot_id: 'str | None' = None
+    boot_id: str | None = None
 
     @property
-    def kernel_version(self) -> 'tuple[int, int]':
+    def kernel_version(self) -> tuple[int, int]:
         """Return major and minor of the kernel release, (0, 0) when it is not readable."""
         parts = self.kernel_release.split('-')[0].split('.')
         if len(parts) < 2 or not (parts[0].isdigit() and parts[1].isdigit()):
@@ -55,7 +55,7 @@ class Unit:
 
     name: str
     oom_policy: str
-    oom_score_adjust: 'int | None' = None
+    oom_score_adjust: int | None = None
     user: bool = False
     processes: int = 0
 
@@ -70,8 +70,8 @@ class Surroundings:
     one.  `neighbours` are the programs that kill before the kernel does, by comm.
     """
 
-    container: 'Container | None' = None
-    wsl: 'int | None' = None
-    units: 'tuple[Unit, ...]' = ()
-    user_session_adj: 'int | None' = None
-    neighbours: 'tuple[str, ...]' = ()
+    container: Container | None = None
+    wsl: int | None = None
+    units: tuple[Unit, ...] = ()
+    user_session_adj: int | None = None
+    neighbours: tuple[str, ...] = ()

@@ -30,13 +30,13 @@ class OomTask:
     """
 
     pid: int
-    uid: 'int | None' = None
-    tgid: 'int | None' = None
-    total_vm_pages: 'int | None' = None
-    rss_pages: 'int | None' = None
-    page_table_bytes: 'int | None' = None
-    swap_entries: 'int | None' = None
-    oom_score_adj: 'int | None' = None
+    uid: int | None = None
+    tgid: int | None = None
+    total_vm_pages: int | None = None
+    rss_pages: int | None = None
+    page_table_bytes: int | None = None
+    swap_entries: int | None = None
+    oom_score_adj: int | None = None
     name: str = ''
 
 
@@ -56,35 +56,35 @@ class OomKill:
     sentinel that ran.  `lines` are the raw lines of the report.
     """
 
-    victim_pid: 'int | None' = None
-    victim_comm: 'str | None' = None
-    victim_uid: 'int | None' = None
-    time: 'float | None' = None
-    boot_time_s: 'float | None' = None
-    kernel_format: 'str | None' = None
-    trigger_comm: 'str | None' = None
-    constraint: 'str | None' = None
-    total_vm_bytes: 'int | None' = None
-    anon_rss_bytes: 'int | None' = None
-    file_rss_bytes: 'int | None' = None
-    shmem_rss_bytes: 'int | None' = None
-    page_table_bytes: 'int | None' = None
-    oom_score_adj: 'int | None' = None
-    score: 'int | None' = None
-    oom_memcg: 'str | None' = None
-    task_memcg: 'str | None' = None
-    tasks: 'tuple[OomTask, ...]' = ()
-    page_size: 'int | None' = None
-    totalpages: 'int | None' = None
-    predicted_victim_pid: 'int | None' = None
-    disagreement: 'str | None' = None
-    source: 'str | None' = None
+    victim_pid: int | None = None
+    victim_comm: str | None = None
+    victim_uid: int | None = None
+    time: float | None = None
+    boot_time_s: float | None = None
+    kernel_format: str | None = None
+    trigger_comm: str | None = None
+    constraint: str | None = None
+    total_vm_bytes: int | None = None
+    anon_rss_bytes: int | None = None
+    file_rss_bytes: int | None = None
+    shmem_rss_bytes: int | None = None
+    page_table_bytes: int | None = None
+    oom_score_adj: int | None = None
+    score: int | None = None
+    oom_memcg: str | None = None
+    task_memcg: str | None = None
+    tasks: tuple[OomTask, ...] = ()
+    page_size: int | None = None
+    totalpages: int | None = None
+    predicted_victim_pid: int | None = None
+    disagreement: str | None = None
+    source: str | None = None
     certainty: str = THE_KERNEL_SAID_SO
-    node_names: 'tuple[str, ...]' = ()
-    group: 'str | None' = None
-    wanted: 'int | None' = None
+    node_names: tuple[str, ...] = ()
+    group: str | None = None
+    wanted: int | None = None
     before_start: bool = False
-    lines: 'tuple[str, ...]' = ()
+    lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class SeenKill:
     kill: OomKill
     seen_s: float
     matched: str = ''
-    eaters: 'tuple[str, ...]' = ()
+    eaters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +114,11 @@ class Kills:
     none, `trouble` what keeps incidents from being written.
     """
 
-    seen: 'tuple[SeenKill, ...]' = ()
-    fresh: 'tuple[SeenKill, ...]' = ()
+    seen: tuple[SeenKill, ...] = ()
+    fresh: tuple[SeenKill, ...] = ()
     since_start: int = 0
     source: str = 'not opened'
-    better: 'tuple[str, ...]' = ()
+    better: tuple[str, ...] = ()
     missed: int = 0
     incident: str = 'none'
-    trouble: 'str | None' = None
+    trouble: str | None = None

@@ -27,30 +27,30 @@ class MemInfo:
 
     mem_total_bytes: int
     mem_free_bytes: int
-    mem_available_bytes: 'int | None' = None
-    buffers_bytes: 'int | None' = None
-    cached_bytes: 'int | None' = None
+    mem_available_bytes: int | None = None
+    buffers_bytes: int | None = None
+    cached_bytes: int | None = None
     swap_total_bytes: int = 0
     swap_free_bytes: int = 0
-    shmem_bytes: 'int | None' = None
-    slab_bytes: 'int | None' = None
-    s_reclaimable_bytes: 'int | None' = None
-    kernel_stack_bytes: 'int | None' = None
-    page_tables_bytes: 'int | None' = None
-    anon_pages_bytes: 'int | None' = None
-    commit_limit_bytes: 'int | None' = None
-    committed_as_bytes: 'int | None' = None
-    swap_cached_bytes: 'int | None' = None
-    k_reclaimable_bytes: 'int | None' = None
-    sec_page_tables_bytes: 'int | None' = None
-    percpu_bytes: 'int | None' = None
-    vmalloc_used_bytes: 'int | None' = None
-    hugetlb_bytes: 'int | None' = None
-    zswap_bytes: 'int | None' = None
-    balloon_bytes: 'int | None' = None
-    cma_total_bytes: 'int | None' = None
-    cma_free_bytes: 'int | None' = None
-    nv_map_mem_used_bytes: 'int | None' = None
+    shmem_bytes: int | None = None
+    slab_bytes: int | None = None
+    s_reclaimable_bytes: int | None = None
+    kernel_stack_bytes: int | None = None
+    page_tables_bytes: int | None = None
+    anon_pages_bytes: int | None = None
+    commit_limit_bytes: int | None = None
+    committed_as_bytes: int | None = None
+    swap_cached_bytes: int | None = None
+    k_reclaimable_bytes: int | None = None
+    sec_page_tables_bytes: int | None = None
+    percpu_bytes: int | None = None
+    vmalloc_used_bytes: int | None = None
+    hugetlb_bytes: int | None = None
+    zswap_bytes: int | None = None
+    balloon_bytes: int | None = None
+    cma_total_bytes: int | None = None
+    cma_free_bytes: int | None = None
+    nv_map_mem_used_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class SwapDevice:
     name: str
     size_bytes: int
     used_bytes: int
-    zram: 'Zram | None' = None
+    zram: Zram | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +105,14 @@ class Pressure:
     """Pressure stall information (Documentation/accounting/psi.rst)."""
 
     some: PressureLine
-    full: 'PressureLine | None' = None
+    full: PressureLine | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class VmStat:
     """Counters of /proc/vmstat; oom_kill is there since Linux 4.13."""
 
-    oom_kill: 'int | None' = None
+    oom_kill: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +126,9 @@ class ZramDevice:
 
     name: str
     disksize_bytes: int
-    original_bytes: 'int | None' = None
-    used_bytes: 'int | None' = None
-    limit_bytes: 'int | None' = None
+    original_bytes: int | None = None
+    used_bytes: int | None = None
+    limit_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,17 +142,17 @@ class VmPolicy:
     `zswap_enabled` and `lru_gen_enabled` are None where the kernel has no such thing.
     """
 
-    overcommit_memory: 'int | None' = None
-    oom_kill_allocating_task: 'int | None' = None
-    panic_on_oom: 'int | None' = None
-    panic_timeout_s: 'int | None' = None
-    overcommit_ratio: 'int | None' = None
-    overcommit_kbytes: 'int | None' = None
-    min_free_kbytes: 'int | None' = None
-    swappiness: 'int | None' = None
-    dmesg_restrict: 'int | None' = None
-    zram: 'tuple[ZramDevice, ...]' = ()
-    zswap_enabled: 'bool | None' = None
-    zswap_max_pool_percent: 'int | None' = None
-    lru_gen_enabled: 'bool | None' = None
-    lru_gen_min_ttl_ms: 'int | None' = None
+    overcommit_memory: int | None = None
+    oom_kill_allocating_task: int | None = None
+    panic_on_oom: int | None = None
+    panic_timeout_s: int | None = None
+    overcommit_ratio: int | None = None
+    overcommit_kbytes: int | None = None
+    min_free_kbytes: int | None = None
+    swappiness: int | None = None
+    dmesg_restrict: int | None = None
+    zram: tuple[ZramDevice, ...] = ()
+    zswap_enabled: bool | None = None
+    zswap_max_pool_percent: int | None = None
+    lru_gen_enabled: bool | None = None
+    lru_gen_min_ttl_ms: int | None = None

@@ -37,14 +37,14 @@ class Program:
     """
 
     comm: str
-    cmdline: 'tuple[str, ...]' = ()
-    exe: 'str | None' = None
+    cmdline: tuple[str, ...] = ()
+    exe: str | None = None
     executable: str = ''
-    package: 'str | None' = None
-    node_names: 'tuple[str, ...]' = ()
+    package: str | None = None
+    node_names: tuple[str, ...] = ()
     ros: bool = False
-    ros_domain_id: 'int | None' = None
-    ros_prefix: 'str | None' = None
+    ros_domain_id: int | None = None
+    ros_prefix: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class TaskMemory:
     rss_bytes: int
     swap_bytes: int
     page_table_bytes: int
-    file_bytes: 'int | None' = None
+    file_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +77,13 @@ class Process:
     uid: int
     program: Program
     state: str = 'S'
-    memory: 'TaskMemory | None' = None
-    oom_score: 'int | None' = None
-    oom_score_adj: 'int | None' = None
-    cgroup: 'str | None' = None
+    memory: TaskMemory | None = None
+    oom_score: int | None = None
+    oom_score_adj: int | None = None
+    cgroup: str | None = None
     kernel_thread: bool = False
-    same_pid_namespace: 'bool | None' = None
-    graph_node_names: 'tuple[str, ...]' = ()
+    same_pid_namespace: bool | None = None
+    graph_node_names: tuple[str, ...] = ()
 
     @property
     def identity(self) -> Identity:
@@ -91,7 +91,7 @@ class Process:
         return Identity(self.pid, self.start_time)
 
     @property
-    def node_names(self) -> 'tuple[str, ...]':
+    def node_names(self) -> tuple[str, ...]:
         """Return every known node name, those of the command line first."""
         own = self.program.node_names
         return own + tuple(n for n in self.graph_node_names if n not in own)

@@ -31,7 +31,7 @@ class Target:
     """
 
     process: Process
-    group: 'str | None'
+    group: str | None
     wanted: int
     value: int
     why: str
@@ -42,7 +42,7 @@ class Adjustment:
     """One write to do: from one value to another, on exactly this process."""
 
     identity: Identity
-    group: 'str | None'
+    group: str | None
     old: int
     value: int
     why: str
@@ -60,7 +60,7 @@ class Outcome:
 
     adjustment: Adjustment
     result: str
-    achieved: 'int | None' = None
+    achieved: int | None = None
     why: str = ''
 
 
@@ -89,16 +89,16 @@ class Protection:
     can't be found.  `self_value` is the sentinel's own oom_score_adj.
     """
 
-    targets: 'tuple[Target, ...]' = ()
-    outcomes: 'tuple[Outcome, ...]' = ()
-    drifts: 'tuple[Drift, ...]' = ()
+    targets: tuple[Target, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
+    drifts: tuple[Drift, ...] = ()
     shift: int = 0
-    watching: 'str | None' = None
-    nodes_without_process: 'tuple[str, ...]' = ()
-    self_value: 'int | None' = None
-    lost_order: 'tuple[str, ...]' = ()
-    oom_group_paths: 'tuple[str, ...]' = ()
-    notes: 'tuple[str, ...]' = ()
+    watching: str | None = None
+    nodes_without_process: tuple[str, ...] = ()
+    self_value: int | None = None
+    lost_order: tuple[str, ...] = ()
+    oom_group_paths: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class Launched:
     """
 
     identity: Identity
-    original: 'int | None' = None
-    written: 'int | None' = None
-    node_names: 'tuple[str, ...]' = ()
-    asked: 'int | None' = None
+    original: int | None = None
+    written: int | None = None
+    node_names: tuple[str, ...] = ()
+    asked: int | None = None

@@ -54,8 +54,8 @@ class Waking:
     """
 
     stall_us: int = 0
-    window_us: 'int | None' = None
-    why: 'str | None' = None
+    window_us: int | None = None
+    why: str | None = None
     groups: int = 0
 
 
@@ -74,20 +74,20 @@ class Sample:
     monotonic_s: float
     wall_s: float
     host: Host
-    meminfo: 'MemInfo | Unavailable'
-    pressure: 'Pressure | Unavailable'
-    vmstat: 'VmStat | Unavailable'
+    meminfo: MemInfo | Unavailable
+    pressure: Pressure | Unavailable
+    vmstat: VmStat | Unavailable
     policy: VmPolicy = VmPolicy()
-    chains: 'tuple[CgroupChain, ...] | Unavailable' = ()
-    own_cgroup: 'str | None' = None
-    processes: 'tuple[Process, ...]' = ()
+    chains: tuple[CgroupChain, ...] | Unavailable = ()
+    own_cgroup: str | None = None
+    processes: tuple[Process, ...] = ()
     processes_monotonic_s: float = 0.0
-    members: 'tuple[tuple[str, frozenset[int]], ...]' = ()
-    woken_by: 'tuple[str, ...]' = ()
+    members: tuple[tuple[str, frozenset[int]], ...] = ()
+    woken_by: tuple[str, ...] = ()
     surroundings: Surroundings = Surroundings()
-    boottime_s: 'float | None' = None
-    swaps: 'tuple[SwapDevice, ...]' = ()
-    dds_segments: 'DdsSegments | Unavailable' = Unavailable('not read')
+    boottime_s: float | None = None
+    swaps: tuple[SwapDevice, ...] = ()
+    dds_segments: DdsSegments | Unavailable = Unavailable('not read')
     waking: Waking = Waking()
 
     def stalled(self, last: 'Sample | None') -> bool:
@@ -104,7 +104,7 @@ class Sample:
                 >= self.waking.stall_us)
 
     @property
-    def mem_available_percent(self) -> 'float | None':
+    def mem_available_percent(self) -> float | None:
         """Return MemAvailable as a share of MemTotal, 0..100."""
         memory = self.meminfo
         if isinstance(memory, Unavailable) or memory.mem_available_bytes is None:
@@ -112,6 +112,6 @@ class Sample:
         return 100.0 * memory.mem_available_bytes / memory.mem_total_bytes
 
     @property
-    def some_avg10(self) -> 'float | None':
+    def some_avg10(self) -> float | None:
         """Return PSI some avg10 of memory, 0..100."""
         return None if isinstance(self.pressure, Unavailable) else self.pressure.some.avg10

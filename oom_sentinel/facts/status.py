@@ -43,7 +43,7 @@ class Status:
     name: str
     level: Level
     message: str
-    values: 'tuple[tuple[str, str], ...]' = ()
+    values: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +55,12 @@ class Report:
     waited for memory as long as the trigger asks, by the counter.
     """
 
-    statuses: 'tuple[Status, ...]' = ()
-    memory_available_percent: 'float | None' = None
-    memory_pressure_some_avg10: 'float | None' = None
+    statuses: tuple[Status, ...] = ()
+    memory_available_percent: float | None = None
+    memory_pressure_some_avg10: float | None = None
     oom_risk: float = 0.0
     level_changed: bool = False
-    kills: 'tuple[Status, ...]' = ()
+    kills: tuple[Status, ...] = ()
     stalled: bool = False
 
     @property

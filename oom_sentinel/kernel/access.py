@@ -27,7 +27,7 @@ LOGS = ('/var/log/kern.log', '/var/log/syslog', '/var/log/messages',
         '/run/log/journal/*/system.journal', '/var/log/journal/*/system.journal')
 
 
-def kernel_log(root: Root) -> 'KernelLog | None':
+def kernel_log(root: Root) -> KernelLog | None:
     """Return where this user can read the kernel's log, None for a captured tree."""
     if not root.live:
         return None
@@ -56,7 +56,7 @@ def limits(root: Root) -> Limits:
     if not root.live:
         return Limits()
 
-    def soft(what: int) -> 'int | None':
+    def soft(what: int) -> int | None:
         value = resource.getrlimit(what)[0]
         return None if value == resource.RLIM_INFINITY else value
 

@@ -20,10 +20,10 @@ A write to oom_score_adj with the capability also moves the floor oom_score_adj_
 Python has no capset(); glibc's wrappers are called through ctypes.
 """
 
+from collections.abc import Iterator
 import contextlib
 import ctypes
 import os
-from typing import Iterator
 
 CAP_SYS_RESOURCE = 24
 _VERSION_3 = 0x20080522
@@ -42,7 +42,7 @@ def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
 
-def _get() -> 'ctypes.Array[_Data]':
+def _get() -> ctypes.Array[_Data]:
     data = (_Data * 2)()
     header = _Header(_VERSION_3, 0)
     if _libc().capget(ctypes.byref(header), data) != 0:
@@ -51,7 +51,7 @@ def _get() -> 'ctypes.Array[_Data]':
     return data
 
 
-def _set(data: 'ctypes.Array[_Data]') -> None:
+def _set(data: ctypes.Array[_Data]) -> None:
     header = _Header(_VERSION_3, 0)
     if _libc().capset(ctypes.byref(header), data) != 0:
         number = ctypes.get_errno()
@@ -64,7 +64,7 @@ def effective() -> bool:
 
 
 @contextlib.contextmanager
-def switched_off() -> 'Iterator[bool]':
+def switched_off() -> Iterator[bool]:
     """
     Run the block without CAP_SYS_RESOURCE; the value tells whether it was held before.
 

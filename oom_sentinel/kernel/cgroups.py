@@ -14,10 +14,10 @@
 
 """Memory control groups of the tree: v1, v2 and both at once."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 import errno
 import os
-from typing import Iterator
 
 from oom_sentinel.facts.cgroup import CgroupChain
 from oom_sentinel.facts.cgroup import MemoryCgroup
@@ -44,8 +44,8 @@ class MemoryCgroups:
     def __init__(self, root: Root) -> None:
         """Find the mount; without one every question is answered by `unavailable`."""
         self.root = root
-        self.mount: 'cgroup.MemoryMount | None' = None
-        self.hidden: 'str | None' = None
+        self.mount: cgroup.MemoryMount | None = None
+        self.hidden: str | None = None
         self.unavailable = Unavailable('no memory controller is mounted; on a Raspberry Pi '
                                        'boot with cgroup_enable=memory')
         try:
@@ -66,7 +66,7 @@ class MemoryCgroups:
         except OSError:
             return False
 
-    def _hidden(self, mount: cgroup.MemoryMount) -> 'str | None':
+    def _hidden(self, mount: cgroup.MemoryMount) -> str | None:
         """
         Return why the root of the mount is not the root of the hierarchy, None when it is.
 
@@ -85,7 +85,7 @@ class MemoryCgroups:
         return ('limits above this container are not visible from inside it' if marked
                 else 'limits above the mounted control group are not visible from here')
 
-    def path_of(self, pid: 'int | str') -> 'str | None':
+    def path_of(self, pid: int | str) -> str | None:
         """Return a process's path below the mount, None when unknown or not below it."""
         if self.mount is None:
             return None
@@ -95,7 +95,7 @@ class MemoryCgroups:
             return None
         return None if path is None else self._below_mount(path)
 
-    def _below_mount(self, path: str) -> 'str | None':
+    def _below_mount(self, path: str) -> str | None:
         """Return the path as the mount shows it; in a container the mount's root is not /."""
         assert self.mount is not None
         base = self.mount.root.rstrip('/')
@@ -109,18 +109,18 @@ class MemoryCgroups:
         assert self.mount is not None
         return self.root.prefix + self.mount.mount_point + path.rstrip('/')
 
-    def _file(self, path: str, name: str) -> 'bytes | None':
+    def _file(self, path: str, name: str) -> bytes | None:
         assert self.mount is not None
         try:
             return self.root.read(f'{self.mount.mount_point}{path.rstrip("/")}/{name}')
         except OSError:
             return None
 
-    def _number(self, path: str, name: str) -> 'int | None':
+    def _number(self, path: str, name: str) -> int | None:
         """Return the bytes that a file holds, None for `max`, no limit, and what is unknown."""
         return _bytes(self._file(path, name))
 
-    def _limit(self, path: str, name: str) -> 'tuple[int | None, str | None]':
+    def _limit(self, path: str, name: str) -> tuple[int | None, str | None]:
         """Return a limit, and why it is unknown when it is; an absent file is no limit."""
         assert self.mount is not None
         place = f'{self.mount.mount_point}{path.rstrip("/")}/{name}'
@@ -134,7 +134,7 @@ class MemoryCgroups:
             return None, f'{place}: neither a number nor max'
         return value, None
 
-    def _keyed(self, path: str, file: str, *names: bytes) -> 'dict[bytes, int]':
+    def _keyed(self, path: str, file: str, *names: bytes) -> dict[bytes, int]:
         data = self._file(path, file)
         if data is None:
             return {}
@@ -190,7 +190,7 @@ class MemoryCgroups:
             slab_reclaimable_bytes=stat.get(b'slab_reclaimable'),
             oom_kill=events.get(b'oom_kill'), high=events.get(b'high'))
 
-    def oom_kill(self, path: str) -> 'int | None':
+    def oom_kill(self, path: str) -> int | None:
         """Return how many members of this control group the OOM killer took, None if unknown."""
         assert self.mount is not None
         file = 'memory.oom_control' if self.mount.version == 1 else 'memory.events'
@@ -200,9 +200,9 @@ class MemoryCgroups:
         """Return the control group and its ancestors, the innermost first."""
         return CgroupChain(path, tuple(self.group(at) for at in ancestry(path)), self.hidden)
 
-    def members(self, path: str) -> 'frozenset[int]':
+    def members(self, path: str) -> frozenset[int]:
         """Return the PIDs in this control group and below it."""
-        pids: 'set[int]' = set()
+        pids: set[int] = set()
         for folder, _, files in os.walk(self._folder(path) or '/'):
             if 'cgroup.procs' not in files:
                 continue
@@ -214,14 +214,14 @@ class MemoryCgroups:
         return frozenset(pids)
 
 
-def _bytes(data: 'bytes | None') -> 'int | None':
+def _bytes(data: bytes | None) -> int | None:
     if data is None or not data.strip().isdigit():
         return None
     value = int(data)
     return value if value < UNLIMITED_BYTES else None
 
 
-def ancestry(path: str) -> 'Iterator[str]':
+def ancestry(path: str) -> Iterator[str]:
     """Yield this path and those of its ancestors, down to /."""
     while path not in ('/', ''):
         yield path

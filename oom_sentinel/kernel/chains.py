@@ -35,26 +35,26 @@ class Chains:
     def __init__(self, cgroups: MemoryCgroups) -> None:
         """Start with nothing read."""
         self.cgroups = cgroups
-        self._groups: 'dict[str, MemoryCgroup]' = {}
+        self._groups: dict[str, MemoryCgroup] = {}
         self._read_s = self._own_s = float('-inf')
-        self._own: 'str | None' = None
-        self._members: 'tuple[tuple[str, frozenset[int]], ...]' = ()
-        self._members_of: 'tuple[object, ...]' = ()
+        self._own: str | None = None
+        self._members: tuple[tuple[str, frozenset[int]], ...] = ()
+        self._members_of: tuple[object, ...] = ()
         self._members_s = float('-inf')
 
     @property
-    def paths(self) -> 'frozenset[str]':
+    def paths(self) -> frozenset[str]:
         """Return the groups of the last chains, below the mount."""
         return frozenset(self._groups)
 
-    def own(self, now_s: float) -> 'str | None':
+    def own(self, now_s: float) -> str | None:
         """Return the sentinel's own path, None when unknown; it hardly ever changes."""
         if not 0 <= now_s - self._own_s < REREAD_S:
             self._own, self._own_s = self.cgroups.path_of('self'), now_s
         return self._own
 
-    def read(self, paths: 'tuple[str, ...]', now_s: float,
-             anew: bool = False) -> 'tuple[CgroupChain, ...] | Unavailable':
+    def read(self, paths: tuple[str, ...], now_s: float,
+             anew: bool = False) -> tuple[CgroupChain, ...] | Unavailable:
         """
         Return the chain of each path.
 
@@ -65,7 +65,7 @@ class Chains:
         last = self._groups
         if anew or not 0 <= now_s - self._read_s < REREAD_S:
             last, self._read_s = {}, now_s
-        now: 'dict[str, MemoryCgroup]' = {}
+        now: dict[str, MemoryCgroup] = {}
         chains = []
         for path in paths:
             for at in ancestry(path):
@@ -76,13 +76,13 @@ class Chains:
         self._groups = now
         return tuple(chains)
 
-    def _group(self, last: 'MemoryCgroup | None', path: str) -> MemoryCgroup:
+    def _group(self, last: MemoryCgroup | None, path: str) -> MemoryCgroup:
         if last is None:
             return self.cgroups.group(path)
         return self.cgroups.refreshed(last) if last.limited else last
 
-    def members(self, chains: 'tuple[CgroupChain, ...] | Unavailable', now_s: float,
-                came: object) -> 'tuple[tuple[str, frozenset[int]], ...]':
+    def members(self, chains: tuple[CgroupChain, ...] | Unavailable, now_s: float,
+                came: object) -> tuple[tuple[str, frozenset[int]], ...]:
         """
         Return the PIDs below each limited group.
 

@@ -17,7 +17,7 @@
 import os
 
 
-def ros_prefixes() -> 'tuple[str, ...]':
+def ros_prefixes() -> tuple[str, ...]:
     """Return the prefixes that hold ROS packages, from AMENT_PREFIX_PATH."""
     return tuple(p.rstrip('/') for p in os.environ.get('AMENT_PREFIX_PATH', '').split(':') if p)
 

@@ -32,7 +32,7 @@ from oom_sentinel.kernel.root import Root
 LOWEST = -999  # not -1000: nothing is made unkillable, not even for a moment
 
 
-def floor(root: Root) -> 'int | Unavailable':
+def floor(root: Root) -> int | Unavailable:
     """Return the lowest permitted value, -999 when everything is permitted."""
     if not root.live:
         return Unavailable('a captured tree cannot be asked')

@@ -26,14 +26,14 @@ WINDOWS_US = (1_000_000, 2_000_000)
 IN_MODIFY = 0x2
 
 
-def arm(root: Root, path: str, stall_us: int) -> 'tuple[int, int]':
+def arm(root: Root, path: str, stall_us: int) -> tuple[int, int]:
     """
     Return a descriptor that polls EPOLLPRI after such a stall, and the window in microseconds.
 
     :param path: a PSI file.
     :raises OSError: EPERM or EACCES where it is refused, EOPNOTSUPP where PSI is off.
     """
-    refused: 'OSError | None' = None
+    refused: OSError | None = None
     for window_us in WINDOWS_US:
         descriptor = os.open(root.prefix + path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         try:

@@ -44,7 +44,7 @@ def policy(root: Root) -> VmPolicy:
         lru_gen_min_ttl_ms=root.number(LRU_GEN + 'min_ttl_ms'))
 
 
-def _switch(root: Root, path: str) -> 'bool | None':
+def _switch(root: Root, path: str) -> bool | None:
     """Return Y, 1 or a bit mask (lru_gen prints 0x0007) as true, None when it is not there."""
     try:
         word = root.read(path).strip()
@@ -58,7 +58,7 @@ def _switch(root: Root, path: str) -> 'bool | None':
         return None
 
 
-def _zram(root: Root) -> 'tuple[ZramDevice, ...]':
+def _zram(root: Root) -> tuple[ZramDevice, ...]:
     """Return the zram devices that hold a disk; an unused one has size 0."""
     try:
         names = sorted(n for n in os.listdir(root.prefix + '/sys/block') if n.startswith('zram'))
@@ -67,7 +67,7 @@ def _zram(root: Root) -> 'tuple[ZramDevice, ...]':
     return tuple(found for found in (_device(root, name) for name in names) if found is not None)
 
 
-def _device(root: Root, name: str) -> 'ZramDevice | None':
+def _device(root: Root, name: str) -> ZramDevice | None:
     base = f'/sys/block/{name}/'
     size = root.number(base + 'disksize')
     if not size:

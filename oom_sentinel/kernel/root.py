@@ -54,7 +54,7 @@ class Capture:
     kernel: str
     hostname: str = 'captured'
     clock_ticks: int = 100
-    boot_time: 'float | None' = None
+    boot_time: float | None = None
 
 
 class Root:
@@ -105,7 +105,7 @@ class Root:
         finally:
             os.close(descriptor)
 
-    def number(self, path: str) -> 'int | None':
+    def number(self, path: str) -> int | None:
         """Return the number that a file holds, None when absent, unreadable or no number."""
         try:
             return int(self.read(path))
@@ -125,18 +125,18 @@ class Root:
         return Host(socket.gethostname(), os.sysconf('SC_PAGE_SIZE'), os.uname().release,
                     os.sysconf('SC_CLK_TCK'), boot_id)
 
-    def boottime(self) -> 'float | None':
+    def boottime(self) -> float | None:
         """Return the seconds since boot with those suspended, None for a captured tree."""
         return time.clock_gettime(time.CLOCK_BOOTTIME) if self.live else None
 
-    def meminfo(self) -> 'MemInfo | Unavailable':
+    def meminfo(self) -> MemInfo | Unavailable:
         """Return /proc/meminfo, or why not."""
         try:
             return meminfo.parse(self.read('/proc/meminfo'))
         except (OSError, files.ParseError) as error:
             return Unavailable(reason(error))
 
-    def pressure(self) -> 'Pressure | Unavailable':
+    def pressure(self) -> Pressure | Unavailable:
         """Return /proc/pressure/memory, or why not: an old kernel, or psi=1 missing."""
         try:
             return pressure.parse(self.read('/proc/pressure/memory'))
@@ -150,14 +150,14 @@ class Root:
         except files.ParseError as error:
             return Unavailable(reason(error))
 
-    def vmstat(self) -> 'VmStat | Unavailable':
+    def vmstat(self) -> VmStat | Unavailable:
         """Return the counters of /proc/vmstat, or why not."""
         try:
             return vmstat.parse(self.read('/proc/vmstat'))
         except (OSError, files.ParseError) as error:
             return Unavailable(reason(error))
 
-    def last_pid(self) -> 'int | None':
+    def last_pid(self) -> int | None:
         """Return the PID that was given last (fifth field of /proc/loadavg)."""
         try:
             return int(self.read('/proc/loadavg').split()[4])

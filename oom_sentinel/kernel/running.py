@@ -22,7 +22,7 @@ from oom_sentinel.kernel.root import Root
 LIBRCL = re.compile(rb'/librcl[-.][^/\n]*so')  # the wheels add a hash: librcl-1a2b3c4d.so
 
 
-def link(root: Root, pid: 'int | str', name: str) -> 'str | None':
+def link(root: Root, pid: int | str, name: str) -> str | None:
     """Return where a link below /proc/PID leads, None when it is gone or may not be read."""
     try:
         return os.readlink(f'{root.prefix}/proc/{pid}/{name}')
@@ -38,7 +38,7 @@ def maps_librcl(root: Root, pid: int) -> bool:
         return False
 
 
-def domain_id(root: Root, pid: int) -> 'int | None':
+def domain_id(root: Root, pid: int) -> int | None:
     """
     Return the ROS_DOMAIN_ID a ROS process started with, None when unreadable.
 
@@ -57,7 +57,7 @@ def domain_id(root: Root, pid: int) -> 'int | None':
     return 0
 
 
-def children(root: Root, pid: int) -> 'list[int]':
+def children(root: Root, pid: int) -> list[int]:
     """Return the PIDs in /proc/PID/task/TID/children, none without CONFIG_PROC_CHILDREN."""
     base = f'/proc/{pid}/task'
     try:
@@ -67,7 +67,7 @@ def children(root: Root, pid: int) -> 'list[int]':
         return []
 
 
-def descendants(root: Root, pid: int) -> 'tuple[int, ...]':
+def descendants(root: Root, pid: int) -> tuple[int, ...]:
     """Return the children's PIDs, their children's and so on, the nearest first."""
     found, at = [pid], 0
     while at < len(found):
@@ -76,7 +76,7 @@ def descendants(root: Root, pid: int) -> 'tuple[int, ...]':
     return tuple(found[1:])
 
 
-def inode(root: Root, pid: int) -> 'int | None':
+def inode(root: Root, pid: int) -> int | None:
     """Return the inode number of /proc/PID as a listing shows it, None when it is gone."""
     try:
         return os.stat(f'{root.prefix}/proc/{pid}').st_ino

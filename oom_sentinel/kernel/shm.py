@@ -46,9 +46,9 @@ class SharedMemory:
         self.root = root
         self.folder = folder
         self._read_s = float('-inf')
-        self._found: 'DdsSegments | Unavailable' = Unavailable('not read yet')
+        self._found: DdsSegments | Unavailable = Unavailable('not read yet')
 
-    def read(self, now_s: float) -> 'DdsSegments | Unavailable':
+    def read(self, now_s: float) -> DdsSegments | Unavailable:
         """Return what was found at the last look."""
         if not self.root.live:
             return Unavailable('a captured tree has no locks')

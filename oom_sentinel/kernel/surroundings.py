@@ -14,9 +14,9 @@
 
 """Where the tree's software lives: container, WSL, systemd units, neighbours."""
 
+from collections.abc import Iterable
 import os
 import re
-from typing import Iterable
 
 from oom_sentinel.facts.host import Container
 from oom_sentinel.facts.host import Surroundings
@@ -42,7 +42,7 @@ ETC, RUN, LIB = '/etc/systemd', '/run/systemd', ('/usr/lib/systemd', '/lib/syste
 POLICIES = ('stop', 'continue', 'kill')
 
 
-def surroundings(root: Root, processes: 'Iterable[Process]') -> Surroundings:
+def surroundings(root: Root, processes: Iterable[Process]) -> Surroundings:
     """Return what changes the meaning of everything else; some 0.1 ms and a read per node."""
     table = tuple(processes)
     # A script that /usr/bin/env starts has python3 as its comm.
@@ -65,7 +65,7 @@ class Lookout:
         self._found = VmPolicy(), Surroundings()
 
     def look(self, now_s: float,
-             processes: 'Iterable[Process]') -> 'tuple[VmPolicy, Surroundings]':
+             processes: Iterable[Process]) -> tuple[VmPolicy, Surroundings]:
         """Return both, read anew every EVERY_S; some 0.5 ms."""
         if now_s - self._looked_s >= EVERY_S:
             self._looked_s = now_s
@@ -84,14 +84,14 @@ def _exists(root: Root, path: str) -> bool:
     return os.path.exists(root.prefix + path)
 
 
-def _wsl(root: Root) -> 'int | None':
+def _wsl(root: Root) -> int | None:
     release = root.host().kernel_release.lower()
     if 'microsoft' not in release:
         return None
     return 2 if 'wsl2' in release or not release.startswith('4.4.') else 1
 
 
-def container(root: Root) -> 'Container | None':
+def container(root: Root) -> Container | None:
     """Return the container that this runs in; the most telling sign first."""
     for path in ('/proc/self/cgroup', '/proc/1/cgroup', '/proc/self/mountinfo'):
         text = _text(root, path)
@@ -127,16 +127,16 @@ def _on_a_machine_of_its_own(root: Root) -> bool:
             and not any(' - overlay ' in line for line in mounts))
 
 
-def _systemd_path(root: Root, pid: 'int | str') -> 'str | None':
+def _systemd_path(root: Root, pid: int | str) -> str | None:
     try:
         return cgroup.systemd_path(root.read(f'/proc/{pid}/cgroup'))
     except (OSError, ParseError):
         return None
 
 
-def _units(root: Root, processes: 'tuple[Process, ...]') -> 'tuple[Unit, ...]':
+def _units(root: Root, processes: tuple[Process, ...]) -> tuple[Unit, ...]:
     """Return the services that ROS processes run in."""
-    counted: 'dict[tuple[str, bool], int]' = {}
+    counted: dict[tuple[str, bool], int] = {}
     for process in processes:
         path = _systemd_path(root, process.pid) if process.program.ros else None
         found = unit.unit_of(path) if path is not None else None
@@ -167,12 +167,12 @@ def _bytes(root: Root, path: str) -> bytes:
         return b''
 
 
-def _files(root: Root, name: str, kind: str) -> 'list[bytes]':
+def _files(root: Root, name: str, kind: str) -> list[bytes]:
     """Return the unit's file and its drop-ins, each as systemd.unit(5) orders them."""
     folders = [f'{base}/{kind}' for base in (ETC, RUN, '/usr/local/lib/systemd', *LIB)]
     files = [_bytes(root, f'{folder}/{file}') for file in unit.names(name) for folder in folders]
     main = next((data for data in files if data), b'')
-    drop_ins: 'dict[str, bytes]' = {}
+    drop_ins: dict[str, bytes] = {}
     for file in reversed(unit.names(name)):
         for folder in reversed(folders):
             below = f'{folder}/{file}.d'

@@ -32,10 +32,10 @@ class Swaps:
     def __init__(self, root: Root) -> None:
         """Start with nothing read."""
         self.root = root
-        self._devices: 'tuple[SwapDevice, ...]' = ()
+        self._devices: tuple[SwapDevice, ...] = ()
         self._read_s = float('-inf')
 
-    def read(self, meminfo: object, now_s: float) -> 'tuple[SwapDevice, ...]':
+    def read(self, meminfo: object, now_s: float) -> tuple[SwapDevice, ...]:
         """Return the devices; one that cannot be read is left out, and counts as plain swap."""
         if not isinstance(meminfo, MemInfo) or not meminfo.swap_total_bytes:
             return ()

@@ -21,12 +21,12 @@ listing of 63, against 7 us for one stat file).  What a process runs is read onc
 only after an exec, which shows in /proc/PID/exe (2.7 us), or while it is young.
 """
 
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace
 import os
-from typing import Iterable
-from typing import Mapping
-from typing import Sequence
 
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
@@ -53,7 +53,7 @@ INITIAL_PID_NAMESPACE = 'pid:[4026531836]'  # PROC_PID_INIT_INO, include/linux/p
 class _Entry:
     inode: int
     process: Process
-    exe: 'str | None'
+    exe: str | None
     first_seen_s: float
     looked_s: float = float('-inf')
     maps_looks: int = 0
@@ -63,14 +63,14 @@ class _Entry:
 class Table:
     """The processes of a root; keeps no descriptor, remembers who was there."""
 
-    def __init__(self, root: Root, *, ros_prefixes: 'tuple[str, ...]' = (),
-                 cgroups: 'MemoryCgroups | None' = None) -> None:
+    def __init__(self, root: Root, *, ros_prefixes: tuple[str, ...] = (),
+                 cgroups: MemoryCgroups | None = None) -> None:
         """Start with nobody known."""
         self.root = root
         self.ros_prefixes = ros_prefixes
         self.cgroups = cgroups or MemoryCgroups(root)
-        self._entries: 'dict[int, _Entry]' = {}
-        self._launched: 'dict[Identity, tuple[str, ...]]' = {}
+        self._entries: dict[int, _Entry] = {}
+        self._launched: dict[Identity, tuple[str, ...]] = {}
         self._pid_namespace = running.link(root, 'self', 'ns/pid')
 
     @property
@@ -78,7 +78,7 @@ class Table:
         """Tell whether the PIDs here are those that the kernel prints in its log."""
         return self._pid_namespace in (None, INITIAL_PID_NAMESPACE)
 
-    def _listing(self) -> 'list[tuple[int, int]]':
+    def _listing(self) -> list[tuple[int, int]]:
         with os.scandir(self.root.prefix + '/proc') as entries:
             return [(int(e.name), e.inode()) for e in entries if e.name.isdigit()]
 
@@ -88,8 +88,8 @@ class Table:
                    for e in self._entries.values() if not e.process.kernel_thread)
 
     def read(self, now_s: float = 0.0, *, everything: bool = True,
-             tracked: 'frozenset[int]' = frozenset(),
-             scores: bool = False) -> 'tuple[Process, ...]':
+             tracked: frozenset[int] = frozenset(),
+             scores: bool = False) -> tuple[Process, ...]:
         """
         Return the processes now.
 
@@ -100,7 +100,7 @@ class Table:
 
         A process that vanishes between two reads is left out.
         """
-        seen: 'dict[int, _Entry]' = {}
+        seen: dict[int, _Entry] = {}
         for pid, inode in self._listing():
             entry = self._entries.get(pid)
             fresh = entry is None or entry.inode != inode
@@ -111,14 +111,14 @@ class Table:
             if not entry.process.kernel_thread:
                 if not self._look_again(entry, now_s, fresh):
                     continue
-                if everything or fresh or pid in tracked:
-                    if not self._measure(entry, full=scores or pid in tracked):
-                        continue
+                wanted = everything or fresh or pid in tracked
+                if wanted and not self._measure(entry, full=scores or pid in tracked):
+                    continue
             seen[pid] = entry
         self._entries = seen
         return tuple(entry.process for entry in seen.values())
 
-    def one(self, pid: int, cmdline: 'Sequence[str]' = ()) -> 'Process | None':
+    def one(self, pid: int, cmdline: Sequence[str] = ()) -> Process | None:
         """
         Return a single process, None when it is gone; it is not remembered.
 
@@ -135,11 +135,11 @@ class Table:
                 entry, entry.process.program.comm, list(cmdline)))
         return entry.process
 
-    def descendants(self, pid: int) -> 'tuple[int, ...]':
+    def descendants(self, pid: int) -> tuple[int, ...]:
         """Return the children's PIDs, their children's and so on, the nearest first."""
         return running.descendants(self.root, pid)
 
-    def learn(self, names: 'Mapping[Identity, tuple[str, ...]]') -> None:
+    def learn(self, names: Mapping[Identity, tuple[str, ...]]) -> None:
         """Take the node names that launches know; they come before the command line's."""
         self._launched = dict(names)
         for entry in self._entries.values():
@@ -153,7 +153,7 @@ class Table:
             return found
         return replace(found, node_names=tuple(dict.fromkeys(names + found.node_names)))
 
-    def meet(self, pids: 'Iterable[int]', now_s: float) -> 'tuple[Process, ...]':
+    def meet(self, pids: Iterable[int], now_s: float) -> tuple[Process, ...]:
         """
         Read who these are that began a program, and return those that still live.
 
@@ -170,7 +170,7 @@ class Table:
                 met.append(entry.process)
         return tuple(met)
 
-    def strangers(self, now_s: float) -> 'tuple[int, ...]':
+    def strangers(self, now_s: float) -> tuple[int, ...]:
         """Return the PIDs not met yet, and those that run another program since."""
         found = []
         for pid, inode in self._listing():
@@ -181,7 +181,7 @@ class Table:
                 found.append(pid)
         return tuple(found)
 
-    def examine(self, low_bits: 'frozenset[int]') -> bool:
+    def examine(self, low_bits: frozenset[int]) -> bool:
         """
         Look for librcl in processes with these low 16 bits that do not look like ROS.
 
@@ -198,7 +198,7 @@ class Table:
             entry for entry in self._entries.values() if not entry.process.kernel_thread
             and self._maps_due(entry, now_s - entry.first_seen_s)])
 
-    def _look_for_librcl(self, entries: 'list[_Entry]') -> bool:
+    def _look_for_librcl(self, entries: list[_Entry]) -> bool:
         for entry in entries:
             entry.maps_looks += 1
             entry.maps_librcl = running.maps_librcl(self.root, entry.process.pid)
@@ -208,7 +208,7 @@ class Table:
                     entry, known.comm, list(known.cmdline)))
         return any(entry.maps_librcl for entry in entries)
 
-    def refresh(self, pids: 'Iterable[int]') -> bool:
+    def refresh(self, pids: Iterable[int]) -> bool:
         """Read these processes' memory and values anew; tell whether a value or a life ended."""
         changed = False
         for pid in pids:
@@ -223,7 +223,7 @@ class Table:
                 changed = True
         return changed
 
-    def _meet(self, pid: int, inode: int, now_s: float) -> '_Entry | None':
+    def _meet(self, pid: int, inode: int, now_s: float) -> _Entry | None:
         """Read who a new process is, None when it is gone already or unreadable."""
         try:
             found = stat.parse(self.root.read(f'/proc/{pid}/stat'), f'/proc/{pid}/stat')
@@ -266,7 +266,7 @@ class Table:
             cgroup=self.cgroups.path_of(pid) or entry.process.cgroup)
         return True
 
-    def _program(self, entry: _Entry, comm: str, words: 'list[str]') -> Program:
+    def _program(self, entry: _Entry, comm: str, words: list[str]) -> Program:
         found = program.classify(comm, words, entry.exe, maps_librcl=entry.maps_librcl,
                                  ros_prefixes=self.ros_prefixes)
         found = self._named(entry.process.identity, found)
@@ -275,7 +275,7 @@ class Table:
 
     def _maps_due(self, entry: _Entry, age: float) -> bool:
         """Tell whether to look for librcl in what the process maps (40 us and more)."""
-        if entry.process.program.ros and not entry.maps_librcl or entry.maps_librcl:
+        if (entry.process.program.ros and not entry.maps_librcl) or entry.maps_librcl:
             return False
         if not self.root.live or entry.exe is None:
             return False

@@ -19,10 +19,10 @@ What they mean is told by `death`.
 """
 
 from collections import deque
+from collections.abc import Callable
+from collections.abc import Iterable
 import os
 import time
-from typing import Callable
-from typing import Iterable
 
 from oom_sentinel import kernel
 from oom_sentinel.facts.status import Unavailable
@@ -38,17 +38,17 @@ class Deaths:
     """The counters over time, and the log from now on where this user may read it."""
 
     def __init__(self, table: kernel.Table,
-                 monotonic: 'Callable[[], float]' = time.monotonic) -> None:
+                 monotonic: Callable[[], float] = time.monotonic) -> None:
         """Open the log at its end; read nothing."""
         self._table = table
         self._monotonic = monotonic
-        self._history: 'deque[child_verdict.Counters]' = deque(maxlen=REMEMBERED)
-        self._claimed_s: 'deque[float]' = deque(maxlen=REMEMBERED)
+        self._history: deque[child_verdict.Counters] = deque(maxlen=REMEMBERED)
+        self._claimed_s: deque[float] = deque(maxlen=REMEMBERED)
         self._parser = Parser('kmsg')
-        self._victims: 'set[int]' = set()
+        self._victims: set[int] = set()
         self._log = self._open()
 
-    def _open(self) -> 'log.Kmsg | None':
+    def _open(self) -> log.Kmsg | None:
         """Return the kernel's log behind its last record, None where its PIDs mean nothing."""
         try:
             if os.readlink('/proc/self/ns/pid') != INITIAL_PID_NAMESPACE:
@@ -60,16 +60,16 @@ class Deaths:
             return None
         return kmsg
 
-    def counted(self, path: 'str | None') -> bool:
+    def counted(self, path: str | None) -> bool:
         """Tell whether this control group's counter is among those read last."""
         return bool(self._history) and (
             path is None or any(path == known for known, _ in self._history[-1].cgroups))
 
-    def count(self, paths: 'Iterable[str]') -> None:
+    def count(self, paths: Iterable[str]) -> None:
         """Read the counters of the machine and of these control groups, some 60 us."""
         self._history.append(self._counters(paths))
 
-    def _counters(self, paths: 'Iterable[str]') -> child_verdict.Counters:
+    def _counters(self, paths: Iterable[str]) -> child_verdict.Counters:
         cgroups = self._table.cgroups
         vmstat = self._table.root.vmstat()
         return child_verdict.Counters(
@@ -77,7 +77,7 @@ class Deaths:
             () if cgroups.mount is None else tuple(
                 (path, cgroups.oom_kill(path)) for path in sorted(paths)))
 
-    def verdict(self, pid: int, label: str, path: 'str | None') -> child_verdict.Verdict:
+    def verdict(self, pid: int, label: str, path: str | None) -> child_verdict.Verdict:
         """Return what is known of this process, which died by signal 9 just now."""
         now = self._counters([] if path is None else [path])
         found = child_verdict.verdict(label, tuple(self._history), now, path,
@@ -86,7 +86,7 @@ class Deaths:
             self._claimed_s.append(now.monotonic_s)
         return found
 
-    def _logged(self, pid: int) -> 'bool | None':
+    def _logged(self, pid: int) -> bool | None:
         """Tell whether the kernel's log names this process; None: it does not, or not here."""
         if self._log is not None:
             self._victims.update(kill.victim_pid for line in self._log.read()

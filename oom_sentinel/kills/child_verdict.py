@@ -20,9 +20,9 @@ kernel counts an OOM kill before it sends the signal, in /proc/vmstat and in the
 memory control group (mm/oom_kill.c, __oom_kill_process()).
 """
 
+from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Iterable
-from typing import Sequence
 
 SIGKILL = 9
 SHELL_SAYS = 128 + SIGKILL  # how a shell passes on that its child died by signal 9
@@ -36,10 +36,10 @@ class Counters:
     """The oom_kill counters at a moment, monotonic seconds; None where there is none."""
 
     monotonic_s: float
-    machine: 'int | None' = None
-    cgroups: 'tuple[tuple[str, int | None], ...]' = ()
+    machine: int | None = None
+    cgroups: tuple[tuple[str, int | None], ...] = ()
 
-    def of(self, path: 'str | None') -> 'int | None':
+    def of(self, path: str | None) -> int | None:
         """Return a control group's counter, None when unknown."""
         return dict(self.cgroups).get(path) if path is not None else None
 
@@ -48,7 +48,7 @@ class Counters:
 class Verdict:
     """A sentence for the log; `by_oom` is None where it cannot be told."""
 
-    by_oom: 'bool | None'
+    by_oom: bool | None
     text: str
 
 
@@ -57,8 +57,8 @@ def by_signal_9(returncode: int) -> bool:
     return returncode in (-SIGKILL, SHELL_SAYS)
 
 
-def before(history: 'Sequence[Counters]', now: Counters,
-           path: 'str | None' = None) -> 'Counters | None':
+def before(history: Sequence[Counters], now: Counters,
+           path: str | None = None) -> Counters | None:
     """
     Return the youngest counters from before the death can have begun, else the oldest.
 
@@ -69,8 +69,8 @@ def before(history: 'Sequence[Counters]', now: Counters,
     return old[-1] if old else next(iter(known), None)
 
 
-def verdict(label: str, history: 'Sequence[Counters]', now: Counters, path: 'str | None', *,
-            claimed_s: 'Iterable[float]' = (), logged: 'bool | None' = None) -> Verdict:
+def verdict(label: str, history: Sequence[Counters], now: Counters, path: str | None, *,
+            claimed_s: Iterable[float] = (), logged: bool | None = None) -> Verdict:
     """
     Return what is known of this death.
 
@@ -106,12 +106,12 @@ def verdict(label: str, history: 'Sequence[Counters]', now: Counters, path: 'str
                    f'{moved} within {span_s:.0f} s')
 
 
-def _sure(own: 'int | None', left: int) -> str:
+def _sure(own: int | None, left: int) -> str:
     """Say how likely it is that one of so many unexplained kills was this one."""
     if own is None:
         return 'probably (which process is not counted)'
     return 'almost certainly' if left == 1 else 'very probably'
 
 
-def _moved(first: 'int | None', now: 'int | None') -> 'int | None':
+def _moved(first: int | None, now: int | None) -> int | None:
     return None if first is None or now is None else now - first

@@ -30,8 +30,8 @@ from oom_sentinel.kills.known_processes import within
 class Counters:
     """Kills since boot: of the machine (None before Linux 4.13), and by control group."""
 
-    machine: 'int | None' = None
-    groups: 'tuple[tuple[str, int], ...]' = ()
+    machine: int | None = None
+    groups: tuple[tuple[str, int], ...] = ()
 
 
 def counters(sample: Sample) -> Counters:
@@ -44,7 +44,7 @@ def counters(sample: Sample) -> Counters:
     return Counters(machine, tuple(sorted(groups.items())))
 
 
-def risen(before: Counters, now: Counters) -> 'tuple[tuple[str, int], ...]':
+def risen(before: Counters, now: Counters) -> tuple[tuple[str, int], ...]:
     """
     Return the innermost control groups whose counter rose, each with by how much.
 
@@ -62,12 +62,12 @@ class Tally:
 
     def __init__(self) -> None:
         """Start without a baseline."""
-        self._last: 'Counters | None' = None
+        self._last: Counters | None = None
         self._counted = 0
         self._logged = 0
         self._inferred = 0
-        self._open_since_s: 'float | None' = None
-        self.where: 'tuple[tuple[str, int], ...]' = ()
+        self._open_since_s: float | None = None
+        self.where: tuple[tuple[str, int], ...] = ()
 
     @property
     def inferred(self) -> int:

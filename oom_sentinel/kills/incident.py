@@ -14,13 +14,13 @@
 
 """An incident and the text of its four files."""
 
+from collections.abc import Mapping
+from collections.abc import Sequence
 import csv
 from dataclasses import asdict
 from dataclasses import dataclass
 import io
 import json
-from typing import Mapping
-from typing import Sequence
 
 from oom_sentinel.facts.kill import SeenKill
 from oom_sentinel.facts.process import Identity
@@ -50,16 +50,16 @@ class Incident:
 
     seen: SeenKill
     sample: Sample
-    rows: 'tuple[Row, ...]' = ()
-    processes: 'tuple[Process, ...]' = ()
-    groups: 'Mapping[Identity, str | None] | None' = None
+    rows: tuple[Row, ...] = ()
+    processes: tuple[Process, ...] = ()
+    groups: Mapping[Identity, str | None] | None = None
 
-    def files(self) -> 'tuple[tuple[str, bytes], ...]':
+    def files(self) -> tuple[tuple[str, bytes], ...]:
         """Return name and content of each file, each within its size."""
         return (('incident.json', self._report()), ('kernel.log', self._log()),
                 ('history.csv', self._history()), ('processes.json', self._order()))
 
-    def report(self) -> 'dict[str, object]':
+    def report(self) -> dict[str, object]:
         """Return the keys of `oom_sentinel kills --json`, and what only a sentinel knows."""
         said = asdict(self.seen.kill)
         said.pop('lines')
@@ -112,17 +112,17 @@ class Incident:
             listed = listed[:len(listed) // 2]
 
 
-def _json(document: 'dict[str, object]') -> bytes:
+def _json(document: dict[str, object]) -> bytes:
     return (json.dumps(document, indent=1) + '\n').encode('utf-8')
 
 
-def _moment(wall_s: float, numbers: 'Sequence[float]') -> 'dict[str, object]':
+def _moment(wall_s: float, numbers: Sequence[float]) -> dict[str, object]:
     return {'time': wall_s, **{
         name: None if value == UNKNOWN else value if 'percent' in name else int(value)
         for name, value in zip(MACHINE, numbers)}}
 
 
-def _table(rows: 'tuple[Row, ...]') -> bytes:
+def _table(rows: tuple[Row, ...]) -> bytes:
     """Return the rows as CSV; a process that was not there or not read has an empty field."""
     labels = tuple(dict.fromkeys(label for row in rows for label in row.labels))
     column = {label: index for index, label in enumerate(labels)}

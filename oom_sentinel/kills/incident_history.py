@@ -16,8 +16,8 @@
 
 from array import array
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Iterable
 
 from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.sample import Sample
@@ -42,7 +42,7 @@ class Row:
     """
 
     wall_s: float
-    labels: 'tuple[str, ...]'
+    labels: tuple[str, ...]
     numbers: 'array[float]'
 
 
@@ -51,11 +51,11 @@ class History:
 
     def __init__(self) -> None:
         """Remember nothing yet."""
-        self._rows: 'deque[Row]' = deque(maxlen=ROWS_MAX)
+        self._rows: deque[Row] = deque(maxlen=ROWS_MAX)
         self._taken_s = float('-inf')
-        self._labels: 'tuple[str, ...]' = ()
+        self._labels: tuple[str, ...] = ()
 
-    def take(self, sample: Sample, targets: 'Iterable[Target]') -> None:
+    def take(self, sample: Sample, targets: Iterable[Target]) -> None:
         """Take a row when the last one is EVERY_S old."""
         if sample.monotonic_s - self._taken_s < EVERY_S * 0.95:
             return
@@ -71,12 +71,12 @@ class History:
                            else (held.rss_bytes, held.swap_bytes))
         self._rows.append(Row(sample.wall_s, self._labels, numbers))
 
-    def rows(self) -> 'tuple[Row, ...]':
+    def rows(self) -> tuple[Row, ...]:
         """Return the rows, the oldest first."""
         return tuple(self._rows)
 
 
-def machine(sample: Sample) -> 'list[float]':
+def machine(sample: Sample) -> list[float]:
     """Return the numbers that MACHINE names."""
     memory, pressure = sample.meminfo, sample.pressure
     found = [UNKNOWN] * 3 if isinstance(memory, Unavailable) else [

@@ -14,9 +14,9 @@
 
 """A thread of its own that writes incidents, so that a slow SD card never stops the cycle."""
 
+from collections.abc import Callable
 import queue
 import threading
-from typing import Callable
 
 from oom_sentinel.kills import incident_folder
 from oom_sentinel.kills.incident import Incident
@@ -31,7 +31,7 @@ class Writer:
     """Takes incidents and writes them one after the other; starts its thread with the first."""
 
     def __init__(self, directory: str,
-                 write: 'Callable[[str, int, Incident], str]' = incident_folder.write) -> None:
+                 write: Callable[[str, int, Incident], str] = incident_folder.write) -> None:
         """
         Name the directory.
 
@@ -39,10 +39,10 @@ class Writer:
         """
         self.directory = incident_folder.expanded(directory) if directory else ''
         self._write = write
-        self._waiting: 'queue.Queue[tuple[Incident, int] | None]' = queue.Queue(WAITING_MAX)
-        self._thread: 'threading.Thread | None' = None
+        self._waiting: queue.Queue[tuple[Incident, int] | None] = queue.Queue(WAITING_MAX)
+        self._thread: threading.Thread | None = None
         self.newest = 'none'
-        self.trouble: 'str | None' = None
+        self.trouble: str | None = None
         self.left_out = 0
         self._closing = threading.Event()
 

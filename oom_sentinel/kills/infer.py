@@ -14,8 +14,8 @@
 
 """Who the victim of a kill was that only a counter shows: who is missing and was largest."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Sequence
 
 from oom_sentinel.facts.kill import INFERRED
 from oom_sentinel.facts.kill import OomKill
@@ -29,9 +29,9 @@ SOURCE = 'counters'
 NOBODY = 'unknown: a counter rose and no known process is missing'
 
 
-def infer(count: int, missing: 'Sequence[Known]', where: 'Sequence[tuple[str, int]]', *,
-          limits: 'Sequence[str]' = (), totalpages: int, page_size: int, wall_s: float
-          ) -> 'tuple[tuple[OomKill, str], ...]':
+def infer(count: int, missing: Sequence[Known], where: Sequence[tuple[str, int]], *,
+          limits: Sequence[str] = (), totalpages: int, page_size: int, wall_s: float
+          ) -> tuple[tuple[OomKill, str], ...]:
     """
     Return kills with their victims, each with how sure that is.
 
@@ -42,7 +42,7 @@ def infer(count: int, missing: 'Sequence[Known]', where: 'Sequence[tuple[str, in
     Of those missing the kernel would have taken the one of the highest badness.
     """
     # A group counts its members killed by any OOM, also the machine's (MEMCG_OOM_KILL).
-    scopes: 'tuple[str | None, ...]' = tuple(
+    scopes: tuple[str | None, ...] = tuple(
         path for path, by in where for _ in range(by))[:count]
     scopes += (None,) * (count - len(scopes))
     left = list(missing)
@@ -70,7 +70,7 @@ def _points(known: Known, totalpages: int, page_size: int) -> int:
     return -totalpages if found is None else found
 
 
-def _kill(victim: 'Known | None', scope: 'str | None', limits: 'Sequence[str]',
+def _kill(victim: Known | None, scope: str | None, limits: Sequence[str],
           wall_s: float) -> OomKill:
     path = scope if scope is not None or victim is None else victim.process.cgroup
     short = max((limit for limit in limits if path is not None and within(path, limit)),

@@ -20,10 +20,10 @@ death, and hands incidents to their writer.  Knows nothing of ROS.
 """
 
 from collections import deque
+from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import replace
 import time
-from typing import Callable
-from typing import Iterable
 
 from oom_sentinel import kernel
 from oom_sentinel.facts.kill import Kills
@@ -63,8 +63,8 @@ class Inquest:
     """What the sentinel holds of kills between its cycles."""
 
     def __init__(self, *, live: bool, foreign_pids: bool, directory: str,
-                 monotonic: 'Callable[[], float]' = time.monotonic,
-                 wall: 'Callable[[], float]' = time.time) -> None:
+                 monotonic: Callable[[], float] = time.monotonic,
+                 wall: Callable[[], float] = time.time) -> None:
         """
         Know nothing yet; `open` reads the past.
 
@@ -79,18 +79,18 @@ class Inquest:
         self._history = History()
         self.writer = Writer(directory if live else '')
         self.feed = log.Feed(log.Nothing())
-        self._better: 'tuple[str, ...]' = ()
-        self._parser: 'Parser | None' = None
+        self._better: tuple[str, ...] = ()
+        self._parser: Parser | None = None
         self._repeated = 0
-        self._past: 'tuple[OomKill, ...]' = ()
-        self._heard: 'list[OomKill]' = []
-        self._waiting: 'list[tuple[OomKill, bool, float]]' = []
-        self._seen: 'deque[SeenKill]' = deque(maxlen=KEPT)
+        self._past: tuple[OomKill, ...] = ()
+        self._heard: list[OomKill] = []
+        self._waiting: list[tuple[OomKill, bool, float]] = []
+        self._seen: deque[SeenKill] = deque(maxlen=KEPT)
         self._since_start = 0
         self._opened_wall_s = wall()
         self._open_from_s = monotonic()
 
-    def open(self, machine: 'Callable[[], int | None]') -> None:
+    def open(self, machine: Callable[[], int | None]) -> None:
         """
         Open the kernel's log and read its past.
 
@@ -102,7 +102,7 @@ class Inquest:
         source, self._better = log.best()
         self.feed = log.Feed(source)
         self._parser = Parser(source.name, self._wall() - self._monotonic())
-        past: 'list[OomKill]' = []
+        past: list[OomKill] = []
         while True:
             before = machine()
             past += self._parsed()
@@ -113,17 +113,17 @@ class Inquest:
         self._repeated = self._parser.repeated
         self._past = tuple(replace(kill, before_start=True) for kill in past)[-KEPT:]
 
-    def _parsed(self) -> 'list[OomKill]':
+    def _parsed(self) -> list[OomKill]:
         assert self._parser is not None
         feed = self._parser.feed
         return [kill for line in self.feed.take() for kill in feed(line)]
 
-    def saw(self, processes: 'Iterable[Process]', targets: 'Iterable[Target]') -> None:
+    def saw(self, processes: Iterable[Process], targets: Iterable[Target]) -> None:
         """Take a scan of the process table."""
         self._register.update(processes, targets, self._monotonic())
 
-    def conclude(self, sample: Sample, targets: 'Iterable[Target]', keep: int,
-                 rescan: 'Callable[[], None]') -> Kills:
+    def conclude(self, sample: Sample, targets: Iterable[Target], keep: int,
+                 rescan: Callable[[], None]) -> Kills:
         """
         Return what is known of kills now.
 
@@ -170,7 +170,7 @@ class Inquest:
             self._repeated = self._parser.repeated
 
     def _ready(self, now_s: float,
-               rescan: 'Callable[[], None]') -> 'list[tuple[OomKill, bool]]':
+               rescan: Callable[[], None]) -> list[tuple[OomKill, bool]]:
         """
         Return the kills that can be told, each with whether it was inferred before.
 
@@ -205,7 +205,7 @@ class Inquest:
         return SeenKill(kill, now_s, how, self._register.eaters(kill, now_s))
 
     def _inferred(self, sample: Sample, now_s: float,
-                  rescan: 'Callable[[], None]') -> 'list[SeenKill]':
+                  rescan: Callable[[], None]) -> list[SeenKill]:
         """Return kills that only a counter shows, once a log had its time and who died is gone."""
         if not self._tally.unexplained:
             self._open_from_s = now_s
@@ -229,7 +229,7 @@ class Inquest:
         self._open_from_s = now_s
         return [self._met(kill, now_s, how) for kill, how in found]
 
-    def _killed_twice(self, kill: OomKill, fresh: 'list[SeenKill]') -> bool:
+    def _killed_twice(self, kill: OomKill, fresh: list[SeenKill]) -> bool:
         """
         Tell whether the kernel says the same death again.
 
@@ -262,7 +262,7 @@ class Inquest:
             seen, sample, self._history.rows(), tuple(k.process for k in before),
             {k.process.identity: k.target.group for k in before if k.target is not None}), keep)
 
-    def _told(self, fresh: 'tuple[SeenKill, ...]') -> Kills:
+    def _told(self, fresh: tuple[SeenKill, ...]) -> Kills:
         writer, trouble = self.writer, self.writer.trouble
         if writer.left_out:
             trouble = f'{writer.left_out} incidents left out, the disk is too slow' + (
@@ -280,9 +280,9 @@ class Inquest:
 
 
 def opened(root: kernel.Root, table: kernel.Table, directory: str,
-           monotonic: 'Callable[[], float]', wall: 'Callable[[], float]') -> Inquest:
+           monotonic: Callable[[], float], wall: Callable[[], float]) -> Inquest:
     """Return an inquest that has read the past; a captured tree has none."""
-    def machine() -> 'int | None':
+    def machine() -> int | None:
         vmstat = root.vmstat()
         return None if isinstance(vmstat, Unavailable) else vmstat.oom_kill
 
@@ -292,7 +292,7 @@ def opened(root: kernel.Root, table: kernel.Table, directory: str,
     return made
 
 
-def _limits(sample: Sample) -> 'tuple[str, ...]':
+def _limits(sample: Sample) -> tuple[str, ...]:
     """Return the control groups with a limit, none when the machine itself is short."""
     if isinstance(sample.chains, Unavailable):
         return ()

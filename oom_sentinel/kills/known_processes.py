@@ -15,9 +15,9 @@
 """A bounded history of known processes, so that a PID means something after its death."""
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from dataclasses import replace
-from typing import Iterable
 
 from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.facts.kill import OomTask
@@ -47,8 +47,8 @@ class Known:
     """A process as last seen; `gone_s` (monotonic) is None while it lives."""
 
     process: Process
-    target: 'Target | None'
-    gone_s: 'float | None' = None
+    target: Target | None
+    gone_s: float | None = None
 
 
 class Register:
@@ -61,12 +61,12 @@ class Register:
         :param foreign_pids: the kernel log counts PIDs of another namespace than ours.
         """
         self.foreign_pids = foreign_pids
-        self._alive: 'dict[int, Process]' = {}
-        self._targets: 'dict[Identity, Target]' = {}
-        self._dead: 'deque[Known]' = deque(maxlen=DEAD_MAX)
+        self._alive: dict[int, Process] = {}
+        self._targets: dict[Identity, Target] = {}
+        self._dead: deque[Known] = deque(maxlen=DEAD_MAX)
         self._updated_s = float('-inf')
 
-    def update(self, processes: 'Iterable[Process]', targets: 'Iterable[Target]',
+    def update(self, processes: Iterable[Process], targets: Iterable[Target],
                now_s: float) -> None:
         """
         Take a scan: who is missing has died.
@@ -88,16 +88,16 @@ class Register:
     def _known(self, process: Process) -> Known:
         return Known(process, self._targets.get(process.identity))
 
-    def gone_since(self, since_s: float) -> 'tuple[Known, ...]':
+    def gone_since(self, since_s: float) -> tuple[Known, ...]:
         """Return who was found missing after this time."""
         return tuple(k for k in self._dead if (k.gone_s or 0.0) > since_s)
 
-    def before(self, now_s: float) -> 'tuple[Known, ...]':
+    def before(self, now_s: float) -> tuple[Known, ...]:
         """Return who lives, and who did until a moment ago: those whom a kill could take."""
         return (*map(self._known, self._alive.values()), *self.gone_since(now_s - MOMENT_S))
 
-    def find(self, pid: 'int | None', comm: 'str | None',
-             cgroup: 'str | None' = None) -> 'tuple[Known | None, str]':
+    def find(self, pid: int | None, comm: str | None,
+             cgroup: str | None = None) -> tuple[Known | None, str]:
         """Return the process that the kernel means, and how it was found or why not."""
         if self.foreign_pids:
             return self._by_name(comm, cgroup)
@@ -110,7 +110,7 @@ class Register:
         chosen = named[0] if named else same[0] if len(same) == 1 else None
         return chosen, BY_PID if chosen is not None else STRANGER
 
-    def lost(self, comm: 'str | None', cgroup: 'str | None' = None) -> 'tuple[Known, ...]':
+    def lost(self, comm: str | None, cgroup: str | None = None) -> tuple[Known, ...]:
         """
         Return who of this name was found missing a moment ago.
 
@@ -120,20 +120,20 @@ class Register:
                      if comm is not None and _has_comm(k.process, comm)
                      and (cgroup is None or cgroup.endswith((k.process.cgroup or '').rstrip('/'))))
 
-    def _by_name(self, comm: 'str | None',
-                 cgroup: 'str | None') -> 'tuple[Known | None, str]':
+    def _by_name(self, comm: str | None,
+                 cgroup: str | None) -> tuple[Known | None, str]:
         """Return who is just gone; a living one of the name may be missed by another's kill."""
         lost = self.lost(comm, cgroup)
         if len(lost) == 1:
             return lost[0], BY_NAME
         return None, AMBIGUOUS.format(len(lost)) if lost else OUTSIDE
 
-    def attribute(self, kill: OomKill) -> 'tuple[OomKill, str]':
+    def attribute(self, kill: OomKill) -> tuple[OomKill, str]:
         """Return the kill with node names and group, and how its process was found."""
         known, how = self.find(kill.victim_pid, kill.victim_comm, kill.task_memcg)
         return (kill if known is None else told_of(kill, known)), how
 
-    def eaters(self, kill: OomKill, now_s: float) -> 'tuple[str, ...]':
+    def eaters(self, kill: OomKill, now_s: float) -> tuple[str, ...]:
         """Return the largest tasks of the report's table, else the largest known processes."""
         if kill.tasks and kill.page_size:
             page = kill.page_size
@@ -171,12 +171,12 @@ def _pages(task: OomTask) -> int:
     return (task.rss_pages or 0) + (task.swap_entries or 0)
 
 
-def _has_comm(process: Process, comm: 'str | None') -> bool:
+def _has_comm(process: Process, comm: str | None) -> bool:
     """Tell whether the names agree; the kernel cuts them to 15 bytes."""
     return comm is None or process.program.comm[:COMM_BYTES] == comm[:COMM_BYTES]
 
 
-def inside(process: Process, path: 'str | None') -> bool:
+def inside(process: Process, path: str | None) -> bool:
     """Tell whether a process is in this control group or below it; all are in None."""
     return path is None or within(process.cgroup or '', path)
 

@@ -20,10 +20,10 @@ composition_interfaces is optional: without it nobody is asked.
 """
 
 from collections import Counter
+from collections.abc import Callable
+from collections.abc import Iterable
 import time
 from typing import Any
-from typing import Callable
-from typing import Iterable
 
 from oom_sentinel.facts.process import Process
 
@@ -40,7 +40,7 @@ def list_nodes_type() -> Any:
     return ListNodes
 
 
-def containers(processes: 'Iterable[Process]') -> 'dict[int, str]':
+def containers(processes: Iterable[Process]) -> dict[int, str]:
     """Return PID -> node name of component containers; a name that two carry is left out."""
     found = {p.pid: p.program.node_names[0] for p in processes
              if p.program.executable.startswith('component_container') and p.program.node_names}
@@ -52,17 +52,17 @@ class Containers:
     """Asks containers without waiting: an answer serves the next question."""
 
     def __init__(self, node: Any, kind: Any = None,
-                 monotonic: 'Callable[[], float]' = time.monotonic) -> None:
+                 monotonic: Callable[[], float] = time.monotonic) -> None:
         """Keep the node that asks."""
         self._node = node
         self._kind = kind if kind is not None else list_nodes_type()
         self._monotonic = monotonic
-        self._clients: 'dict[tuple[int, str], Any]' = {}
-        self._asked: 'dict[tuple[int, str], tuple[float, Any]]' = {}
-        self._answers: 'dict[tuple[int, str], tuple[str, ...]]' = {}
+        self._clients: dict[tuple[int, str], Any] = {}
+        self._asked: dict[tuple[int, str], tuple[float, Any]] = {}
+        self._answers: dict[tuple[int, str], tuple[str, ...]] = {}
 
-    def names(self, processes: 'Iterable[Process]', known: 'Iterable[int]'
-              ) -> 'dict[int, tuple[str, ...]]':
+    def names(self, processes: Iterable[Process], known: Iterable[int]
+              ) -> dict[int, tuple[str, ...]]:
         """
         Return the nodes of containers by PID, as far as they have answered.
 
@@ -79,7 +79,7 @@ class Containers:
             self._ask(key)
         return {key[0]: self._answers[key] for key in wanted if self._answers.get(key)}
 
-    def _ask(self, key: 'tuple[int, str]') -> None:
+    def _ask(self, key: tuple[int, str]) -> None:
         now_s = self._monotonic()
         asked_s, future = self._asked.get(key, (float('-inf'), None))
         if future is not None and future.done():
@@ -95,12 +95,12 @@ class Containers:
             if client.service_is_ready():
                 self._asked[key] = (now_s, client.call_async(self._kind.Request()))
 
-    def _take(self, key: 'tuple[int, str]', future: Any) -> None:
+    def _take(self, key: tuple[int, str], future: Any) -> None:
         self._asked[key] = (self._asked[key][0], None)
         if future.exception() is None and future.result() is not None:
             self._answers[key] = tuple(sorted(future.result().full_node_names))
 
-    def _forget(self, key: 'tuple[int, str]') -> None:
+    def _forget(self, key: tuple[int, str]) -> None:
         self._node.destroy_client(self._clients.pop(key))
         self._asked.pop(key, None)
         self._answers.pop(key, None)

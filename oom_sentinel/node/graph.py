@@ -20,14 +20,14 @@ vendor id (01 0f) and two bytes of host id (GuidUtils.hpp of Fast DDS 2.6 to 3.2
 middlewares hold no PID; then our own PID does not come back and the method is off.
 """
 
+from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import replace
 import os
 import time
 from typing import Any
-from typing import Callable
-from typing import Iterable
 
 from oom_sentinel.facts.process import Process
 
@@ -57,12 +57,12 @@ class Attribution:
     `unclaimed` are the low 16 bits of the PIDs of those.
     """
 
-    names: 'dict[int, tuple[str, ...]]' = field(default_factory=dict)
-    missing: 'tuple[str, ...]' = ()
-    unclaimed: 'frozenset[int]' = frozenset()
+    names: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    unclaimed: frozenset[int] = frozenset()
 
 
-def pid_bits(gid: 'Iterable[int]') -> 'tuple[bytes, int] | None':
+def pid_bits(gid: Iterable[int]) -> tuple[bytes, int] | None:
     """Return host id and low 16 bits of the PID of a GUID, None when not Fast DDS's."""
     raw = bytes(gid)
     if len(raw) < 12 or raw[:2] != VENDOR_FAST_DDS:
@@ -75,7 +75,7 @@ def qualified(name: str, namespace: str) -> str:
     return '/' + '/'.join(part for part in (namespace.strip('/'), name) if part)
 
 
-def attribute(endpoints: 'Iterable[tuple[str, bytes]]', processes: 'Iterable[Process]',
+def attribute(endpoints: Iterable[tuple[str, bytes]], processes: Iterable[Process],
               own_pid: int, own_name: str) -> Attribution:
     """
     Return which node runs in which process.
@@ -90,12 +90,12 @@ def attribute(endpoints: 'Iterable[tuple[str, bytes]]', processes: 'Iterable[Pro
                 and bits[1] == own_pid & 0xFFFF), None)
     if own is None:
         return Attribution()
-    by_bits: 'dict[int, list[Process]]' = {}
+    by_bits: dict[int, list[Process]] = {}
     for process in processes:
         if process.same_pid_namespace is not False:
             by_bits.setdefault(process.pid & 0xFFFF, []).append(process)
-    names: 'dict[int, list[str]]' = {}
-    missing: 'dict[str, int]' = {}
+    names: dict[int, list[str]] = {}
+    missing: dict[str, int] = {}
     for name, bits in found:
         if bits is None or bits[0] != own[0]:
             continue
@@ -113,19 +113,19 @@ def attribute(endpoints: 'Iterable[tuple[str, bytes]]', processes: 'Iterable[Pro
 class Graph:
     """Asks the graph only when the number of nodes changed or a process is new."""
 
-    def __init__(self, node: Any, monotonic: 'Callable[[], float]' = time.monotonic) -> None:
+    def __init__(self, node: Any, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Keep the node whose graph is asked."""
         self._node = node
         self._monotonic = monotonic
-        self._seen: 'tuple[int, frozenset[int]]' = (-1, frozenset())
+        self._seen: tuple[int, frozenset[int]] = (-1, frozenset())
         self._asked_s = float('-inf')
         self._pause_s = PAUSE_S
         self._news = False
         self._answer = Attribution()
-        self._nameless: 'dict[bytes, float]' = {}  # since when
-        self._missing_s: 'dict[str, float]' = {}
+        self._nameless: dict[bytes, float] = {}  # since when
+        self._missing_s: dict[str, float] = {}
 
-    def changed(self, processes: 'tuple[Process, ...]') -> bool:
+    def changed(self, processes: tuple[Process, ...]) -> bool:
         """Tell, in some microseconds, whether to ask now because it could bring news."""
         if not processes:
             return False  # before the first scan nothing could be attributed
@@ -135,7 +135,7 @@ class Graph:
         waited_s = self._monotonic() - self._asked_s
         return waited_s >= (NEWS_PAUSE_S if self._news else self._pause_s)
 
-    def names(self, processes: 'tuple[Process, ...]') -> Attribution:
+    def names(self, processes: tuple[Process, ...]) -> Attribution:
         """
         Ask which node runs in which process.
 
@@ -165,8 +165,8 @@ class Graph:
             name for name in answer.missing
             if self._asked_s - self._missing_s[name] >= PAUSE_S))
 
-    def _named_by_services(self, prefixes: 'set[bytes]', known: 'set[str]'
-                           ) -> 'list[tuple[str, bytes]]':
+    def _named_by_services(self, prefixes: set[bytes], known: set[str]
+                           ) -> list[tuple[str, bytes]]:
         """Return the (node name, GUID) of nodes in these participants that are not known."""
         found = []
         for service, _ in self._node.get_service_names_and_types():

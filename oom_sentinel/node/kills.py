@@ -14,9 +14,9 @@
 
 """OOM kills to ROS: the topic ~/oom_kills, a line in the log, and the wake at a kill."""
 
+from collections.abc import Callable
 import select
 from typing import Any
-from typing import Callable
 
 from diagnostic_msgs.msg import DiagnosticArray
 from oom_sentinel.facts.status import Level
@@ -38,7 +38,7 @@ class Kills:
     """Tells each kill once; wakes the node when the kernel log tells one."""
 
     def __init__(self, node: Any, watch: Watch, feed: Feed,
-                 message: 'Callable[[tuple[Status, ...]], DiagnosticArray]') -> None:
+                 message: Callable[[tuple[Status, ...]], DiagnosticArray]) -> None:
         """Create the publisher and wait for the feed's descriptor, where it has one."""
         self._node = node
         self._watch = watch
@@ -50,7 +50,7 @@ class Kills:
             watch.add(self._descriptor, select.EPOLLIN, KERNEL_LOG, lambda _events: feed.drain(),
                       rest_s=REST_S, rest_max_s=REST_MAX_S)
 
-    def tell(self, kills: 'tuple[Status, ...]') -> None:
+    def tell(self, kills: tuple[Status, ...]) -> None:
         """Publish each kill on its own and log it."""
         log = self._node.get_logger()
         for kill in kills:

@@ -51,7 +51,7 @@ class Stop:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._ask)
 
-    def _ask(self, _number: int, _frame: 'FrameType | None') -> None:
+    def _ask(self, _number: int, _frame: FrameType | None) -> None:
         self.asked = True
 
     def _drain(self, _events: int) -> bool:
@@ -63,7 +63,7 @@ class Stop:
         signal.set_wakeup_fd(-1)
 
 
-def _log_arguments() -> 'list[str]':
+def _log_arguments() -> list[str]:
     """
     See to a log directory that can be written, for rclpy.init raises without one.
 
@@ -89,7 +89,7 @@ def _log_arguments() -> 'list[str]':
     return []
 
 
-def _start(args: 'list[str] | None', watch: Watch) -> 'OomSentinel | None':
+def _start(args: list[str] | None, watch: Watch) -> OomSentinel | None:
     """Return the node, None when arguments or parameters are refused, which is then said."""
     logging = _log_arguments()
     try:
@@ -105,7 +105,7 @@ def _start(args: 'list[str] | None', watch: Watch) -> 'OomSentinel | None':
     return None
 
 
-def main(args: 'list[str] | None' = None) -> int:
+def main(args: list[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM; return 0, or 2 when a parameter is refused."""
     watch = Watch()
     stop = Stop(watch)

@@ -30,7 +30,7 @@ def status(found: Status, node_name: str, hardware_id: str) -> DiagnosticStatus:
         values=[KeyValue(key=key, value=value) for key, value in found.values])
 
 
-def array(statuses: 'tuple[Status, ...]', stamp: Any, node_name: str,
+def array(statuses: tuple[Status, ...], stamp: Any, node_name: str,
           hardware_id: str) -> DiagnosticArray:
     """Return the message for /diagnostics."""
     message = DiagnosticArray(

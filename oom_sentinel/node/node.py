@@ -43,7 +43,7 @@ from oom_sentinel.settings import Settings
 from oom_sentinel.settings import SettingsError
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock
-from rclpy.clock import ClockType
+from rclpy.clock import ClockType  # type: ignore[attr-defined]  # where Humble has it
 from rclpy.node import Node
 from std_msgs.msg import Float64
 from std_srvs.srv import Trigger
@@ -68,14 +68,14 @@ class OomSentinel(Node):
         :raises SettingsError: when a start parameter is refused.
         """
         super().__init__('oom_sentinel', **kwargs)
-        self.parameters: 'Parameters | None' = None
+        self.parameters: Parameters | None = None
         self.parameters = Parameters(self, self.declare_parameter, self.undeclare_parameter)
         self.sentinel = Sentinel(self.parameters.settings,
                                  node_name=self.get_fully_qualified_name())
         self.graph = Graph(self)
         self.containers = Containers(self)
         self._attribution = Attribution()
-        self._said: 'dict[str, float]' = {}
+        self._said: dict[str, float] = {}
         self._published_s = float('-inf')
         self.wakes = Wakes(watch, self.sentinel, self._learn, self.cycle)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -150,7 +150,7 @@ class OomSentinel(Node):
             self.publish(report)
         self.wakes.follow(self.parameters.settings, self.sentinel.cgroup_paths)
 
-    def _message(self, statuses: 'tuple[Status, ...]') -> DiagnosticArray:
+    def _message(self, statuses: tuple[Status, ...]) -> DiagnosticArray:
         assert self.parameters is not None
         return messages.array(
             statuses, self._system.now().to_msg(), self.get_fully_qualified_name(),
@@ -191,7 +191,7 @@ class OomSentinel(Node):
             self._complain(error)
             return refused(f'{type(error).__name__}: {error}')
 
-    def _set(self, parameter_list: 'list[Any]') -> SetParametersResult:
+    def _set(self, parameter_list: list[Any]) -> SetParametersResult:
         parameters = self.parameters
         assert parameters is not None
         taken, values, settings = parameters.check(parameter_list)

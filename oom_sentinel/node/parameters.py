@@ -19,9 +19,9 @@ rclpy checks types before any callback runs and takes `[]` for a list of bytes, 
 brought into the table's types before rclpy sees them; every refusal is ours.
 """
 
+from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Any
-from typing import Callable
-from typing import Iterable
 
 from oom_sentinel import settings as table
 from oom_sentinel.settings import Declaration
@@ -60,7 +60,7 @@ def descriptor(declaration: Declaration) -> ParameterDescriptor:
     return described
 
 
-def to_ros(declaration: Declaration, value: Any) -> Parameter:
+def to_ros(declaration: Declaration, value: Any) -> Parameter[Any]:
     """Return a parameter of the declared type."""
     return Parameter(declaration.name, TYPES[declaration.type],
                      list(value) if declaration.type is tuple else value)
@@ -69,8 +69,8 @@ def to_ros(declaration: Declaration, value: Any) -> Parameter:
 class Parameters:
     """Declares the table on a node and keeps `settings` built from its values."""
 
-    def __init__(self, node: Node, declare: 'Callable[..., Any]',
-                 undeclare: 'Callable[[str], Any]') -> None:
+    def __init__(self, node: Node, declare: Callable[..., Any],
+                 undeclare: Callable[[str], Any]) -> None:
         """
         Declare every parameter with the values that the node was started with.
 
@@ -81,18 +81,18 @@ class Parameters:
         self._undeclare = undeclare
         overrides = {name: parameter.value for name, parameter
                      in node._parameter_overrides.items()}
-        self.values: 'dict[str, Any]' = {
+        self.values: dict[str, Any] = {
             name: value for name, value in overrides.items() if not foreign(name)}
         self.settings = table.build(self.values)
         for name, closest in table.unknown(self.values):
             node.get_logger().warning(
                 f'parameter {name} is unknown and without effect'
                 + (f'; did you mean {closest}?' if closest else ''))
-        self.declared: 'dict[str, Declaration]' = {}
+        self.declared: dict[str, Declaration] = {}
         self.declare_missing(table.declarations_for(self.values), self.values)
 
-    def declare_missing(self, declarations: 'Iterable[Declaration]',
-                        values: 'dict[str, Any]') -> 'list[str]':
+    def declare_missing(self, declarations: Iterable[Declaration],
+                        values: dict[str, Any]) -> list[str]:
         """Declare what is not declared yet and return its names."""
         names = []
         for declaration in declarations:
@@ -109,14 +109,14 @@ class Parameters:
                 Node.set_parameters_atomically(self._node, [parameter])
         return names
 
-    def forget(self, names: 'Iterable[str]') -> None:
+    def forget(self, names: Iterable[str]) -> None:
         """Undeclare parameters again."""
         for name in names:
             self.declared.pop(name, None)
             self.values.pop(name, None)
             self._undeclare(name)
 
-    def keep(self, values: 'dict[str, Any]') -> None:
+    def keep(self, values: dict[str, Any]) -> None:
         """
         Take these values for good, and undeclare what groups that are gone had.
 
@@ -130,8 +130,8 @@ class Parameters:
         for name, declaration in self.declared.items():
             self.values.setdefault(name, declaration.default)
 
-    def check(self, parameters: 'Iterable[Parameter]'
-              ) -> 'tuple[list[Parameter], dict[str, Any], Settings]':
+    def check(self, parameters: Iterable[Parameter[Any]]
+              ) -> tuple[list[Parameter[Any]], dict[str, Any], Settings]:
         """
         Return the parameters in the table's types, all values after them, and the settings.
 
@@ -162,7 +162,7 @@ class Parameters:
         return taken, prospective, table.build(prospective)
 
 
-def _no_such(name: str, values: 'dict[str, Any]') -> str:
+def _no_such(name: str, values: dict[str, Any]) -> str:
     """Return the refusal of a name that is no parameter, with what may have been meant."""
     closest = dict(table.unknown({**values, name: None})).get(name)
     group = GROUP_PARAMETER.match(name)

@@ -19,9 +19,9 @@ New programs are looked at, with their nodes in the graph; a stall of memory, an
 control group and the kernel's log run the cycle at once.
 """
 
+from collections.abc import Callable
 import contextlib
 import time
-from typing import Callable
 
 from oom_sentinel.facts.sample import Wake
 from oom_sentinel.facts.sample import Waking
@@ -49,8 +49,8 @@ SLOW_S = 20.0
 class Wakes:
     """Registers what wakes with the watch and answers it in the executor."""
 
-    def __init__(self, watch: Watch, sentinel: Sentinel, learn: 'Callable[[], None]',
-                 cycle: 'Callable[[], None]') -> None:
+    def __init__(self, watch: Watch, sentinel: Sentinel, learn: Callable[[], None],
+                 cycle: Callable[[], None]) -> None:
         """
         Begin to notice new programs; `follow` adds the rest.
 
@@ -63,18 +63,18 @@ class Wakes:
         self._cycle = cycle
         # Source name -> what to do in the executor; it tells whether the cycle runs at once.
         # A source without an answer always runs it.
-        self.answers: 'dict[str, Callable[[Wake], bool]]' = {
+        self.answers: dict[str, Callable[[Wake], bool]] = {
             ALARM: self._look_again, NEWCOMERS: self._meet, 'signal': lambda wake: False}
         self._newcomers = Newcomers(watch, sentinel.root.last_pid)
         sentinel.told_of_execs = self._newcomers.told
         self._stalls = Stalls(watch, sentinel.root)
         self._mount = sentinel.table.cgroups.mount
-        self._groups: 'GroupEvents | None' = None
+        self._groups: GroupEvents | None = None
         if self._mount is not None:
             with contextlib.suppress(OSError):  # no inotify instance left: counters are read
                 self._groups = GroupEvents(watch, sentinel.root, self._mount.mount_point,
                                            self._mount.version)
-        self._woken_by: 'tuple[str, ...]' = ()
+        self._woken_by: tuple[str, ...] = ()
         self._hurried_s = self._urgent_s = self._young_since_s = float('-inf')
 
     @property
@@ -106,14 +106,14 @@ class Wakes:
             self._hurried_s = now_s
             self._cycle()
 
-    def begin(self) -> 'tuple[str, ...]':
+    def begin(self) -> tuple[str, ...]:
         """Return what asked for the cycle that begins, before its time."""
         woken_by, self._woken_by = self._woken_by, ()
         return woken_by
 
-    def follow(self, settings: Settings, paths: 'frozenset[str]') -> None:
+    def follow(self, settings: Settings, paths: frozenset[str]) -> None:
         """Wait for stalls as the settings want, and for events of these control groups."""
-        files: 'frozenset[str]' = frozenset()
+        files: frozenset[str] = frozenset()
         if self._mount is not None and self._mount.version == 2:
             files = frozenset(f'{self._mount.mount_point}{path}/memory.pressure'
                               for path in paths if path != '/')
@@ -131,7 +131,7 @@ class Wakes:
     def _look_again(self, _wake: Wake) -> bool:
         now_s = time.monotonic()
         age_s = now_s - self._young_since_s
-        if age_s < YOUNG_S or age_s < SLOW_S and self._node_expected():
+        if age_s < YOUNG_S or (age_s < SLOW_S and self._node_expected()):
             if not self._newcomers.told:
                 self._sentinel.meet(frozenset())  # what was forked runs its own program by now
             self._learn()

@@ -20,10 +20,10 @@ leak in one of them; against a leak outside ROS it would put every one of them b
 leaker, and several innocents would die where without the sentinel only the leaker had.  Pure.
 """
 
+from collections.abc import Collection
+from collections.abc import Iterable
 from dataclasses import dataclass
 import math
-from typing import Collection
-from typing import Iterable
 
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
@@ -52,7 +52,7 @@ class Grown:
     """By how many bytes the outsider that grew most stands above its mean."""
 
     by: float
-    process: 'Process | None' = None
+    process: Process | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +60,17 @@ class Means:
     """The means of a process table, and the outsider that was found growing last."""
 
     at_s: float = float('-inf')
-    means: 'tuple[tuple[Identity, Mean], ...]' = ()
-    growing: 'Identity | None' = None
-    label: 'str | None' = None
+    means: tuple[tuple[Identity, Mean], ...] = ()
+    growing: Identity | None = None
+    label: str | None = None
 
 
-def _held(process: Process) -> 'float | None':
+def _held(process: Process) -> float | None:
     memory = process.memory
     return None if memory is None else float(memory.rss_bytes + memory.swap_bytes)
 
 
-def watch(last: Means, processes: 'Iterable[Process]', raisable: 'Collection[Identity]',
+def watch(last: Means, processes: Iterable[Process], raisable: Collection[Identity],
           now_s: float) -> Means:
     """
     Return the means after this table, and which outsider grows more than whoever is raised.
@@ -95,7 +95,7 @@ def watch(last: Means, processes: 'Iterable[Process]', raisable: 'Collection[Ide
         means.append((identity, mean))
         if identity in raisable:
             inside = max(inside, mean.grown)
-        elif mean.grown > outside.by or identity == last.growing and mean.grown >= STILL_BYTES:
+        elif mean.grown > outside.by or (identity == last.growing and mean.grown >= STILL_BYTES):
             outside = Grown(mean.grown, process)
     if outside.process is None:
         return Means(now_s, tuple(means))

@@ -19,9 +19,9 @@ Holds the floors found, the ledger of original values and the drifts seen.  Read
 but through Settings and knows nothing of ROS.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 import os
-from typing import Iterable
 
 from oom_sentinel import kernel
 from oom_sentinel.facts.host import Host
@@ -48,7 +48,7 @@ class Guard:
     """Keeps the processes of a root at the values that the settings want."""
 
     def __init__(self, root: kernel.Root, host: Host, view: plan.View, *,
-                 state: 'saved.State | None' = None, watching: 'str | None' = None) -> None:
+                 state: saved.State | None = None, watching: str | None = None) -> None:
         """
         Take the lock and what an earlier sentinel of this boot left; write nothing yet.
 
@@ -61,18 +61,18 @@ class Guard:
         self.state: saved.State = state or directory
         self.records = None if state is not None else launch_record.LaunchRecords(
             directory.path, host.boot_id, root)
-        self.asked: 'dict[Identity, int]' = {}
-        self.ledger: 'dict[Identity, Ledger]' = {}
-        self.floors: 'dict[Identity, int]' = {}
-        self.outcomes: 'dict[Identity, Outcome]' = {}
-        self.drifts: 'tuple[Drift, ...]' = ()
+        self.asked: dict[Identity, int] = {}
+        self.ledger: dict[Identity, Ledger] = {}
+        self.floors: dict[Identity, int] = {}
+        self.outcomes: dict[Identity, Outcome] = {}
+        self.drifts: tuple[Drift, ...] = ()
         self.planned = plan.Plan()
         self._means = foreign_growth.Means()
-        self._assigned: 'dict[int, tuple[tuple[object, ...], Group | None]]' = {}
-        self.self_value: 'int | None' = None
+        self._assigned: dict[int, tuple[tuple[object, ...], Group | None]] = {}
+        self.self_value: int | None = None
         self.watching = watching
         self.paused = False
-        self.trouble: 'str | None' = None
+        self.trouble: str | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -89,7 +89,7 @@ class Guard:
             self.trouble = f'the state file cannot be used ({error}): after a crash the old ' \
                            'values would be unknown'
 
-    def hear(self) -> 'dict[Identity, tuple[str, ...]] | None':
+    def hear(self) -> dict[Identity, tuple[str, ...]] | None:
         """Take over what launches changed; return the node names they know, None for no news."""
         if self.records is None or not self.root.live or not self.records.changed():
             return None
@@ -116,7 +116,7 @@ class Guard:
         """Find the lowest permitted values anew, as `~/apply` asks."""
         self.floors.clear()
 
-    def heed(self, processes: 'tuple[Process, ...]', now_s: float) -> None:
+    def heed(self, processes: tuple[Process, ...], now_s: float) -> None:
         """Look, where lowering was denied, for growth that raising others would make worse."""
         if not self.floors:
             self._means = foreign_growth.Means()
@@ -125,12 +125,12 @@ class Guard:
         inside.update(p.identity for p in processes if plan.raisable(p, self.view))
         self._means = foreign_growth.watch(self._means, processes, inside, now_s)
 
-    def _plan(self, table: 'tuple[Process, ...]', settings: Settings,
-              known_originals: 'dict[Identity, int]') -> plan.Plan:
+    def _plan(self, table: tuple[Process, ...], settings: Settings,
+              known_originals: dict[Identity, int]) -> plan.Plan:
         return plan.plan(table, settings, self.view, self.floors, known_originals, self._assign,
                          self._means.label)
 
-    def protect(self, processes: 'Iterable[Process]', settings: Settings,
+    def protect(self, processes: Iterable[Process], settings: Settings,
                 wall_s: float) -> int:
         """Write whatever differs from the plan and return how many values were written."""
         table = tuple(processes)
@@ -167,7 +167,7 @@ class Guard:
     def _idle(self, settings: Settings) -> bool:
         return bool(self.watching) or self.paused or not settings.protection_enabled
 
-    def _assign(self, process: Process, settings: Settings) -> 'Group | None':
+    def _assign(self, process: Process, settings: Settings) -> Group | None:
         """Return the group of a process; globs are matched again only when a fact changed."""
         last = self._assigned.get(process.pid)
         facts = (process.program, process.cgroup, process.graph_node_names, settings)
@@ -177,7 +177,7 @@ class Guard:
         self._assigned[process.pid] = (facts, group)
         return group
 
-    def _forget_dead(self, table: 'tuple[Process, ...]') -> None:
+    def _forget_dead(self, table: tuple[Process, ...]) -> None:
         if len(self._assigned) > 2 * len(table) + 64:
             self._assigned.clear()
         if self.records is None or not (self.ledger or self.floors or self.outcomes):
@@ -199,8 +199,8 @@ class Guard:
         return (self.records is None and entry is not None
                 and self.root.number(f'/proc/{identity.pid}/oom_score_adj') != entry.written)
 
-    def _write(self, adjustment: Adjustment, known: 'dict[Identity, Process]',
-               parents: 'dict[int, Process]') -> int:
+    def _write(self, adjustment: Adjustment, known: dict[Identity, Process],
+               parents: dict[int, Process]) -> int:
         identity = adjustment.identity
         last = self.outcomes.get(identity)
         if (last is not None and last.result in ('not_owner', 'failed', 'dead')
@@ -222,7 +222,7 @@ class Guard:
         self.ledger[identity] = Ledger(identity, original, outcome.achieved)
         return 1
 
-    def _drop_returned(self, known: 'dict[Identity, Process]') -> None:
+    def _drop_returned(self, known: dict[Identity, Process]) -> None:
         """Forget processes that no group matches and that have their old value again."""
         grouped = {t.process.identity for t in self.planned.targets if t.value != t.wanted
                    or t.group is not None}
@@ -267,7 +267,7 @@ class Guard:
             self.trouble = f'the state file cannot be written ({error}): after a crash the ' \
                            'old values would be unknown'
 
-    def restore(self) -> 'tuple[int, int]':
+    def restore(self) -> tuple[int, int]:
         """Give every changed process its old value back; return how many of how many."""
         if self.watching:
             return (0, 0)
@@ -286,8 +286,8 @@ class Guard:
         """Give the lock back."""
         self.state.release()
 
-    def protection(self, settings: Settings, missing: 'tuple[str, ...]',
-                   oom_group_paths: 'tuple[str, ...]') -> Protection:
+    def protection(self, settings: Settings, missing: tuple[str, ...],
+                   oom_group_paths: tuple[str, ...]) -> Protection:
         """Return the state of protection for the report."""
         watching = self.watching
         if watching is None and self.paused:

@@ -18,11 +18,11 @@ What a launch changed and learnt, for the sentinel of the same user: one small f
 Without it a sentinel would take the values that a launch wrote for the original ones.
 """
 
+from collections.abc import Mapping
 import contextlib
 import json
 import os
 import time
-from typing import Mapping
 
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.protection import Launched
@@ -46,8 +46,8 @@ def alive(root: Root, identity: Identity) -> bool:
     return found.start_time == identity.start_time
 
 
-def _document(boot_id: 'str | None', launcher: Identity,
-              entries: 'Mapping[Identity, Launched]') -> str:
+def _document(boot_id: str | None, launcher: Identity,
+              entries: Mapping[Identity, Launched]) -> str:
     return json.dumps({
         'boot_id': boot_id, 'pid': launcher.pid, 'start_time': launcher.start_time,
         'processes': [
@@ -56,8 +56,8 @@ def _document(boot_id: 'str | None', launcher: Identity,
              'asked': e.asked} for e in entries.values()]})
 
 
-def _entry(said: 'dict[str, object]') -> Launched:
-    def number(key: str) -> 'int | None':
+def _entry(said: dict[str, object]) -> Launched:
+    def number(key: str) -> int | None:
         value = said.get(key)
         return value if isinstance(value, int) else None
 
@@ -71,17 +71,17 @@ def _entry(said: 'dict[str, object]') -> Launched:
 class LaunchRecord:
     """The file of one launch; stands where a sentinel's state directory stands."""
 
-    def __init__(self, directory: str, boot_id: 'str | None', launcher: Identity) -> None:
+    def __init__(self, directory: str, boot_id: str | None, launcher: Identity) -> None:
         """Name the file; nothing is written yet."""
         self.path = os.path.join(directory, 'launch', f'{launcher.pid}.json')
         self.boot_id = boot_id
         self.launcher = launcher
-        self._node_names: 'dict[Identity, tuple[str, ...]]' = {}
-        self._asked: 'dict[Identity, int]' = {}
+        self._node_names: dict[Identity, tuple[str, ...]] = {}
+        self._asked: dict[Identity, int] = {}
         self._changed = False
-        self._entries: 'dict[Identity, Ledger]' = {}
+        self._entries: dict[Identity, Ledger] = {}
 
-    def acquire(self) -> 'str | None':
+    def acquire(self) -> str | None:
         """
         Make the folder.  Launches share nothing, so there is no lock.
 
@@ -90,16 +90,16 @@ class LaunchRecord:
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
         return None
 
-    def load(self) -> 'dict[Identity, Ledger]':
+    def load(self) -> dict[Identity, Ledger]:
         """Return nothing: a launch begins with its own processes."""
         return {}
 
-    def save(self, entries: 'dict[Identity, Ledger]') -> None:
+    def save(self, entries: dict[Identity, Ledger]) -> None:
         """Keep what was changed for the next `flush`: a launch starts many at once."""
         self._entries = dict(entries)
         self._changed = True
 
-    def name(self, identity: Identity, node_names: 'tuple[str, ...]') -> None:
+    def name(self, identity: Identity, node_names: tuple[str, ...]) -> None:
         """Keep the nodes of a process for the next `flush`; empty: it runs none."""
         if self._node_names.pop(identity, ()) != node_names:
             self._changed = True
@@ -143,13 +143,13 @@ class LaunchRecord:
 class LaunchRecords:
     """The files of all launches of this user."""
 
-    def __init__(self, directory: str, boot_id: 'str | None', root: Root) -> None:
+    def __init__(self, directory: str, boot_id: str | None, root: Root) -> None:
         """Name the folder; nothing is read yet."""
         self.folder = os.path.join(directory, 'launch')
         self.boot_id = boot_id
         self.root = root
-        self.broken: 'tuple[str, ...]' = ()
-        self._seen_ns: 'int | None' = None
+        self.broken: tuple[str, ...] = ()
+        self._seen_ns: int | None = None
 
     def changed(self) -> bool:
         """Tell, with one stat, whether a file came, went or was written since the last read."""
@@ -158,9 +158,9 @@ class LaunchRecords:
         except OSError:
             return False  # no launch has used the folder yet
 
-    def read(self) -> 'dict[Identity, Launched]':
+    def read(self) -> dict[Identity, Launched]:
         """Return what every file of this boot says; a broken one is named in `broken`."""
-        found: 'dict[Identity, Launched]' = {}
+        found: dict[Identity, Launched] = {}
         broken = []
         try:
             stamp = os.stat(self.folder).st_mtime_ns
@@ -178,7 +178,7 @@ class LaunchRecords:
         self.broken = tuple(broken)
         return found
 
-    def _entries(self, name: str) -> 'tuple[Identity | None, tuple[Launched, ...]]':
+    def _entries(self, name: str) -> tuple[Identity | None, tuple[Launched, ...]]:
         """Return launcher and processes, no launcher for a file of another boot."""
         with open(os.path.join(self.folder, name), encoding='utf-8') as stream:
             said = json.load(stream)

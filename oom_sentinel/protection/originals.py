@@ -19,9 +19,9 @@ Pure.  A value is inherited by fork, and a launch writes before the sentinel loo
 found on a process is not always its own.
 """
 
+from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Iterable
-from typing import Mapping
 
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
@@ -34,7 +34,7 @@ from oom_sentinel.protection import plan
 Entries = Mapping[Identity, Ledger]
 
 
-def believed(launched: Launched, own: 'Ledger | None') -> 'Ledger | None':
+def believed(launched: Launched, own: Ledger | None) -> Ledger | None:
     """Return the entry with a launch's original, also where its write was taken for one."""
     if launched.original is None or launched.written is None:
         return own
@@ -45,7 +45,7 @@ def believed(launched: Launched, own: 'Ledger | None') -> 'Ledger | None':
     return own
 
 
-def original(process: Process, parents: 'Mapping[int, Process]', entries: Entries) -> int:
+def original(process: Process, parents: Mapping[int, Process], entries: Entries) -> int:
     """Return the value from before: its parent's, where it inherited what we wrote."""
     assert process.oom_score_adj is not None
     parent = parents.get(process.ppid)
@@ -55,8 +55,8 @@ def original(process: Process, parents: 'Mapping[int, Process]', entries: Entrie
     return process.oom_score_adj
 
 
-def inherited(table: 'Iterable[Process]', parents: 'Mapping[int, Process]', entries: Entries,
-              view: plan.View) -> 'dict[Identity, int]':
+def inherited(table: Iterable[Process], parents: Mapping[int, Process], entries: Entries,
+              view: plan.View) -> dict[Identity, int]:
     """
     Return what processes had without the lowered value of a launch, their parent.
 
@@ -72,7 +72,7 @@ def inherited(table: 'Iterable[Process]', parents: 'Mapping[int, Process]', entr
 
 
 def drift(adjustment: Adjustment, entries: Entries, label: str,
-          wall_s: float) -> 'Drift | None':
+          wall_s: float) -> Drift | None:
     """Return what another program changed, None when it was the parameters that changed."""
     entry = entries.get(adjustment.identity)
     if entry is None or adjustment.old in (entry.written, adjustment.value):

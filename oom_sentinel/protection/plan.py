@@ -19,10 +19,10 @@ Pure: processes, settings and what is known of floors go in, targets and adjustm
 The rules are INTERFACE.md's "Protection rules: never make it worse".
 """
 
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Callable
-from typing import Iterable
-from typing import Mapping
 
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
@@ -48,7 +48,7 @@ class View:
     uid: int
     pid: int
     ros_domain_id: int = 0
-    ancestors: 'frozenset[int]' = frozenset()
+    ancestors: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +59,16 @@ class Plan:
     `lost_order` needs someone to act; `notes` are worth knowing.
     """
 
-    targets: 'tuple[Target, ...]' = ()
+    targets: tuple[Target, ...] = ()
     shift: int = 0
-    lost_order: 'tuple[str, ...]' = ()
-    notes: 'tuple[str, ...]' = ()
+    lost_order: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def ancestors(processes: 'Iterable[Process]', pid: int) -> 'frozenset[int]':
+def ancestors(processes: Iterable[Process], pid: int) -> frozenset[int]:
     """Return this PID, its parent, and so on, as far as they are known."""
     parents = {p.pid: p.ppid for p in processes}
-    found: 'set[int]' = set()
+    found: set[int] = set()
     while pid > 0 and pid not in found:
         found.add(pid)
         pid = parents.get(pid, 0)
@@ -87,17 +87,17 @@ def eligible(process: Process, settings: Settings, view: View) -> bool:
     return not (process.program.ros and domain is not None and domain != view.ros_domain_id)
 
 
-def _first(settings: Settings, process: Process, name: 'str | None') -> 'Group | None':
+def _first(settings: Settings, process: Process, name: str | None) -> Group | None:
     return next((g for g in settings.protection_groups
                  if selector.matches(g.match, process, name)), None)
 
 
-def _lowest(groups: 'Iterable[Group | None]') -> 'Group | None':
+def _lowest(groups: Iterable[Group | None]) -> Group | None:
     found = [g for g in groups if g is not None]
     return min(found, key=lambda g: g.oom_score_adj) if found else None
 
 
-def group_of(process: Process, settings: Settings) -> 'Group | None':
+def group_of(process: Process, settings: Settings) -> Group | None:
     """
     Return the group whose value a process gets, None when no group matches.
 
@@ -143,10 +143,10 @@ def _clamp(value: int, settings: Settings) -> int:
     return value
 
 
-def plan(processes: 'Iterable[Process]', settings: Settings, view: View,
-         floors: 'Mapping[Identity, int]', originals: 'Mapping[Identity, int]',
-         assign: 'Callable[[Process, Settings], Group | None]' = group_of,
-         outsider: 'str | None' = None) -> Plan:
+def plan(processes: Iterable[Process], settings: Settings, view: View,
+         floors: Mapping[Identity, int], originals: Mapping[Identity, int],
+         assign: Callable[[Process, Settings], Group | None] = group_of,
+         outsider: str | None = None) -> Plan:
     """
     Return what every process shall have.
 
@@ -186,20 +186,20 @@ def plan(processes: 'Iterable[Process]', settings: Settings, view: View,
                 _notes(matched, missing, settings))
 
 
-def _floor(process: Process, floors: 'Mapping[Identity, int]') -> int:
+def _floor(process: Process, floors: Mapping[Identity, int]) -> int:
     return floors.get(process.identity, UNKILLABLE)
 
 
 def _matched(process: Process, group: Group, settings: Settings,
-             floors: 'Mapping[Identity, int]') -> Target:
+             floors: Mapping[Identity, int]) -> Target:
     wanted = _clamp(group.oom_score_adj, settings)
     return Target(process, group.name, wanted, max(wanted, _floor(process, floors)),
                   f'group {group.name}')
 
 
 def _unmatched(process: Process, settings: Settings, view: View,
-               values: 'Mapping[int, int | None]',
-               originals: 'Mapping[Identity, int]') -> 'int | None':
+               values: Mapping[int, int | None],
+               originals: Mapping[Identity, int]) -> int | None:
     """Return what a process without a group shall have, None to leave it alone."""
     if process.identity in originals:
         return originals[process.identity]
@@ -210,14 +210,14 @@ def _unmatched(process: Process, settings: Settings, view: View,
     return None
 
 
-def _why_unmatched(process: Process, originals: 'Mapping[Identity, int]') -> str:
+def _why_unmatched(process: Process, originals: Mapping[Identity, int]) -> str:
     if process.identity in originals:
         return 'no group matches any more: its old value'
     return 'no group matches and its negative value was only inherited'
 
 
-def _shift(missing: int, matched: 'Iterable[Target]',
-           others: 'Iterable[tuple[Process, int | None]]', settings: Settings) -> int:
+def _shift(missing: int, matched: Iterable[Target],
+           others: Iterable[tuple[Process, int | None]], settings: Settings) -> int:
     if missing <= 0 or settings.protection_when_denied != 'raise_others':
         return 0
     highest = max([t.wanted for t in matched]
@@ -233,7 +233,7 @@ def _raised(target: Target, shift: int, view: View) -> Target:
 
 
 def _lost(missing: int, shift: int, settings: Settings,
-          outsider: 'str | None') -> 'tuple[str, ...]':
+          outsider: str | None) -> tuple[str, ...]:
     if missing <= 0 or shift > 0:
         return ()
     if outsider is not None and settings.protection_when_denied == 'raise_others':
@@ -246,8 +246,8 @@ def _lost(missing: int, shift: int, settings: Settings,
             'better than the others',)
 
 
-def _notes(matched: 'Iterable[Target]', missing: int,
-           settings: Settings) -> 'tuple[str, ...]':
+def _notes(matched: Iterable[Target], missing: int,
+           settings: Settings) -> tuple[str, ...]:
     notes = []
     denied = [t for t in matched if t.wanted < 0 and t.value > t.wanted]
     wanted = sorted({t.wanted for t in denied})
@@ -269,7 +269,7 @@ def _notes(matched: 'Iterable[Target]', missing: int,
     return tuple(notes)
 
 
-def adjustments(planned: Plan) -> 'tuple[Adjustment, ...]':
+def adjustments(planned: Plan) -> tuple[Adjustment, ...]:
     """Return what has to be written: only where the value differs."""
     return tuple(
         Adjustment(t.process.identity, t.group, t.process.oom_score_adj, t.value, t.why)

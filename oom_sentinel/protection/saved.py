@@ -53,13 +53,13 @@ def replace_file(path: str, text: str) -> None:
 class State(Protocol):
     """Where a guard keeps what it changed: a sentinel's directory, or a launch's record."""
 
-    def acquire(self) -> 'str | None':
+    def acquire(self) -> str | None:
         """Return None, or why only to watch."""
 
-    def load(self) -> 'dict[Identity, Ledger]':
+    def load(self) -> dict[Identity, Ledger]:
         """Return what was changed before."""
 
-    def save(self, entries: 'dict[Identity, Ledger]') -> None:
+    def save(self, entries: dict[Identity, Ledger]) -> None:
         """Keep what was changed."""
 
     def release(self) -> None:
@@ -69,13 +69,13 @@ class State(Protocol):
 class StateDirectory:
     """The folder with the state file and the lock beside it."""
 
-    def __init__(self, path: 'str | None' = None, boot_id: 'str | None' = None) -> None:
+    def __init__(self, path: str | None = None, boot_id: str | None = None) -> None:
         """Name the folder; nothing is opened yet."""
         self.path = path or default_directory()
         self.boot_id = boot_id
-        self._lock: 'int | None' = None
+        self._lock: int | None = None
 
-    def acquire(self) -> 'str | None':
+    def acquire(self) -> str | None:
         """
         Take the lock.
 
@@ -106,7 +106,7 @@ class StateDirectory:
     def _file(self) -> str:
         return os.path.join(self.path, 'state.json')
 
-    def load(self) -> 'dict[Identity, Ledger]':
+    def load(self) -> dict[Identity, Ledger]:
         """
         Return what an earlier sentinel of this boot had changed.
 
@@ -128,7 +128,7 @@ class StateDirectory:
             raise ValueError(f'{self._file}: {error!r}') from error
         return {entry.identity: entry for entry in entries}
 
-    def save(self, entries: 'dict[Identity, Ledger]') -> None:
+    def save(self, entries: dict[Identity, Ledger]) -> None:
         """
         Write the state atomically.
 

@@ -33,7 +33,7 @@ __all__ = ['compose', 'kill']
 
 
 def compose(sample: Sample, assessment: Assessment, protection: Protection,
-            settings: Settings, kills: Kills = Kills()) -> 'tuple[Status, ...]':
+            settings: Settings, kills: Kills = Kills()) -> tuple[Status, ...]:
     """Return every status in its fixed order."""
     return (
         memory.compose(sample, assessment),

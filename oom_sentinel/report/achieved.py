@@ -19,14 +19,14 @@ from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.protection import Target
 
 
-def outcome(target: Target, protection: Protection) -> 'Outcome | None':
+def outcome(target: Target, protection: Protection) -> Outcome | None:
     """Return the latest outcome that keeps this process from what it shall have."""
     return next((o for o in protection.outcomes
                  if o.adjustment.identity == target.process.identity
                  and o.result != 'written'), None)
 
 
-def achieved(target: Target, protection: Protection) -> 'int | None':
+def achieved(target: Target, protection: Protection) -> int | None:
     """Return the oom_score_adj that a process has after this cycle, None when unknown."""
     found = outcome(target, protection)
     if protection.watching is not None or (found is not None and found.result != 'denied'):

@@ -53,26 +53,26 @@ def compose(sample: Sample, assessment: Assessment) -> Status:
                      mib(group.high_bytes, 'none is set')), own, above, kills))
 
 
-def _values(tightest: str, limit: 'tuple[str, ...]', own: str, above: str,
-            kills: str) -> 'tuple[tuple[str, str], ...]':
+def _values(tightest: str, limit: tuple[str, ...], own: str, above: str,
+            kills: str) -> tuple[tuple[str, str], ...]:
     return (('tightest', tightest), *zip(LIMIT_KEYS, limit), ('own control group', own),
             ('limits above', above), ('oom_kill', kills))
 
 
-def _above(chains: 'tuple[CgroupChain, ...]') -> str:
+def _above(chains: tuple[CgroupChain, ...]) -> str:
     """Return whether every ancestor's limit is known."""
     unknown = _unreadable(chains) + tuple(dict.fromkeys(
         chain.hidden for chain in chains if chain.hidden is not None))
     return '; '.join(unknown) or 'all are known'
 
 
-def _unreadable(chains: 'tuple[CgroupChain, ...]') -> 'tuple[str, ...]':
+def _unreadable(chains: tuple[CgroupChain, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(
         f'the limit of {group.label} is unavailable ({group.unreadable})'
         for chain in chains for group in chain.groups if group.unreadable is not None))
 
 
-def _kills(chains: 'tuple[CgroupChain, ...]') -> str:
+def _kills(chains: tuple[CgroupChain, ...]) -> str:
     """Return the kills in all groups, each once: v2 counts a kill in every ancestor too."""
     counting = {g.path: g for chain in chains for g in chain.groups if g.oom_kill is not None}
     found = [g.oom_kill or 0 for g in counting.values() if g.version == 1

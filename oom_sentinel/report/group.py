@@ -49,8 +49,8 @@ def compose(group: Group, sample: Sample, assessment: Assessment,
                   f'{listed(adj) if adj else NOT_READ}.', values)
 
 
-def _values(targets: 'tuple[Target, ...]', present: 'list[int | None]', sample: Sample,
-            assessment: Assessment) -> 'tuple[tuple[str, str], ...]':
+def _values(targets: tuple[Target, ...], present: list[int | None], sample: Sample,
+            assessment: Assessment) -> tuple[tuple[str, str], ...]:
     processes = [t.process for t in targets]
     memories = [p.memory for p in processes if p.memory is not None]
     unread = bool(processes) and not memories
@@ -69,12 +69,12 @@ def _values(targets: 'tuple[Target, ...]', present: 'list[int | None]', sample: 
         ('growth (MiB/h)', f'{sum(rates) * 3600 / MIB:.0f}' if rates else 'no trend'))
 
 
-def _known(value: 'int | None') -> str:
+def _known(value: int | None) -> str:
     return 'unknown' if value is None else str(value)
 
 
-def _head_start(target: Target, value: 'int | None', sample: Sample,
-                assessment: Assessment) -> 'tuple[str, ...]':
+def _head_start(target: Target, value: int | None, sample: Sample,
+                assessment: Assessment) -> tuple[str, ...]:
     """
     Return by how much a process may grow until it weighs as much as an idle unprotected one.
 
@@ -92,7 +92,7 @@ def _head_start(target: Target, value: 'int | None', sample: Sample,
     return (f'{process.label} {left}',)
 
 
-def _totalpages(pid: int, sample: Sample, assessment: Assessment) -> 'int | None':
+def _totalpages(pid: int, sample: Sample, assessment: Assessment) -> int | None:
     """Return those of the control group that is short when it holds the process."""
     if pid in dict(sample.members).get(assessment.domain, frozenset()):
         return assessment.totalpages

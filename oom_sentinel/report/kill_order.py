@@ -14,8 +14,8 @@
 
 """The kill order as one JSON document: `oom_sentinel order` and an incident's processes.json."""
 
-from typing import Callable
-from typing import Sequence
+from collections.abc import Callable
+from collections.abc import Sequence
 
 from oom_sentinel.facts.host import Host
 from oom_sentinel.facts.process import Process
@@ -23,9 +23,9 @@ from oom_sentinel.risk import badness
 from oom_sentinel.risk.badness import Candidate
 
 
-def document(order: 'Sequence[Candidate]', *, host: Host, wall_s: float, totalpages: int,
-             machine_totalpages: int, group_of: 'Callable[[Process], str | None]'
-             ) -> 'dict[str, object]':
+def document(order: Sequence[Candidate], *, host: Host, wall_s: float, totalpages: int,
+             machine_totalpages: int, group_of: Callable[[Process], str | None]
+             ) -> dict[str, object]:
     """
     Return the document of INTERFACE.md.
 
@@ -39,7 +39,7 @@ def document(order: 'Sequence[Candidate]', *, host: Host, wall_s: float, totalpa
 
 
 def _process(candidate: Candidate, host: Host, machine: int,
-             group: 'str | None') -> 'dict[str, object]':
+             group: str | None) -> dict[str, object]:
     process, memory = candidate.process, candidate.process.memory
     globally = badness.of(process, totalpages=machine, page_size=host.page_size)
     return {

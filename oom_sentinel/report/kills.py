@@ -73,7 +73,7 @@ def one(seen: SeenKill) -> Status:
                   (*_facts(seen), ('before start', str(seen.kill.before_start).lower())))
 
 
-def _message(kills: Kills, worst: 'list[SeenKill]', held: 'list[SeenKill]') -> str:
+def _message(kills: Kills, worst: list[SeenKill], held: list[SeenKill]) -> str:
     if worst:
         more = len(held) - 1
         parts = [told(worst[-1].kill), *([f'{more} more a moment ago'] if more > 0 else ())]
@@ -115,7 +115,7 @@ def why(kill: OomKill) -> str:
     return WHY.get(kill.constraint or '', 'of a reason that is not told')
 
 
-def protection(kill: OomKill) -> 'tuple[str, str]':
+def protection(kill: OomKill) -> tuple[str, str]:
     """Return whether the victim was protected: for the message, and for the value."""
     adj = '' if kill.oom_score_adj is None else f'oom_score_adj {kill.oom_score_adj}'
     if kill.before_start:
@@ -131,7 +131,7 @@ def protection(kill: OomKill) -> 'tuple[str, str]':
     return words, words + (f' ({adj})' if adj else '')
 
 
-def _facts(seen: 'SeenKill | None') -> 'tuple[tuple[str, str], ...]':
+def _facts(seen: SeenKill | None) -> tuple[tuple[str, str], ...]:
     if seen is None:
         return tuple((key, NONE) for key in (
             'when', 'victim', 'nodes', 'group', 'why', 'control group', 'asked for memory',

@@ -67,7 +67,7 @@ def compose(sample: Sample, assessment: Assessment) -> Status:
     return Status(NAME, verdict.level, message, (*zip(KEYS, values), *chosen))
 
 
-def _unaccounted(info: 'MemInfo | Unavailable', assessment: Assessment) -> str:
+def _unaccounted(info: MemInfo | Unavailable, assessment: Assessment) -> str:
     """Return the memory that nobody owns, and what is known to be in it."""
     if isinstance(info, Unavailable):
         return str(info)
@@ -79,7 +79,7 @@ def _unaccounted(info: 'MemInfo | Unavailable', assessment: Assessment) -> str:
     return ', '.join(parts)
 
 
-def _segments(found: 'DdsSegments | Unavailable') -> str:
+def _segments(found: DdsSegments | Unavailable) -> str:
     if isinstance(found, Unavailable):
         return str(found)
     if not found.dead:

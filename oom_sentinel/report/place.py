@@ -75,7 +75,7 @@ def when_exhausted(policy: VmPolicy) -> str:
     return f'kills the process with the highest badness{early}'
 
 
-def neighbours(surroundings: Surroundings) -> 'tuple[str, ...]':
+def neighbours(surroundings: Surroundings) -> tuple[str, ...]:
     """Return who kills before the kernel, units that end whole, and a session's floor."""
     found = [NEIGHBOURS[name] for name in surroundings.neighbours if name in NEIGHBOURS]
     for unit in surroundings.units:

@@ -39,7 +39,7 @@ def compose(sample: Sample, assessment: Assessment) -> Status:
                   (*_values('some', found.some), *_values('full', full), _trigger(sample)))
 
 
-def _trigger(sample: Sample) -> 'tuple[str, str]':
+def _trigger(sample: Sample) -> tuple[str, str]:
     """Return which stall wakes the sentinel, or why none does."""
     waking = sample.waking
     if waking.window_us is None:
@@ -51,7 +51,7 @@ def _trigger(sample: Sample) -> 'tuple[str, str]':
                        f'{waking.window_us / 1e6:.0f} s{groups}')
 
 
-def _values(name: str, line: 'PressureLine | Unavailable') -> 'tuple[tuple[str, str], ...]':
+def _values(name: str, line: PressureLine | Unavailable) -> tuple[tuple[str, str], ...]:
     missing = str(line) if isinstance(line, Unavailable) else None
     avg10, avg60, total = (missing, missing, missing) if isinstance(line, Unavailable) else (
         f'{line.avg10:.2f}', f'{line.avg60:.2f}', f'{line.total_us / 1000:.0f}')

@@ -70,7 +70,7 @@ def _group(group: Group, protection: Protection) -> str:
             + f' for {counted(len(targets))}')
 
 
-def _out_of_reach(protection: Protection) -> 'list[tuple[Target, str]]':
+def _out_of_reach(protection: Protection) -> list[tuple[Target, str]]:
     """Return whom a write does not reach, and why; a zombie holds no memory any more."""
     found = [(t, outcome(t, protection)) for t in protection.targets]
     return [(t, o.why or o.result) for t, o in found
@@ -78,7 +78,7 @@ def _out_of_reach(protection: Protection) -> 'list[tuple[Target, str]]':
 
 
 def _findings(assessment: Assessment, protection: Protection,
-              settings: Settings) -> 'tuple[Finding, ...]':
+              settings: Settings) -> tuple[Finding, ...]:
     found = [Finding(Level.ERROR, f'memory.oom.group=1 on {path}: scores cannot save single '
                      'nodes here') for path in protection.oom_group_paths]
     warn = [f'another program set {d.label} to {d.found}, which was put back to {d.expected}'
@@ -116,7 +116,7 @@ def _calm(protection: Protection, refused: bool) -> str:
             f'{"their" if plural else "its"} group wants')
 
 
-def _too_low(settings: Settings) -> 'tuple[str, ...]':
+def _too_low(settings: Settings) -> tuple[str, ...]:
     low = [g.name for g in settings.protection_groups if g.oom_score_adj < ADVISED_MIN]
     if not low:
         return ()

@@ -56,7 +56,7 @@ def compose(sample: Sample, assessment: Assessment) -> Status:
         ('woken by', ', '.join(sample.woken_by) or 'timer')))
 
 
-def _next(policy: VmPolicy, victims: 'list[Candidate]', domain: str) -> str:
+def _next(policy: VmPolicy, victims: list[Candidate], domain: str) -> str:
     """Return what the kernel would do, /proc/sys/vm considered (mm/oom_kill.c)."""
     machine = domain == MACHINE
     if policy.panic_on_oom == 2 or (policy.panic_on_oom == 1 and machine):

@@ -14,23 +14,23 @@
 
 """Numbers and lists as an operator reads them."""
 
-from typing import Sequence
+from collections.abc import Sequence
 
 MIB = 1 << 20
 LISTED_MAX = 10
 
 
-def mib(value: 'int | None', why: str = 'not printed by this kernel') -> str:
+def mib(value: int | None, why: str = 'not printed by this kernel') -> str:
     """Return bytes as whole MiB, `unavailable (why)` for None."""
     return f'unavailable ({why})' if value is None else f'{value / MIB:.0f}'
 
 
-def number(value: 'float | int | None', why: str, form: str = '.1f') -> str:
+def number(value: float | int | None, why: str, form: str = '.1f') -> str:
     """Return a number, `unavailable (why)` for None."""
     return f'unavailable ({why})' if value is None else format(value, form)
 
 
-def listed(items: 'Sequence[str]', most: int = LISTED_MAX) -> str:
+def listed(items: Sequence[str], most: int = LISTED_MAX) -> str:
     """Return the items with commas, the tail as a count, `none` for no item."""
     if not items:
         return 'none'
@@ -43,7 +43,7 @@ def counted(count: int) -> str:
     return '1 process' if count == 1 else f'{count} processes'
 
 
-def sentence(parts: 'Sequence[str]') -> str:
+def sentence(parts: Sequence[str]) -> str:
     """Return the parts as one sentence that begins with a capital and ends with a stop."""
     joined = '; '.join(parts)
     first = joined.split(' ')[0]

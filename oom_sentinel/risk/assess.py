@@ -55,7 +55,7 @@ class History:
     places: Places = Places()
     growth: Growth = Growth()
     order: Order = Order()
-    high: 'tuple[tuple[str, int], ...]' = ()
+    high: tuple[tuple[str, int], ...] = ()
     ownerless: Ownerless = Ownerless()
 
 
@@ -78,41 +78,41 @@ class Assessment:
     cgroups: Verdict = Verdict()
     risk: Verdict = Verdict()
     domain: str = kill_order.MACHINE
-    totalpages: 'int | None' = None
-    kill_order: 'tuple[Candidate, ...]' = ()
-    tightest: 'Headroom | None' = None
-    time_to_exhaustion_s: 'float | None' = None
-    exhaustion: 'Forecast | None' = None
-    killable_percent: 'float | None' = None
+    totalpages: int | None = None
+    kill_order: tuple[Candidate, ...] = ()
+    tightest: Headroom | None = None
+    time_to_exhaustion_s: float | None = None
+    exhaustion: Forecast | None = None
+    killable_percent: float | None = None
     oom_risk: float = 0.0
-    leak_suspects: 'tuple[str, ...]' = ()
-    leaking: 'frozenset[Identity]' = frozenset()
-    growth: 'tuple[tuple[Identity, float], ...]' = ()
-    unaccounted_bytes: 'int | None' = None
-    unaccounted_grows: 'float | None' = None
+    leak_suspects: tuple[str, ...] = ()
+    leaking: frozenset[Identity] = frozenset()
+    growth: tuple[tuple[Identity, float], ...] = ()
+    unaccounted_bytes: int | None = None
+    unaccounted_grows: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
     """What is wrong now; of control groups with the path that each finding is about."""
 
-    memory: 'tuple[Finding, ...]'
-    pressure: 'tuple[Finding, ...]'
-    machine_soon: 'tuple[Finding, ...]'
-    cgroups: 'tuple[tuple[str, Finding], ...]'
-    throttled: 'tuple[Finding, ...]'
+    memory: tuple[Finding, ...]
+    pressure: tuple[Finding, ...]
+    machine_soon: tuple[Finding, ...]
+    cgroups: tuple[tuple[str, Finding], ...]
+    throttled: tuple[Finding, ...]
 
     @property
-    def machine(self) -> 'tuple[Finding, ...]':
+    def machine(self) -> tuple[Finding, ...]:
         return self.memory + self.pressure + self.machine_soon
 
     @property
-    def everywhere(self) -> 'tuple[Finding, ...]':
+    def everywhere(self) -> tuple[Finding, ...]:
         return self.machine + tuple(f for _, f in self.cgroups) + self.throttled
 
 
 def assess(sample: Sample, history: History, settings: Settings,
-           protection: Protection = Protection()) -> 'tuple[Assessment, History]':
+           protection: Protection = Protection()) -> tuple[Assessment, History]:
     """Return what this sample means, and the history for the next one."""
     meminfo, now_s = sample.meminfo, sample.monotonic_s
     limits = headroom.rooms(sample.chains, meminfo)
@@ -155,21 +155,21 @@ def assess(sample: Sample, history: History, settings: Settings,
                                grown, made, high, nobodys)
 
 
-def _groups(sample: Sample) -> 'tuple[MemoryCgroup, ...]':
+def _groups(sample: Sample) -> tuple[MemoryCgroup, ...]:
     if isinstance(sample.chains, Unavailable):
         return ()
     return tuple({g.path: g for chain in sample.chains for g in chain.groups}.values())
 
 
-def _grew(last: 'tuple[tuple[str, int], ...]',
-          now: 'tuple[tuple[str, int], ...]') -> 'frozenset[str]':
+def _grew(last: tuple[tuple[str, int], ...],
+          now: tuple[tuple[str, int], ...]) -> frozenset[str]:
     """Return the paths whose counter grew; one that fell belongs to a group made anew."""
     before = dict(last)
     return frozenset(path for path, count in now if count > before.get(path, count))
 
 
-def _find(sample: Sample, known: Places, limits: 'tuple[Headroom, ...]',
-          groups: 'tuple[MemoryCgroup, ...]', throttled: 'frozenset[str]',
+def _find(sample: Sample, known: Places, limits: tuple[Headroom, ...],
+          groups: tuple[MemoryCgroup, ...], throttled: frozenset[str],
           settings: Settings) -> _Found:
     now_s = sample.monotonic_s
     of_groups = memory.cgroups(limits, settings)
@@ -185,8 +185,8 @@ def _find(sample: Sample, known: Places, limits: 'tuple[Headroom, ...]',
         of_groups, memory.throttling(groups, throttled))
 
 
-def _wrong_victims(sample: Sample, found: _Found, limits: 'tuple[Headroom, ...]', made: Order,
-                   protection: Protection) -> 'tuple[Finding, ...]':
+def _wrong_victims(sample: Sample, found: _Found, limits: tuple[Headroom, ...], made: Order,
+                   protection: Protection) -> tuple[Finding, ...]:
     """
     Return which protected process would be the first choice where memory is short.
 
@@ -194,9 +194,9 @@ def _wrong_victims(sample: Sample, found: _Found, limits: 'tuple[Headroom, ...]'
     on the machine could hide the error of a control group.
     """
     short = {path for path, _ in found.cgroups}
-    here: 'list[Headroom | None]' = [None] if found.machine else []
+    here: list[Headroom | None] = [None] if found.machine else []
     here += [limit for limit in limits if limit.group.path in short]
-    wrong: 'tuple[Finding, ...]' = ()
+    wrong: tuple[Finding, ...] = ()
     for place in here:
         name = kill_order.MACHINE if place is None else place.group.path
         judged = made if made.domain == name else kill_order.order(sample, place, protection)

@@ -19,8 +19,8 @@ Source: mm/oom_kill.c oom_badness() and constrained_alloc(), fs/proc/base.c proc
 Knows facts only; never reads a file.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Iterable
 
 from oom_sentinel.facts.cgroup import MemoryCgroup
 from oom_sentinel.facts.memory import MemInfo
@@ -37,7 +37,7 @@ def _c_div(a: int, b: int) -> int:
 
 
 def points(rss_pages: int, swap_pages: int, page_table_bytes: int, oom_score_adj: int, *,
-           totalpages: int, page_size: int) -> 'int | None':
+           totalpages: int, page_size: int) -> int | None:
     """
     Return the badness in pages, or None for a task that is never chosen.
 
@@ -51,7 +51,7 @@ def points(rss_pages: int, swap_pages: int, page_table_bytes: int, oom_score_adj
     return held + oom_score_adj * (totalpages // 1000)
 
 
-def of(process: Process, *, totalpages: int, page_size: int) -> 'int | None':
+def of(process: Process, *, totalpages: int, page_size: int) -> int | None:
     """Return the badness of a process, None when unkillable or its memory is unknown."""
     if process.memory is None or process.oom_score_adj is None:
         return None
@@ -63,8 +63,8 @@ def of(process: Process, *, totalpages: int, page_size: int) -> 'int | None':
                   totalpages=totalpages, page_size=page_size)
 
 
-def oom_score(badness: 'int | None', *, totalpages: int,
-              kernel_version: 'tuple[int, int]' = (6, 12)) -> int:
+def oom_score(badness: int | None, *, totalpages: int,
+              kernel_version: tuple[int, int] = (6, 12)) -> int:
     """
     Return what /proc/PID/oom_score prints for this badness.
 
@@ -110,13 +110,13 @@ def cgroup_totalpages(group: MemoryCgroup, meminfo: MemInfo, page_size: int) -> 
 class Candidate:
     """A place in the kill order; rank 1 dies first, None never; badness in pages."""
 
-    rank: 'int | None'
+    rank: int | None
     process: Process
-    badness: 'int | None'
+    badness: int | None
 
 
 def kill_order(processes: Iterable[Process], *, totalpages: int,
-               page_size: int) -> 'tuple[Candidate, ...]':
+               page_size: int) -> tuple[Candidate, ...]:
     """
     Return the processes in the order in which the kernel would kill them now.
 

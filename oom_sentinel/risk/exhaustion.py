@@ -91,8 +91,8 @@ class Left:
     short: Points = ()
     medium: Points = ()
     long: Points = ()
-    medium_trend: 'Trend | None' = None
-    long_trend: 'Trend | None' = None
+    medium_trend: Trend | None = None
+    long_trend: Trend | None = None
     swing: Swing = Swing()
     safe: float = 0.0
 
@@ -110,7 +110,7 @@ def extend(left: Left, at_s: float, value: float, safe: float = 0.0,
     if left.short and at_s - left.short[-1][0] < 0.9 * SHORT_EVERY_S:
         return left
     point = (at_s, value)
-    short = left.short[-POINTS_MAX + 1:] + (point,)
+    short = (*left.short[-POINTS_MAX + 1:], point)
     drop = 0
     while len(short) - drop > POINTS_KEPT and at_s - short[drop][0] > SHORT_S:
         drop += 1
@@ -137,10 +137,10 @@ def _coarser(series: Points, finer: Points, every_s: float, span_s: float) -> Po
     at_s = finer[-1][0]
     values = [value for seconds, value in finer if at_s - seconds < every_s]
     kept = tuple(p for p in series[-POINTS_MAX + 1:] if at_s - p[0] <= span_s)
-    return kept + ((at_s, median(values)),)
+    return (*kept, (at_s, median(values)))
 
 
-def _slow(points: Points) -> 'Trend | None':
+def _slow(points: Points) -> Trend | None:
     return trend(points)
 
 
@@ -181,7 +181,7 @@ def _steepest_fall(series: Points) -> float:
     return max([(a[1] - b[1]) / (b[0] - a[0]) for a, b in zip(series, series[1:])], default=0.0)
 
 
-def forecast(left: Left, horizon_s: float = HORIZON_SHORT_S) -> 'Forecast | None':
+def forecast(left: Left, horizon_s: float = HORIZON_SHORT_S) -> Forecast | None:
     """
     Return when nothing is left at the present trend; the soonest of the scales that speak.
 
@@ -196,7 +196,7 @@ def forecast(left: Left, horizon_s: float = HORIZON_SHORT_S) -> 'Forecast | None
     return min((f for f in found if f is not None), key=lambda f: f.middle_s, default=None)
 
 
-def _fast(left: Left, horizon_s: float) -> 'Trend | None':
+def _fast(left: Left, horizon_s: float) -> Trend | None:
     """
     Return the trend of the half minute when it is worth telling.
 
@@ -216,8 +216,8 @@ def _fast(left: Left, horizon_s: float) -> 'Trend | None':
     return trend(points)
 
 
-def _told(points: Points, found: 'Trend | None', value: float,
-          horizon_s: 'float | None' = None) -> 'Forecast | None':
+def _told(points: Points, found: Trend | None, value: float,
+          horizon_s: float | None = None) -> Forecast | None:
     if found is None or found.middle >= 0:
         return None
     span_s = points[-1][0] - points[0][0]

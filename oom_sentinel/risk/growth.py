@@ -20,8 +20,8 @@ cycles leaves that floor where it is, what it never gives back lifts it.  A leak
 without a rest over half an hour, or slowly over two hours, and to where it has not been before.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Iterable
 
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
@@ -56,8 +56,8 @@ class Grown:
     identity: Identity
     recent: Points = ()
     long: Points = ()
-    bytes_per_s: 'float | None' = None
-    leak: 'Trend | None' = None
+    bytes_per_s: float | None = None
+    leak: Trend | None = None
     leak_span_s: float = 0.0
 
     @property
@@ -71,10 +71,10 @@ class Growth:
     """Every tracked process, as last looked at; trends are made only then."""
 
     at_s: float = float('-inf')
-    processes: 'tuple[Grown, ...]' = ()
+    processes: tuple[Grown, ...] = ()
 
 
-def watch(last: Growth, now_s: float, processes: 'Iterable[Process]',
+def watch(last: Growth, now_s: float, processes: Iterable[Process],
           protection: Protection) -> Growth:
     """Return the growth with a point more, the last one as it stands when none is due."""
     if 0 <= now_s - last.at_s < EVERY_S:
@@ -112,11 +112,11 @@ def floor(points: Points, at_s: float, value: float, every_s: float) -> Points:
     if points and at_s - points[-1][0] < every_s:
         if value >= points[-1][1]:
             return points
-        return points[:-1] + ((points[-1][0], value),)
-    return points[-POINTS_MAX + 1:] + ((at_s, value),)
+        return (*points[:-1], (points[-1][0], value))
+    return (*points[-POINTS_MAX + 1:], (at_s, value))
 
 
-def _judge(recent: Points, long: Points) -> 'tuple[float | None, Trend | None, float]':
+def _judge(recent: Points, long: Points) -> tuple[float | None, Trend | None, float]:
     """Return the pace, the leak when it is one, and the seconds it was seen."""
     span_s = recent[-1][0] - recent[0][0] if recent else 0.0
     if span_s < TREND_AFTER_S - RECENT_EVERY_S:

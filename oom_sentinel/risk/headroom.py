@@ -40,7 +40,7 @@ class Headroom:
     left_bytes: int
     percent: float
     until_oom_bytes: int
-    swap_used_percent: 'float | None' = None
+    swap_used_percent: float | None = None
 
 
 def reclaimable_bytes(group: MemoryCgroup) -> int:
@@ -55,7 +55,7 @@ def reclaimable_bytes(group: MemoryCgroup) -> int:
                                       group.slab_reclaimable_bytes))
 
 
-def headroom(group: MemoryCgroup, meminfo: 'MemInfo | None' = None) -> 'Headroom | None':
+def headroom(group: MemoryCgroup, meminfo: MemInfo | None = None) -> Headroom | None:
     """Return limit less usage, with the page cache that can be dropped; None unlimited."""
     if not group.limit_bytes or group.usage_bytes is None:
         return None
@@ -80,8 +80,8 @@ def headroom(group: MemoryCgroup, meminfo: 'MemInfo | None' = None) -> 'Headroom
     return Headroom(group, left, 100.0 * left / group.limit_bytes, until_oom, swap_used)
 
 
-def rooms(chains: 'tuple[CgroupChain, ...] | Unavailable',
-          meminfo: 'MemInfo | Unavailable') -> 'tuple[Headroom, ...]':
+def rooms(chains: tuple[CgroupChain, ...] | Unavailable,
+          meminfo: MemInfo | Unavailable) -> tuple[Headroom, ...]:
     """Return every limit, the tightest first; one above the machine's memory is none."""
     if isinstance(chains, Unavailable):
         return ()
@@ -93,7 +93,7 @@ def rooms(chains: 'tuple[CgroupChain, ...] | Unavailable',
     return tuple(sorted(found, key=lambda room: (room.percent, room.left_bytes)))
 
 
-def machine_bytes(meminfo: MemInfo, swaps: 'tuple[SwapDevice, ...]' = ()) -> 'int | None':
+def machine_bytes(meminfo: MemInfo, swaps: tuple[SwapDevice, ...] = ()) -> int | None:
     """
     Return what can still be taken before the machine's OOM: MemAvailable and free swap.
 

@@ -41,13 +41,13 @@ class Order:
     """
 
     domain: str = MACHINE
-    totalpages: 'int | None' = None
-    first: 'tuple[Candidate, ...]' = ()
-    killable_percent: 'float | None' = None
-    made_from: 'tuple[object, ...]' = ()
+    totalpages: int | None = None
+    first: tuple[Candidate, ...] = ()
+    killable_percent: float | None = None
+    made_from: tuple[object, ...] = ()
 
 
-def where(meminfo: 'MemInfo | Unavailable', room: 'Headroom | None') -> 'Headroom | None':
+def where(meminfo: MemInfo | Unavailable, room: Headroom | None) -> Headroom | None:
     """Return the control group when it has less left than the machine, None for the machine."""
     if room is None or isinstance(meminfo, Unavailable):
         return None
@@ -57,7 +57,7 @@ def where(meminfo: 'MemInfo | Unavailable', room: 'Headroom | None') -> 'Headroo
     return None
 
 
-def order(sample: Sample, room: 'Headroom | None', protection: Protection,
+def order(sample: Sample, room: Headroom | None, protection: Protection,
           last: Order = Order(), anew: bool = True) -> Order:
     """
     Return the order inside the control group of `room`, on the machine when that is None.
@@ -84,7 +84,7 @@ def order(sample: Sample, room: 'Headroom | None', protection: Protection,
     return Order(domain, totalpages, found[:SHOWN], _killable(found, protection), made_from)
 
 
-def _protected(protection: Protection) -> 'frozenset[Identity]':
+def _protected(protection: Protection) -> frozenset[Identity]:
     return frozenset(t.process.identity for t in protection.targets
                      if t.group is not None and t.wanted < 0)
 
@@ -94,7 +94,7 @@ def _held(candidate: Candidate) -> int:
     return held.rss_bytes + held.swap_bytes if held is not None else 0
 
 
-def _killable(found: 'tuple[Candidate, ...]', protection: Protection) -> 'float | None':
+def _killable(found: tuple[Candidate, ...], protection: Protection) -> float | None:
     protected = _protected(protection)
     total = sum(_held(c) for c in found)
     if not total or not any(c.process.identity in protected for c in found):
@@ -107,7 +107,7 @@ def _killable(found: 'tuple[Candidate, ...]', protection: Protection) -> 'float 
     return 100.0 * before / total
 
 
-def wrong_victim(made: Order, protection: Protection) -> 'tuple[Finding, ...]':
+def wrong_victim(made: Order, protection: Protection) -> tuple[Finding, ...]:
     """Return the error that a protected process would be the kernel's first choice."""
     if not made.first or made.first[0].rank is None:
         return ()

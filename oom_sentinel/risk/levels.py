@@ -26,7 +26,7 @@ class Verdict:
     """A level and the sentences that gave it; without a reason it is OK."""
 
     level: Level = Level.OK
-    reasons: 'tuple[str, ...]' = ()
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Finding:
     text: str
 
 
-def verdict(findings: 'tuple[Finding, ...]') -> Verdict:
+def verdict(findings: tuple[Finding, ...]) -> Verdict:
     """Return the highest level, its reasons first."""
     ordered = sorted(findings, key=lambda f: -f.level)
     level = ordered[0].level if ordered else Level.OK
@@ -49,7 +49,7 @@ class Met:
     """When a level (or a higher one) was last met, and what was said then."""
 
     at_s: float = float('-inf')
-    reasons: 'tuple[str, ...]' = ()
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Hold:
     error: Met = Met()
 
 
-def hold(last: Hold, now: Verdict, now_s: float, hold_s: float) -> 'tuple[Verdict, Hold]':
+def hold(last: Hold, now: Verdict, now_s: float, hold_s: float) -> tuple[Verdict, Hold]:
     """Return the level to show: it rises at once and falls when the condition is gone hold_s."""
     warn = _met(last.warn, Level.WARN, now, now_s)
     error = _met(last.error, Level.ERROR, now, now_s)

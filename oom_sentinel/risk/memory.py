@@ -14,7 +14,7 @@
 
 """Levels of the machine's memory, of pressure, and of a memory control group."""
 
-from typing import Iterable
+from collections.abc import Iterable
 
 from oom_sentinel.facts.cgroup import MemoryCgroup
 from oom_sentinel.facts.memory import MemInfo
@@ -29,23 +29,23 @@ from oom_sentinel.settings import Settings
 MIB = 1 << 20
 
 
-def available_bytes(meminfo: MemInfo) -> 'int | None':
+def available_bytes(meminfo: MemInfo) -> int | None:
     """Return MemAvailable; kernels before 3.14 have none."""
     return meminfo.mem_available_bytes
 
 
-def _graded(low: bool, very_low: bool, text: str) -> 'tuple[Finding, ...]':
+def _graded(low: bool, very_low: bool, text: str) -> tuple[Finding, ...]:
     if very_low:
         return (Finding(Level.ERROR, text),)
     return (Finding(Level.WARN, text),) if low else ()
 
 
-def memory(meminfo: 'MemInfo | Unavailable', policy: VmPolicy,
-           settings: Settings) -> 'tuple[Finding, ...]':
+def memory(meminfo: MemInfo | Unavailable, policy: VmPolicy,
+           settings: Settings) -> tuple[Finding, ...]:
     """Return what is wrong with the machine's memory; swap counts only when memory is low."""
     if isinstance(meminfo, Unavailable):
         return (Finding(Level.WARN, f'Memory is {meminfo}'),)
-    found: 'tuple[Finding, ...]' = ()
+    found: tuple[Finding, ...] = ()
     low = False
     available = available_bytes(meminfo)
     if available is not None:
@@ -68,11 +68,11 @@ def memory(meminfo: 'MemInfo | Unavailable', policy: VmPolicy,
     return found
 
 
-def pressure(reading: 'Pressure | Unavailable', settings: Settings) -> 'tuple[Finding, ...]':
+def pressure(reading: Pressure | Unavailable, settings: Settings) -> tuple[Finding, ...]:
     """Return what PSI says; without PSI there is nothing to say and nothing wrong."""
     if isinstance(reading, Unavailable):
         return ()
-    found: 'tuple[Finding, ...]' = ()
+    found: tuple[Finding, ...] = ()
     if reading.some.avg10 > settings.pressure_some_avg10_warn:
         found += (Finding(Level.WARN,
                           f'some tasks waited for memory {reading.some.avg10:.0f} % of the '
@@ -84,8 +84,8 @@ def pressure(reading: 'Pressure | Unavailable', settings: Settings) -> 'tuple[Fi
     return found
 
 
-def cgroups(rooms: 'tuple[Headroom, ...]',
-            settings: Settings) -> 'tuple[tuple[str, Finding], ...]':
+def cgroups(rooms: tuple[Headroom, ...],
+            settings: Settings) -> tuple[tuple[str, Finding], ...]:
     """Return what is wrong with each limited control group, by the machine's thresholds."""
     found = []
     for room in rooms:
@@ -108,8 +108,8 @@ def cgroups(rooms: 'tuple[Headroom, ...]',
     return tuple(found)
 
 
-def throttling(groups: 'Iterable[MemoryCgroup]',
-               throttled: 'frozenset[str]') -> 'tuple[Finding, ...]':
+def throttling(groups: Iterable[MemoryCgroup],
+               throttled: frozenset[str]) -> tuple[Finding, ...]:
     """Return which groups are slowed down at memory.high; nobody is killed for that."""
     return tuple(Finding(Level.WARN, f'{group.label} is throttled: above memory.high '
                          f'({(group.high_bytes or 0) / MIB:.0f} MiB) its tasks are slowed down')

@@ -44,7 +44,7 @@ class Ownerless:
 
 
 def unaccounted_bytes(meminfo: MemInfo,
-                      swaps: 'tuple[SwapDevice, ...]' = ()) -> 'int | None':
+                      swaps: tuple[SwapDevice, ...] = ()) -> int | None:
     """
     Return MemTotal less everything that /proc/meminfo names, None on kernels that name less.
 
@@ -65,8 +65,8 @@ def unaccounted_bytes(meminfo: MemInfo,
     return max(0, meminfo.mem_total_bytes - known)
 
 
-def watch(last: Ownerless, now_s: float, meminfo: 'MemInfo | Unavailable',
-          swaps: 'tuple[SwapDevice, ...]') -> Ownerless:
+def watch(last: Ownerless, now_s: float, meminfo: MemInfo | Unavailable,
+          swaps: tuple[SwapDevice, ...]) -> Ownerless:
     """Return the growth with a reading more."""
     if isinstance(meminfo, Unavailable):
         return last
@@ -77,8 +77,8 @@ def watch(last: Ownerless, now_s: float, meminfo: 'MemInfo | Unavailable',
         last.shared if shared is None else growth.extend(last.shared, now_s, float(shared)))
 
 
-def segments(found: 'DdsSegments | Unavailable',
-             meminfo: 'MemInfo | Unavailable') -> 'tuple[Finding, ...]':
+def segments(found: DdsSegments | Unavailable,
+             meminfo: MemInfo | Unavailable) -> tuple[Finding, ...]:
     """Return that dead processes' segments hold much, and how to get rid of them."""
     if isinstance(found, Unavailable) or isinstance(meminfo, Unavailable):
         return ()

@@ -47,25 +47,25 @@ STARTING_SHARE = 2.0
 class Place:
     """The history of one place; `path` None is the machine, `since_s` when its end was told."""
 
-    path: 'str | None'
+    path: str | None
     left: Left = Left()
-    since_s: 'float | None' = None
-    forecast: 'Forecast | None' = None
+    since_s: float | None = None
+    forecast: Forecast | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
     """All places, the machine first; `ahead_s` is by how much the boot's clock is ahead."""
 
-    places: 'tuple[Place, ...]' = ()
-    ahead_s: 'float | None' = None
+    places: tuple[Place, ...] = ()
+    ahead_s: float | None = None
 
-    def of(self, path: 'str | None') -> Place:
+    def of(self, path: str | None) -> Place:
         """Return the place of this path, one without history when there is none."""
         return next((p for p in self.places if p.path == path), Place(path))
 
 
-def remember(last: Places, sample: Sample, rooms: 'tuple[Headroom, ...]',
+def remember(last: Places, sample: Sample, rooms: tuple[Headroom, ...],
              settings: Settings) -> Places:
     """Return the histories with this sample; a suspend cuts off their fast part."""
     ahead_s = None if sample.boottime_s is None else sample.boottime_s - sample.monotonic_s
@@ -103,7 +103,7 @@ def _place(last: Place, now_s: float, left_bytes: int, safe: float, horizon_s: f
 
 
 def soon(place: Place, what: str, now_s: float,
-         settings: Settings) -> 'tuple[Finding, ...]':
+         settings: Settings) -> tuple[Finding, ...]:
     """Return that a place is exhausted soon, at the pace of now."""
     told = place.forecast
     if told is None or told.middle_s >= settings.exhaustion_warn_s:

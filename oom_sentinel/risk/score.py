@@ -20,7 +20,7 @@ from oom_sentinel.risk.headroom import Headroom
 from oom_sentinel.settings import Settings
 
 
-def score(sample: Sample, room: 'Headroom | None', left_s: 'float | None',
+def score(sample: Sample, room: Headroom | None, left_s: float | None,
           settings: Settings) -> float:
     """Return the worst of memory, control group, pressure and time left."""
     parts = [0.0]

@@ -29,7 +29,7 @@ SHARED = 'shared memory (tmpfs, /dev/shm)'
 
 
 def suspects(grown: Growth, ownerless: Ownerless, sample: Sample,
-             protection: Protection) -> 'tuple[str, ...]':
+             protection: Protection) -> tuple[str, ...]:
     """Return who leaks, the fastest first."""
     leaks = [(g.leak.middle, g, g.leak) for g in grown.processes if g.leak is not None]
     found = []
@@ -43,7 +43,7 @@ def suspects(grown: Growth, ownerless: Ownerless, sample: Sample,
     return tuple(text for _, text in sorted(found, reverse=True))
 
 
-def _labels(sample: Sample, protection: Protection) -> 'dict[Identity, str]':
+def _labels(sample: Sample, protection: Protection) -> dict[Identity, str]:
     labels = {t.process.identity: t.process.label for t in protection.targets}
     labels.update((p.identity, p.label) for p in sample.processes)
     return labels

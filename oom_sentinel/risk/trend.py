@@ -42,18 +42,18 @@ class Trend:
     steep: float
 
 
-def slopes(points: Points) -> 'list[float]':
+def slopes(points: Points) -> list[float]:
     """Return all pairwise slopes in ascending order."""
     return sorted([(b[1] - a[1]) / (b[0] - a[0])
                    for i, a in enumerate(points) for b in points[i + 1:]])
 
 
-def _median(ordered: 'list[float]') -> float:
+def _median(ordered: list[float]) -> float:
     half = len(ordered) // 2
     return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
-def _interval(points: Points) -> 'tuple[float, float, float]':
+def _interval(points: Points) -> tuple[float, float, float]:
     """Return the median slope between the lowest and the highest that noise leaves."""
     count, ordered = len(points), slopes(points)
     spread = NORMAL_99 * sqrt(count * (count - 1) * (2 * count + 5) / 18)
@@ -66,7 +66,7 @@ def _toward(middle: float, end: float) -> float:
     return middle + AGREE * (end - middle)
 
 
-def trend(points: Points) -> 'Trend | None':
+def trend(points: Points) -> Trend | None:
     """
     Return the trend, None when it is not told from noise or has come to rest.
 

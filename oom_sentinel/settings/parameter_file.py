@@ -42,11 +42,11 @@ class Loaded:
     """The settings, what is odd about the files, and the parameters that they name."""
 
     settings: Settings
-    warnings: 'tuple[str, ...]' = ()
-    named: 'frozenset[str]' = frozenset()
+    warnings: tuple[str, ...] = ()
+    named: frozenset[str] = frozenset()
 
 
-def load(*paths: str, node: 'str | None' = None) -> Loaded:
+def load(*paths: str, node: str | None = None) -> Loaded:
     """
     Return the settings of parameter files, the defaults without one.
 
@@ -54,8 +54,8 @@ def load(*paths: str, node: 'str | None' = None) -> Loaded:
     :param node: the node's fully qualified name; None: the name that a file gives it.
     :raises ParamsError: naming file and key, when one is unreadable or a value is refused.
     """
-    values: 'dict[str, Any]' = {}
-    warnings: 'list[str]' = []
+    values: dict[str, Any] = {}
+    warnings: list[str] = []
     for path in paths:
         try:
             found = flatten(_yaml(path), path, node, warnings)
@@ -93,8 +93,8 @@ def _yaml(path: str) -> Any:
         raise ParamsError(f'{path}: not YAML: {" ".join(str(error).split())}') from error
 
 
-def flatten(document: Any, path: str, node: 'str | None' = None,
-            warnings: 'list[str] | None' = None) -> 'dict[str, Any]':
+def flatten(document: Any, path: str, node: str | None = None,
+            warnings: list[str] | None = None) -> dict[str, Any]:
     """
     Return the parameters that the file gives to this node, with dotted names.
 
@@ -107,11 +107,11 @@ def flatten(document: Any, path: str, node: 'str | None' = None,
         return {}
     if not isinstance(document, dict):
         raise ParamsError(f'{path}: expected node names with ros__parameters')
-    sections: 'list[tuple[str, dict[Any, Any]]]' = []
+    sections: list[tuple[str, dict[Any, Any]]] = []
     for key, below in document.items():
         _collect('/' + str(key).strip('/'), below, path, sections)
     ours = node or _our_name([name for name, _ in sections])
-    found: 'dict[str, Any]' = {}
+    found: dict[str, Any] = {}
     for name, values in sections:
         if means(name, ours):
             _dotted('', values, found)
@@ -122,14 +122,14 @@ def flatten(document: Any, path: str, node: 'str | None' = None,
     return found
 
 
-def _our_name(names: 'list[str]') -> str:
+def _our_name(names: list[str]) -> str:
     """Return the node's name: in a namespace when the file names it in exactly one."""
     spaced = {name for name in names if name.endswith(NODE) and '*' not in name}
     return spaced.pop() if len(spaced) == 1 else NODE
 
 
 def _collect(name: str, below: Any, path: str,
-             sections: 'list[tuple[str, dict[Any, Any]]]') -> None:
+             sections: list[tuple[str, dict[Any, Any]]]) -> None:
     if not isinstance(below, dict):
         raise ParamsError(f'{path}: {shown(name)}: expected ros__parameters')
     for key, value in below.items():
@@ -151,7 +151,7 @@ def means(key: str, node: str = NODE) -> bool:
     return _means(tokens, [token for token in node.split('/') if token])
 
 
-def _means(key: 'list[str]', node: 'list[str]') -> bool:
+def _means(key: list[str], node: list[str]) -> bool:
     if not key:
         return not node
     if key[0] == '**':
@@ -159,7 +159,7 @@ def _means(key: 'list[str]', node: 'list[str]') -> bool:
     return bool(node) and fnmatchcase(node[0], key[0]) and _means(key[1:], node[1:])
 
 
-def _dotted(prefix: str, value: 'dict[str, Any]', found: 'dict[str, Any]') -> None:
+def _dotted(prefix: str, value: dict[str, Any], found: dict[str, Any]) -> None:
     for key, below in value.items():
         if isinstance(below, dict):
             _dotted(f'{prefix}{key}.', below, found)

@@ -18,9 +18,9 @@ Selectors: which nodes and processes a group means.
 Pure text matching with shell globs, case-sensitive; knows facts only.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Sequence
 
 from oom_sentinel.facts.process import Process
 
@@ -75,7 +75,7 @@ def parse(text: str) -> Selector:
     return Selector(kind, pattern, exclude)
 
 
-def _hit(selector: Selector, process: Process, node_name: 'str | None') -> bool:
+def _hit(selector: Selector, process: Process, node_name: str | None) -> bool:
     """Tell whether the glob alone matches, `!` left aside."""
     program = process.program
     if selector.kind == 'node':
@@ -91,7 +91,7 @@ def _hit(selector: Selector, process: Process, node_name: 'str | None') -> bool:
     return fnmatchcase(' '.join(program.cmdline), selector.pattern)
 
 
-def matches(selectors: Sequence[Selector], process: Process, node_name: 'str | None') -> bool:
+def matches(selectors: Sequence[Selector], process: Process, node_name: str | None) -> bool:
     """Tell whether a process, seen as this node (None: as no node), is meant."""
     if any(s.exclude and _hit(s, process, node_name) for s in selectors):
         return False

@@ -20,12 +20,12 @@ from it.  Pure: a mapping of names to values goes in, a `Settings` or a `Setting
 out.
 """
 
+from collections.abc import Mapping
 import dataclasses
 from dataclasses import dataclass
 import difflib
 import math
 import re
-from typing import Mapping
 
 from oom_sentinel.settings import selector
 from oom_sentinel.settings.selector import Selector
@@ -35,7 +35,7 @@ GROUP_PARAMETER = re.compile(r'group\.([^.]*)\.(match|oom_score_adj)\Z')
 
 # What TurtleBot 3, TurtleBot 4 and Nav2 start, Humble to Rolling, read from their launch files;
 # config/turtlebot3.yaml, turtlebot4.yaml and nav2.yaml hold each robot's part with the reasons.
-PRESET_MATCH: 'dict[str, tuple[str, ...]]' = {
+PRESET_MATCH: dict[str, tuple[str, ...]] = {
     'bringup': (
         'exe:turtlebot3_ros', 'exe:turtlebot4_node', 'exe:turtlebot4_base_node',
         'exe:create3_republisher', 'exe:robot_state_publisher', 'exe:joint_state_publisher',
@@ -74,9 +74,9 @@ class Declaration:
     name: str
     default: object
     description: str
-    low: 'float | None' = None
-    high: 'float | None' = None
-    choices: 'tuple[str, ...]' = ()
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
     read_only: bool = False
     selectors: bool = False
 
@@ -106,9 +106,9 @@ class Declaration:
         :raises SettingsError: for any other type, and outside the range.
         """
         taken = self._typed(value)
-        if isinstance(taken, (int, float)) and self.low is not None and self.high is not None:
-            if not self.low <= taken <= self.high:
-                raise self._refusal(value)
+        if (isinstance(taken, (int, float)) and self.low is not None and self.high is not None
+                and not self.low <= taken <= self.high):
+            raise self._refusal(value)
         if self.choices and taken not in self.choices:
             raise self._refusal(value)
         return taken
@@ -143,12 +143,12 @@ class Group:
     """A protection group: who is meant and which oom_score_adj (-1000..1000) they get."""
 
     name: str
-    match: 'tuple[Selector, ...]'
+    match: tuple[Selector, ...]
     oom_score_adj: int
 
 
-def _p(name: str, default: object, description: str, low: 'float | None' = None,
-       high: 'float | None' = None, **more: object) -> object:
+def _p(name: str, default: object, description: str, low: float | None = None,
+       high: float | None = None, **more: object) -> object:
     declaration = Declaration(name, default, description, low, high, **more)  # type: ignore
     return dataclasses.field(default=default, metadata={'declaration': declaration})
 
@@ -194,7 +194,7 @@ class Settings:
         'hold_s', 5.0, 'Seconds a condition must be gone before its level falls.', 0.0, 600.0)
     protection_enabled: bool = _p(  # type: ignore[assignment]
         'protection.enabled', True, 'Whether oom_score_adj values are written at all.')
-    groups: 'tuple[str, ...]' = _p(  # type: ignore[assignment]
+    groups: tuple[str, ...] = _p(  # type: ignore[assignment]
         'groups', ('bringup', 'drivers', 'navigation', 'expendable'),
         'Protection groups in order; a node belongs to the first that matches it.')
     protection_self_oom_score_adj: int = _p(  # type: ignore[assignment]
@@ -228,9 +228,9 @@ class Settings:
         'Where incident folders are written; empty: none.', read_only=True)
     incident_keep: int = _p(  # type: ignore[assignment]
         'incident.keep', 20, 'How many incident folders are kept.', 0, 1000)
-    protection_groups: 'tuple[Group, ...]' = ()
+    protection_groups: tuple[Group, ...] = ()
 
-    def group(self, name: 'str | None') -> 'Group | None':
+    def group(self, name: str | None) -> Group | None:
         """Return the group of this name, None when there is none."""
         return next((g for g in self.protection_groups if g.name == name), None)
 
@@ -243,13 +243,13 @@ ERROR_WARN_PAIRS = (
 )
 
 
-def declarations() -> 'tuple[Declaration, ...]':
+def declarations() -> tuple[Declaration, ...]:
     """Return the fixed parameters, in the order of the table."""
     return tuple(f.metadata['declaration'] for f in dataclasses.fields(Settings)
                  if 'declaration' in f.metadata)
 
 
-def group_declarations(name: str) -> 'tuple[Declaration, ...]':
+def group_declarations(name: str) -> tuple[Declaration, ...]:
     """Return the two parameters of one group."""
     return (
         Declaration(f'group.{name}.match', PRESET_MATCH.get(name, ()),
@@ -260,7 +260,7 @@ def group_declarations(name: str) -> 'tuple[Declaration, ...]':
                     -1000, 1000))
 
 
-def declarations_for(values: 'Mapping[str, object]') -> 'tuple[Declaration, ...]':
+def declarations_for(values: Mapping[str, object]) -> tuple[Declaration, ...]:
     """
     Return every parameter that exists when `groups` has the value given here.
 
@@ -279,7 +279,7 @@ def declarations_for(values: 'Mapping[str, object]') -> 'tuple[Declaration, ...]
     return fixed + tuple(d for name in names for d in group_declarations(name))
 
 
-def build(values: 'Mapping[str, object]') -> Settings:
+def build(values: Mapping[str, object]) -> Settings:
     """
     Return the settings that these parameter values mean; what is not named has its default.
 
@@ -302,7 +302,7 @@ def build(values: 'Mapping[str, object]') -> Settings:
     return Settings(**fields, protection_groups=groups)  # type: ignore[arg-type]
 
 
-def _group(name: str, coerced: 'Mapping[str, object]') -> Group:
+def _group(name: str, coerced: Mapping[str, object]) -> Group:
     key = f'group.{name}.match'
     texts = coerced[key]
     assert isinstance(texts, tuple)
@@ -316,8 +316,8 @@ def _group(name: str, coerced: 'Mapping[str, object]') -> Group:
     return Group(name, match, value)
 
 
-def unknown(values: 'Mapping[str, object]',
-            allowed: 'tuple[str, ...]' = ()) -> 'tuple[tuple[str, str | None], ...]':
+def unknown(values: Mapping[str, object],
+            allowed: tuple[str, ...] = ()) -> tuple[tuple[str, str | None], ...]:
     """
     Return the names that are no parameter, each with the closest known name or None.
 

@@ -140,7 +140,7 @@ def test_an_expendable_nodes_death_is_a_warning_told_once(ear, victim):
         ear.until(lambda: '/recorder' in ear.values('Group expendable').get('nodes', ''),
                   'known')
         die(child)
-        (told, values), = ear.until(lambda: ear.told(child.pid), 'the topic names it')
+        (told, _), = ear.until(lambda: ear.told(child.pid), 'the topic names it')
         assert told.level == b'\x01' and 'expendable in group expendable' in told.message
         before = len(ear.arrays)
         ear.until(lambda: len(ear.arrays) > before + 8, 'some seconds of messages')
@@ -166,7 +166,7 @@ def test_a_storm_of_kills_is_told_whole(ear, robot, cgroup, monkeypatch, tmp_pat
 
         def folders():
             names = os.listdir(tmp_path / 'oom_sentinel')
-            return [n for n in names if n.endswith('Z') or '_pid' in n and n[0] != '.']
+            return [n for n in names if n.endswith('Z') or ('_pid' in n and n[0] != '.')]
         ear.until(lambda: len(folders()) == 4 and not ear.values('OOM kills').get(
             'incident folder', 'none').startswith('none'), 'the newest four folders')
         assert [len(ear.told(child.pid)) for child in storm] == [1] * 6

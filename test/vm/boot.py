@@ -48,7 +48,7 @@ ACCELERATOR = os.environ.get('VM_ACCEL', 'tcg,thread=multi')
 RESULTS_BYTES = 32 << 20
 
 
-def missing() -> 'list[str]':
+def missing() -> list[str]:
     """Return the packages whose programs are not installed."""
     path = os.environ['PATH'] + ':/sbin:/usr/sbin'
     return [package for program, package in NEEDED.items()
@@ -78,7 +78,7 @@ def _prepare() -> None:
           f'{time.monotonic() - began_s:.0f} s', flush=True)
 
 
-def pack(target: pathlib.Path, arguments: 'list[str]') -> None:
+def pack(target: pathlib.Path, arguments: list[str]) -> None:
     """Write the sources, the guest's init and its settings as a tar archive."""
     settings = target.with_name('settings')
     settings.write_text(f'REPOSITORY={shlex.quote(str(ROOT))}\n'
@@ -95,9 +95,9 @@ def pack(target: pathlib.Path, arguments: 'list[str]') -> None:
         archive.add(pathlib.Path(__file__).parent / 'guest' / 'init', '/guest/init')
 
 
-def command(run: pathlib.Path) -> 'list[str]':
+def command(run: pathlib.Path) -> list[str]:
     """Return qemu's command line."""
-    def disk(path: pathlib.Path, more: str = '') -> 'list[str]':
+    def disk(path: pathlib.Path, more: str = '') -> list[str]:
         return ['-drive', f'file={path},if=virtio,format=raw{more}']
     return ['qemu-system-x86_64', '-accel', ACCELERATOR, '-smp', '2', '-m', str(MEMORY_MIB),
             # "rep movsb" is emulated byte by byte: filling memory takes four times as long.

@@ -48,7 +48,7 @@ exec /bin/busybox sh /guest/init
 """
 
 
-def _stdlib() -> 'set[pathlib.Path]':
+def _stdlib() -> set[pathlib.Path]:
     return {pathlib.Path(sysconfig.get_path(name)) for name in ('stdlib', 'platstdlib')}
 
 
@@ -94,7 +94,7 @@ class Staging:
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(real)
 
-    def tree(self, path: pathlib.Path, left_out: 'set[str]' = LEFT_OUT) -> None:
+    def tree(self, path: pathlib.Path, left_out: set[str] = LEFT_OUT) -> None:
         """Copy a folder without the names left out, links as they are."""
         shutil.copytree(
             path, self.inside(path), symlinks=True, dirs_exist_ok=True,

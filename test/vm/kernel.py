@@ -77,7 +77,7 @@ def busybox(folder: pathlib.Path) -> pathlib.Path:
                 if path.exists())
 
 
-def _module(folder: pathlib.Path, name: str) -> 'bytes | None':
+def _module(folder: pathlib.Path, name: str) -> bytes | None:
     release = kernel(folder).name.replace('vmlinuz-', '')
     for modules in (folder / 'lib/modules' / release, folder / 'usr/lib/modules' / release):
         for path in modules.rglob(f'{name}.ko*'):

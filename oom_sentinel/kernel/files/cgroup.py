@@ -29,7 +29,7 @@ class MemoryMount:
     version: int
 
 
-def memory_path(data: bytes, version: int, path: str = '/proc/PID/cgroup') -> 'str | None':
+def memory_path(data: bytes, version: int, path: str = '/proc/PID/cgroup') -> str | None:
     """
     Return the path of the memory control group in this hierarchy, None when not in one.
 
@@ -48,7 +48,7 @@ def memory_path(data: bytes, version: int, path: str = '/proc/PID/cgroup') -> 's
     return None
 
 
-def systemd_path(data: bytes, path: str = '/proc/PID/cgroup') -> 'str | None':
+def systemd_path(data: bytes, path: str = '/proc/PID/cgroup') -> str | None:
     """
     Return the path that systemd gave, from its own hierarchy in v1 and hybrid, else from v2.
 
@@ -75,7 +75,7 @@ def _unescape(field: bytes) -> str:
     return text(field)
 
 
-def memory_mounts(data: bytes) -> 'tuple[MemoryMount, ...]':
+def memory_mounts(data: bytes) -> tuple[MemoryMount, ...]:
     """Return the mounts that may hold memory control groups, v1 before v2."""
     found = []
     for line in data.split(b'\n'):

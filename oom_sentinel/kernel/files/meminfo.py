@@ -39,7 +39,7 @@ def parse(data: bytes, path: str = '/proc/meminfo') -> MemInfo:
 
     :raises ParseError: on a malformed known line, or without MemTotal and MemFree.
     """
-    found: 'dict[str, int]' = {}
+    found: dict[str, int] = {}
     for line in data.split(b'\n'):
         name, colon, rest = line.partition(b':')
         field = FIELDS.get(name)
@@ -50,6 +50,6 @@ def parse(data: bytes, path: str = '/proc/meminfo') -> MemInfo:
             raise ParseError(path, line, 'expected a number of kB')
         found[field] = integer(path, line, words[0]) * 1024
     for needed in ('mem_total_bytes', 'mem_free_bytes'):
-        if not found.get(needed) and needed == 'mem_total_bytes' or needed not in found:
+        if (not found.get(needed) and needed == 'mem_total_bytes') or needed not in found:
             raise ParseError(path, data[:40], f'no {needed}')
     return MemInfo(**found)

@@ -29,7 +29,7 @@ def _percent(path: str, line: bytes, text: bytes) -> float:
     return float(text)
 
 
-def _line(path: str, line: bytes, words: 'list[bytes]') -> PressureLine:
+def _line(path: str, line: bytes, words: list[bytes]) -> PressureLine:
     pairs = [word.partition(b'=') for word in words]
     if tuple(key for key, _, _ in pairs[:4]) != KEYS:
         raise ParseError(path, line, 'expected avg10= avg60= avg300= total=')

@@ -14,7 +14,7 @@
 
 """What a process runs, from its name, command line and executable."""
 
-from typing import Sequence
+from collections.abc import Sequence
 
 from oom_sentinel.facts.process import Program
 
@@ -34,7 +34,7 @@ def _is_interpreter(name: str) -> bool:
     return False
 
 
-def script(cmdline: 'Sequence[str]') -> 'str | None':
+def script(cmdline: Sequence[str]) -> str | None:
     """
     Return the script that an interpreter was given, None for none.
 
@@ -53,7 +53,7 @@ def script(cmdline: 'Sequence[str]') -> 'str | None':
     return None
 
 
-def behind_env(cmdline: 'Sequence[str]') -> 'tuple[str, ...]':
+def behind_env(cmdline: Sequence[str]) -> tuple[str, ...]:
     """Return what env(1) is about to run: a shebang's interpreter and script, mostly."""
     words = list(cmdline[1:])
     while words:
@@ -67,7 +67,7 @@ def behind_env(cmdline: 'Sequence[str]') -> 'tuple[str, ...]':
     return ()
 
 
-def package_of(path: str) -> 'tuple[str, str] | None':
+def package_of(path: str) -> tuple[str, str] | None:
     """Return prefix and PKG of a program PREFIX/lib/PKG/program, None for any other path."""
     parts = path.split('/')
     if len(parts) < 4 or parts[-3] != 'lib' or not parts[-2] or not path.startswith('/'):
@@ -75,7 +75,7 @@ def package_of(path: str) -> 'tuple[str, str] | None':
     return '/'.join(parts[:-3]) or '/', parts[-2]
 
 
-def node_names(cmdline: 'Sequence[str]') -> 'tuple[str, ...]':
+def node_names(cmdline: Sequence[str]) -> tuple[str, ...]:
     """
     Return the fully qualified node name that --ros-args gives, none when it gives none.
 
@@ -104,9 +104,9 @@ def node_names(cmdline: 'Sequence[str]') -> 'tuple[str, ...]':
         (prefix if prefix != '/' else '') + '/' + name.lstrip('/') for name in names))
 
 
-def classify(comm: str, cmdline: 'Sequence[str]', exe: 'str | None', *,
-             maps_librcl: bool = False, ros_prefixes: 'Sequence[str]' = (),
-             ros_domain_id: 'int | None' = None) -> Program:
+def classify(comm: str, cmdline: Sequence[str], exe: str | None, *,
+             maps_librcl: bool = False, ros_prefixes: Sequence[str] = (),
+             ros_domain_id: int | None = None) -> Program:
     """
     Return what a process runs.
 

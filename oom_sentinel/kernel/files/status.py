@@ -28,11 +28,11 @@ class TaskStatus:
     state: str
     ppid: int
     uid: int
-    memory: 'TaskMemory | None'
+    memory: TaskMemory | None
     cap_eff: int
 
 
-def _after(data: bytes, key: bytes, path: str) -> 'bytes | None':
+def _after(data: bytes, key: bytes, path: str) -> bytes | None:
     at = data.find(key)
     if at < 0:
         return None
@@ -40,7 +40,7 @@ def _after(data: bytes, key: bytes, path: str) -> 'bytes | None':
     return data[at + len(key):end if end > 0 else len(data)]
 
 
-def _number(data: bytes, key: bytes, path: str, index: int = 0) -> 'int | None':
+def _number(data: bytes, key: bytes, path: str, index: int = 0) -> int | None:
     rest = _after(data, key, path)
     if rest is None:
         return None
@@ -74,7 +74,7 @@ def parse(data: bytes, path: str = '/proc/PID/status') -> TaskStatus:
                       memory(data, path), cap_eff)
 
 
-def memory(data: bytes, path: str) -> 'TaskMemory | None':
+def memory(data: bytes, path: str) -> TaskMemory | None:
     """Return what the task holds, None without VmRSS (kernel thread, zombie)."""
     rss = _number(data, b'\nVmRSS:', path)
     if rss is None:

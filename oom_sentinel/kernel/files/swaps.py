@@ -21,7 +21,7 @@ from oom_sentinel.kernel.files.error import ParseError
 from oom_sentinel.kernel.files.stat import text
 
 
-def parse(data: bytes, path: str = '/proc/swaps') -> 'tuple[SwapDevice, ...]':
+def parse(data: bytes, path: str = '/proc/swaps') -> tuple[SwapDevice, ...]:
     """
     Return the swap devices; sizes are printed in KiB.
 

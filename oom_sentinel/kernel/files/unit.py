@@ -14,10 +14,10 @@
 
 """Unit files of systemd (systemd.syntax(7)) and the unit that a cgroup path names."""
 
-from typing import Iterable
+from collections.abc import Iterable
 
 
-def unit_of(path: str) -> 'tuple[str, bool] | None':
+def unit_of(path: str) -> tuple[str, bool] | None:
     """
     Return the service of a systemd cgroup path and whether it is a user manager's own.
 
@@ -39,7 +39,7 @@ def in_user_session(path: str) -> bool:
                for part in path.split('/'))
 
 
-def names(unit: str) -> 'tuple[str, ...]':
+def names(unit: str) -> tuple[str, ...]:
     """Return the file names of a unit: its own, and its template's for an instance."""
     stem, at, instance = unit.partition('@')
     kind = unit.rpartition('.')[2]
@@ -48,9 +48,9 @@ def names(unit: str) -> 'tuple[str, ...]':
     return (unit, f'{stem}@.{kind}')
 
 
-def settings(files: 'Iterable[bytes]', section: str) -> 'dict[str, str]':
+def settings(files: Iterable[bytes], section: str) -> dict[str, str]:
     """Return the assignments of a section, those of later files override; '' resets."""
-    found: 'dict[str, str]' = {}
+    found: dict[str, str] = {}
     for data in files:
         inside = False
         for raw in data.decode('utf-8', 'replace').split('\n'):

@@ -14,14 +14,14 @@
 
 """Files of `name value` lines: /proc/vmstat, memory.stat, memory.events."""
 
-from typing import Collection
+from collections.abc import Collection
 
 from oom_sentinel.facts.memory import VmStat
 from oom_sentinel.kernel.files.error import integer
 from oom_sentinel.kernel.files.error import ParseError
 
 
-def keyed(data: bytes, names: 'Collection[bytes]', path: str) -> 'dict[bytes, int]':
+def keyed(data: bytes, names: Collection[bytes], path: str) -> dict[bytes, int]:
     """
     Return the values of these names; one that is absent is left out.
 

@@ -19,8 +19,8 @@ Each source has one descriptor to wait for and a `read` that never blocks; what 
 is for others to say.
 """
 
+from collections.abc import Callable
 from functools import partial
-from typing import Callable
 
 from oom_sentinel.kernel.log.feed import Feed
 from oom_sentinel.kernel.log.journal import Journal
@@ -35,11 +35,11 @@ __all__ = ['Feed', 'Journal', 'Kmsg', 'LOG_FILES', 'LogFile', 'Nothing', 'Refuse
            'best']
 
 
-def best() -> 'tuple[Source, tuple[str, ...]]':
+def best() -> tuple[Source, tuple[str, ...]]:
     """Return the best source that this user may read, and why those before it are not open."""
-    ways: 'list[Callable[[], Source]]' = [Kmsg, Journal]
+    ways: list[Callable[[], Source]] = [Kmsg, Journal]
     ways += [partial(LogFile, path) for path in LOG_FILES]
-    refused: 'list[str]' = []
+    refused: list[str] = []
     for way in ways:
         try:
             return way(), tuple(refused)

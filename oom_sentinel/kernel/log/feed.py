@@ -35,10 +35,10 @@ class Feed:
     def __init__(self, source: Source) -> None:
         """Take over the source."""
         self.source = source
-        self._lines: 'deque[bytes]' = deque()
+        self._lines: deque[bytes] = deque()
         self._dropped = 0
         self._lock = threading.Lock()
-        self.trouble: 'str | None' = None
+        self.trouble: str | None = None
 
     @property
     def missed(self) -> int:
@@ -61,7 +61,7 @@ class Feed:
                 self._dropped += 1
         return any(MARK in line for line in lines)
 
-    def take(self) -> 'list[bytes]':
+    def take(self) -> list[bytes]:
         """Read what is there and return everything not yet taken."""
         self.drain()
         with self._lock:

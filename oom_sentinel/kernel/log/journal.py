@@ -50,12 +50,12 @@ class Journal:
             raise Refused('')  # no systemd here: nothing that a permission would change
         self._program = found
         self._ask()
-        self.descriptor: 'int | None'
+        self.descriptor: int | None
         self.descriptor, self._writer = os.pipe()
         os.set_blocking(self.descriptor, False)
         self._pending = b''
         self._started_s = float('-inf')
-        self._child: 'subprocess.Popen[bytes] | None' = None
+        self._child: subprocess.Popen[bytes] | None = None
         try:
             self._start(PAST_LINES)
         except OSError as error:
@@ -79,7 +79,7 @@ class Journal:
              '--no-pager', f'--output-fields={FIELDS}'],
             stdin=subprocess.DEVNULL, stdout=self._writer, stderr=subprocess.DEVNULL)
 
-    def read(self) -> 'list[bytes]':
+    def read(self) -> list[bytes]:
         """Return the whole lines that came."""
         assert self.descriptor is not None
         parts = [self._pending]

@@ -35,9 +35,9 @@ class Kmsg:
         """
         self.name = 'kmsg'
         self.missed = 0
-        self._sequence: 'int | None' = None
+        self._sequence: int | None = None
         try:
-            self.descriptor: 'int | None' = os.open(
+            self.descriptor: int | None = os.open(
                 path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             # With kernel.dmesg_restrict the open already asks for CAP_SYSLOG.
         except PermissionError as error:
@@ -46,10 +46,10 @@ class Kmsg:
         except OSError as error:
             raise Refused(f'{path}: {error.strerror}') from error
 
-    def read(self) -> 'list[bytes]':
+    def read(self) -> list[bytes]:
         """Return the records that came; of a record the lines after the first are left out."""
         assert self.descriptor is not None
-        found: 'list[bytes]' = []
+        found: list[bytes] = []
         while len(found) < READS_MAX:
             try:
                 record = os.read(self.descriptor, RECORD_BYTES)

@@ -43,9 +43,9 @@ class LogFile:
         """
         self.name = path
         self.missed = 0
-        self.descriptor: 'int | None' = None
-        self._file: 'int | None' = None
-        self._file_watch: 'int | None' = None
+        self.descriptor: int | None = None
+        self._file: int | None = None
+        self._file_watch: int | None = None
         self._pending = b''
         try:
             self._open(at_end=True)
@@ -76,7 +76,7 @@ class LogFile:
         assert self.descriptor is not None
         self._file_watch = _watch(self.descriptor, self.name, IN_MODIFY)
 
-    def read(self) -> 'list[bytes]':
+    def read(self) -> list[bytes]:
         """Return the whole lines that came, of the old file and of the one that follows it."""
         assert self.descriptor is not None
         self._drain_events(self.descriptor)
@@ -105,7 +105,7 @@ class LogFile:
             self._pending = b''
         if size - at > READ_MAX:
             os.lseek(self._file, size - READ_MAX, os.SEEK_SET)
-        parts: 'list[bytes]' = []
+        parts: list[bytes] = []
         while True:
             part = os.read(self._file, 1 << 16)
             if not part:

@@ -30,10 +30,10 @@ class Source(Protocol):
     """
 
     name: str
-    descriptor: 'int | None'
+    descriptor: int | None
     missed: int
 
-    def read(self) -> 'list[bytes]':
+    def read(self) -> list[bytes]:
         """Return the messages that came since the last call, without waiting."""
 
     def tend(self, now_s: float) -> None:
@@ -47,10 +47,10 @@ class Nothing:
     """No source at all: only the counters tell."""
 
     name = 'counters'
-    descriptor: 'int | None' = None
+    descriptor: int | None = None
     missed = 0
 
-    def read(self) -> 'list[bytes]':
+    def read(self) -> list[bytes]:
         """Return nothing."""
         return []
 

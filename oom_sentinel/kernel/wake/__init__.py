@@ -27,5 +27,13 @@ from oom_sentinel.kernel.wake.newcomers import Newcomers
 from oom_sentinel.kernel.wake.stalls import NAME as STALL
 from oom_sentinel.kernel.wake.stalls import Stalls
 
-__all__ = ['ALARM', 'GROUP_EVENT', 'GroupEvents', 'NEWCOMERS', 'Newcomers', 'STALL', 'Stalls',
-           'Watch']
+__all__ = [
+           'ALARM',
+           'GROUP_EVENT',
+           'NEWCOMERS',
+           'STALL',
+           'GroupEvents',
+           'Newcomers',
+           'Stalls',
+           'Watch',
+]

@@ -14,9 +14,9 @@
 
 """What the control groups at stake tell: a limit that was hit, an OOM, a kill."""
 
+from collections.abc import Callable
 import os
 import select
-from typing import Callable
 
 from oom_sentinel.kernel import notices
 from oom_sentinel.kernel.root import Root
@@ -42,13 +42,13 @@ class GroupEvents:
         self._root = root
         self._mount_point = mount_point
         self._version = version
-        self._followed: 'dict[str, int]' = {}
-        self._here: 'dict[str, int]' = {}
+        self._followed: dict[str, int] = {}
+        self._here: dict[str, int] = {}
         self._open()
 
     def _open(self) -> None:
         self._changes = notices.Changes() if self._version == 2 else None
-        read: 'Callable[[], bool]'
+        read: Callable[[], bool]
         if self._changes is not None:
             self._descriptor, read = self._changes.descriptor, self._changes.drain
         else:
@@ -64,7 +64,7 @@ class GroupEvents:
         """Return how many groups' events wake."""
         return len(self._followed)
 
-    def follow(self, paths: 'frozenset[str]') -> None:
+    def follow(self, paths: frozenset[str]) -> None:
         """Follow these groups, given as paths below the mount, and no others."""
         here = {path: inode for path in paths - {'/'}
                 if (inode := self._inode(path)) is not None}
@@ -82,7 +82,7 @@ class GroupEvents:
         for path in sorted(here.keys() - self._followed.keys())[:MOST - len(self._followed)]:
             self._add(path)
 
-    def _inode(self, path: str) -> 'int | None':
+    def _inode(self, path: str) -> int | None:
         """Return what tells a group from a later one of the same path, None without it."""
         try:
             return os.stat(self._root.prefix + self._mount_point + path).st_ino

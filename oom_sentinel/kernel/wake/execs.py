@@ -62,7 +62,7 @@ class Execs:
         self._socket = socket.socket(
             socket.AF_NETLINK, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK,
             NETLINK_CONNECTOR)
-        self._pids: 'set[int]' = set()
+        self._pids: set[int] = set()
         self._lost = False
         try:
             code = ctypes.create_string_buffer(_filter())
@@ -117,7 +117,7 @@ class Execs:
                     self._pids.add(pid)
         return len(self._pids) > before or self._lost > lost
 
-    def taken(self) -> 'frozenset[int]':
+    def taken(self) -> frozenset[int]:
         """Return the PIDs since the last call, none when there were more than were kept."""
         pids, self._pids = self._pids, set()
         lost, self._lost = self._lost or len(pids) >= MOST, False

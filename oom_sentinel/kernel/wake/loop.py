@@ -19,6 +19,7 @@ Sources are one-shot: each rests after an event, so a storm of events or a reade
 costs a few wake-ups a second, never a spin; what happens during the rest counts at its end.
 """
 
+from collections.abc import Callable
 import contextlib
 from dataclasses import dataclass
 from dataclasses import replace
@@ -26,7 +27,6 @@ import os
 import select
 import threading
 import time
-from typing import Callable
 
 from oom_sentinel.facts.sample import Wake
 
@@ -41,7 +41,7 @@ class _Source:
 
     events: int
     name: str
-    on_wake: 'Callable[[int], bool] | None'
+    on_wake: Callable[[int], bool] | None
     rest_s: float
     rest_max_s: float
     settle: bool = False
@@ -57,32 +57,32 @@ class _Look:
 
     name: str
     period_s: float
-    look: 'Callable[[], bool]'
+    look: Callable[[], bool]
     due_s: float
 
 
 class Watch:
     """Descriptors, one alarm and periodic looks, watched by one thread."""
 
-    def __init__(self, monotonic: 'Callable[[], float]' = time.monotonic) -> None:
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Open the epoll descriptor; nothing runs before `start`."""
         self._monotonic = monotonic
         self._epoll = select.epoll()
         self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._epoll.register(self._bell, select.EPOLLIN)
         self._lock = threading.Lock()
-        self._sources: 'dict[int, _Source]' = {}
-        self._looks: 'dict[str, _Look]' = {}
+        self._sources: dict[int, _Source] = {}
+        self._looks: dict[str, _Look] = {}
         self._alarm_s = _NEVER
         self._asleep_until_s = _NEVER
-        self._wakes: 'dict[str, Wake]' = {}
-        self._wake: 'Callable[[], object] | None' = None
-        self._thread: 'threading.Thread | None' = None
+        self._wakes: dict[str, Wake] = {}
+        self._wake: Callable[[], object] | None = None
+        self._thread: threading.Thread | None = None
         self._closing = False
 
     def add(self, descriptor: int, events: int, name: str,
-            on_wake: 'Callable[[int], bool] | None' = None, *, rest_s: float = REST_S,
-            rest_max_s: 'float | None' = None, settle: bool = False) -> None:
+            on_wake: Callable[[int], bool] | None = None, *, rest_s: float = REST_S,
+            rest_max_s: float | None = None, settle: bool = False) -> None:
         """
         Watch a descriptor; the caller goes on owning it and removes it before closing it.
 
@@ -107,7 +107,7 @@ class Watch:
             if self._sources.pop(descriptor, None) is not None:
                 self._epoll.unregister(descriptor)
 
-    def every(self, period_s: float, name: str, look: 'Callable[[], bool]') -> None:
+    def every(self, period_s: float, name: str, look: Callable[[], bool]) -> None:
         """Call `look` in the thread every `period_s` seconds, and wake when it says so."""
         with self._lock:
             self._looks[name] = _Look(name, period_s, look, self._monotonic() + period_s)
@@ -123,7 +123,7 @@ class Watch:
         if moment_s < self._asleep_until_s:
             os.eventfd_write(self._bell, 1)
 
-    def start(self, wake: 'Callable[[], object]') -> None:
+    def start(self, wake: Callable[[], object]) -> None:
         """Start the thread that calls `wake`, also for what happened before."""
         self._wake = wake
         self._thread = threading.Thread(target=self._run, name='watch', daemon=True)
@@ -131,7 +131,7 @@ class Watch:
         if self._wakes:
             wake()
 
-    def taken(self) -> 'tuple[Wake, ...]':
+    def taken(self) -> tuple[Wake, ...]:
         """Return what asked since the last call, each name once."""
         with self._lock:
             wakes, self._wakes = tuple(self._wakes.values()), {}

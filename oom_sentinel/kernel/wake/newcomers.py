@@ -14,8 +14,8 @@
 
 """New programs: told by the kernel where it does, else noticed in /proc/loadavg."""
 
+from collections.abc import Callable
 import select
-from typing import Callable
 
 from oom_sentinel.kernel.wake.execs import Execs
 from oom_sentinel.kernel.wake.loop import Watch
@@ -31,7 +31,7 @@ LOOK_S = 0.52  # fewer than two wake-ups a second
 class Newcomers:
     """Wakes by NAME when a process began a program, or when one was forked."""
 
-    def __init__(self, watch: Watch, last_pid: 'Callable[[], int | None]', *,
+    def __init__(self, watch: Watch, last_pid: Callable[[], int | None], *,
                  ask_kernel: bool = True) -> None:
         """
         Begin to watch.
@@ -41,7 +41,7 @@ class Newcomers:
         self._watch = watch
         self._last_pid = last_pid
         self._seen = last_pid()
-        self._execs: 'Execs | None' = None
+        self._execs: Execs | None = None
         self.why = 'not asked for'
         if ask_kernel:
             try:
@@ -63,7 +63,7 @@ class Newcomers:
         seen, self._seen = self._seen, self._last_pid()
         return seen != self._seen
 
-    def taken(self) -> 'frozenset[int]':
+    def taken(self) -> frozenset[int]:
         """Return who began a program since the last call, none when not all are known."""
         return frozenset() if self._execs is None else self._execs.taken()
 

@@ -49,11 +49,11 @@ class Stalls:
         """Arm nothing yet."""
         self._watch = watch
         self._root = root
-        self._armed: 'dict[str, _Armed]' = {}
-        self._wanted: 'tuple[int, frozenset[str]]' = (-1, frozenset())
+        self._armed: dict[str, _Armed] = {}
+        self._wanted: tuple[int, frozenset[str]] = (-1, frozenset())
         self.waking = Waking()
 
-    def arm(self, stall_ms: int, groups: 'frozenset[str]' = frozenset()) -> None:
+    def arm(self, stall_ms: int, groups: frozenset[str] = frozenset()) -> None:
         """
         Wait for a stall of so many milliseconds in a window, 0 for none.
 

@@ -47,7 +47,7 @@ _ARTICLES = ('de ', 'd’')
 _A_DAY_S = 86400.0
 
 
-def month(name: bytes) -> 'int | None':
+def month(name: bytes) -> int | None:
     """Return 1..12 for an abbreviated month of many languages, None for any other word."""
     word = name.decode('utf-8', 'replace').casefold().strip().rstrip('.')
     for article in _ARTICLES:
@@ -59,7 +59,7 @@ def month(name: bytes) -> 'int | None':
 
 
 def _seconds(year: int, month_of: int, day: int, clock_words: bytes,
-             zone: 'tzinfo | None') -> 'float | None':
+             zone: tzinfo | None) -> float | None:
     hour, minute, rest = (clock_words + b':0')[:32].split(b':')[:3]
     second, _, fraction = rest.replace(b',', b'.').partition(b'.')
     try:
@@ -71,7 +71,7 @@ def _seconds(year: int, month_of: int, day: int, clock_words: bytes,
 
 
 def with_year(year: bytes, name: bytes, day: bytes, time_words: bytes,
-              clock: Clock) -> 'float | None':
+              clock: Clock) -> float | None:
     """Return the seconds of dmesg -T's `Nov 26 08:30:48 2026`."""
     number = month(name)
     if number is None:
@@ -79,7 +79,7 @@ def with_year(year: bytes, name: bytes, day: bytes, time_words: bytes,
     return _seconds(int(year), number, int(day), time_words, clock.zone)
 
 
-def without_year(name: bytes, day: bytes, time_words: bytes, clock: Clock) -> 'float | None':
+def without_year(name: bytes, day: bytes, time_words: bytes, clock: Clock) -> float | None:
     """Return the seconds of RFC 3164's `Nov 26 08:30:48`; None without `now_s`."""
     number = month(name)
     if number is None or clock.now_s is None:
@@ -96,13 +96,13 @@ def without_year(name: bytes, day: bytes, time_words: bytes, clock: Clock) -> 'f
     return None
 
 
-def iso(date: bytes, time_words: bytes, offset: bytes, clock: Clock) -> 'float | None':
+def iso(date: bytes, time_words: bytes, offset: bytes, clock: Clock) -> float | None:
     """
     Return the seconds of `2026-11-26`, `08:30:48.123456` and `Z`, `+01:00`, `+0100` or b''.
 
     Another zone's abbreviation (journalctl -o short-full) means different things: None.
     """
-    zone: 'tzinfo | None' = clock.zone
+    zone: tzinfo | None = clock.zone
     digits = offset.replace(b':', b'')
     if offset in (b'Z', b'z', b'UTC', b'GMT'):
         zone = timezone.utc

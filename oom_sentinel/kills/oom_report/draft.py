@@ -54,24 +54,24 @@ class Draft:
     """
 
     headless: bool = True
-    trigger: 'bytes | None' = None
+    trigger: bytes | None = None
     scene: Scene = field(default_factory=Scene)
-    columns: 'tuple[str, ...] | None' = None
-    rows: 'list[Row]' = field(default_factory=list)
-    by_pid: 'dict[int, Row]' = field(default_factory=dict)
+    columns: tuple[str, ...] | None = None
+    rows: list[Row] = field(default_factory=list)
+    by_pid: dict[int, Row] = field(default_factory=dict)
     cut: bool = False
     summary: bytes = b''
-    choice: 'Choice | None' = None
-    chosen_in: 'Record | None' = None
-    limit: 'bytes | None' = None
-    limited: 'bytes | None' = None
-    stats: 'bytes | None' = None
-    group: 'bytes | None' = None
-    killed: 'OomKill | None' = None
-    victims: 'set[int]' = field(default_factory=set)
-    dead: 'frozenset[int]' = frozenset()
-    last_s: 'float | None' = None
-    lines: 'list[bytes]' = field(default_factory=list)
+    choice: Choice | None = None
+    chosen_in: Record | None = None
+    limit: bytes | None = None
+    limited: bytes | None = None
+    stats: bytes | None = None
+    group: bytes | None = None
+    killed: OomKill | None = None
+    victims: set[int] = field(default_factory=set)
+    dead: frozenset[int] = frozenset()
+    last_s: float | None = None
+    lines: list[bytes] = field(default_factory=list)
 
     def take(self, record: Record, raw: bytes) -> bool:
         """Take a line of the report's body; tell whether it was one that matters."""
@@ -190,7 +190,7 @@ class Draft:
             return True
         return False
 
-    def parsed_summary(self, comm: 'bytes | None' = None) -> Summary:
+    def parsed_summary(self, comm: bytes | None = None) -> Summary:
         """Return the "oom-kill:" line, empty where the log has none."""
         return message.summary(self.summary, comm)
 
@@ -199,7 +199,7 @@ class Draft:
         said = self.parsed_summary().pid
         told = None if said is None else self.by_pid.get(said)
         return (said in (None, pid) or self.choice is not None
-                or told is not None and pid in told.numbers)
+                or (told is not None and pid in told.numbers))
 
     def names(self, pid: int) -> bool:
         """Tell whether the report mentions this PID as its victim or in its table."""

@@ -68,7 +68,7 @@ def unescape(text: bytes) -> bytes:
     return _ESCAPE.sub(lambda m: bytes((int(m.group(1), 16),)), text)
 
 
-def read(line: bytes, clock: Clock) -> 'Record | None':
+def read(line: bytes, clock: Clock) -> Record | None:
     """Return the kernel's message in a line, None when the line is another program's."""
     if b'\x1b[' in line:  # dmesg --color=always
         line = _COLOR.sub(b'', line)
@@ -97,7 +97,7 @@ def read(line: bytes, clock: Clock) -> 'Record | None':
     return _dated(line, clock)
 
 
-def _kmsg(line: bytes, m: 're.Match[bytes]', clock: Clock) -> 'Record | None':
+def _kmsg(line: bytes, m: re.Match[bytes], clock: Clock) -> Record | None:
     """Take a record of /dev/kmsg: what user space writes there has another facility than 0."""
     if int(m.group(1)) >> 3:
         return None
@@ -107,7 +107,7 @@ def _kmsg(line: bytes, m: 're.Match[bytes]', clock: Clock) -> 'Record | None':
     return Record(text, clock.wall_s(boot_s), boot_s, caller.group(1) if caller else b'')
 
 
-def _rfc5424(line: bytes, m: 're.Match[bytes]', clock: Clock) -> 'Record | None':
+def _rfc5424(line: bytes, m: re.Match[bytes], clock: Clock) -> Record | None:
     data = _RFC5424_DATA.match(line, m.end())
     if data is None:
         return None
@@ -115,7 +115,7 @@ def _rfc5424(line: bytes, m: 're.Match[bytes]', clock: Clock) -> 'Record | None'
     return _message(line[data.end():].removeprefix(b'\xef\xbb\xbf'), wall_s, clock)
 
 
-def _bracket(line: bytes, clock: Clock) -> 'Record | None':
+def _bracket(line: bytes, clock: Clock) -> Record | None:
     """Take dmesg's [seconds], [ctime], [reltime] or [+delta], and short-monotonic."""
     m = _BOOT.match(line)
     if m is not None:
@@ -139,7 +139,7 @@ def _bracket(line: bytes, clock: Clock) -> 'Record | None':
     return _behind_stamps(line, None, None)
 
 
-def _dated(line: bytes, clock: Clock) -> 'Record | None':
+def _dated(line: bytes, clock: Clock) -> Record | None:
     """Take a date and a tag, or a bare message."""
     weekday = _WEEKDAY_ISO.match(line)
     if weekday is not None:
@@ -165,12 +165,12 @@ def _dated(line: bytes, clock: Clock) -> 'Record | None':
     return Record(line)
 
 
-def _tagged(rest: bytes, wall_s: 'float | None', clock: Clock) -> 'Record | None':
+def _tagged(rest: bytes, wall_s: float | None, clock: Clock) -> Record | None:
     tag = _KERNEL.match(rest)
     return None if tag is None else _message(rest[tag.end():], wall_s, clock)
 
 
-def _message(text: bytes, wall_s: 'float | None', clock: Clock) -> Record:
+def _message(text: bytes, wall_s: float | None, clock: Clock) -> Record:
     """Take what follows a tag: syslog keeps the kernel's own [seconds]."""
     m = _BOOT.match(text)
     if m is None:
@@ -181,7 +181,7 @@ def _message(text: bytes, wall_s: 'float | None', clock: Clock) -> Record:
     return _behind_stamps(text[m.end():], wall_s, boot_s)
 
 
-def _behind_stamps(text: bytes, wall_s: 'float | None', boot_s: 'float | None') -> Record:
+def _behind_stamps(text: bytes, wall_s: float | None, boot_s: float | None) -> Record:
     caller = b''
     m = _CALLER.match(text)
     if m is not None:

@@ -38,7 +38,7 @@ _BINARY = re.compile(_NAME + rb'\n')
 _ENTRIES = re.compile(rb'(?:' + FIRST + rb'[^\n]*\n' + _TEXTS.pattern + rb'\n)*')
 
 
-def json_entry(line: bytes) -> 'dict[str, bytes] | None':
+def json_entry(line: bytes) -> dict[str, bytes] | None:
     """Return the fields of a JSON entry that matter, None when it is none."""
     start = line.find(b'{')
     try:
@@ -55,7 +55,7 @@ def json_entry(line: bytes) -> 'dict[str, bytes] | None':
     return found
 
 
-def _value(value: object) -> 'bytes | None':
+def _value(value: object) -> bytes | None:
     """Take a text, an array of bytes, or the first of several values of a field."""
     if isinstance(value, list) and value and not isinstance(value[0], int):
         value = value[0]
@@ -66,7 +66,7 @@ def _value(value: object) -> 'bytes | None':
     return None
 
 
-def record(fields: 'dict[str, bytes]', clock: Clock) -> 'Record | None':
+def record(fields: dict[str, bytes], clock: Clock) -> Record | None:
     """Return the kernel's message, None when the entry is another program's."""
     text = fields.get('MESSAGE')
     if text is None or not _from_kernel(fields):
@@ -85,7 +85,7 @@ def record(fields: 'dict[str, bytes]', clock: Clock) -> 'Record | None':
     return Record(text.split(b'\n', 1)[0], wall_s, boot_s, escaped=False)
 
 
-def _from_kernel(fields: 'dict[str, bytes]') -> bool:
+def _from_kernel(fields: dict[str, bytes]) -> bool:
     transport = fields.get('_TRANSPORT')
     if transport is not None:
         # Whatever a program writes to /dev/kmsg arrives with another facility.
@@ -93,7 +93,7 @@ def _from_kernel(fields: 'dict[str, bytes]') -> bool:
     return fields.get('SYSLOG_IDENTIFIER', b'kernel') == b'kernel'
 
 
-def _number(value: 'bytes | None') -> 'int | None':
+def _number(value: bytes | None) -> int | None:
     return int(value) if value is not None and value.isdigit() and len(value) <= 18 else None
 
 
@@ -131,7 +131,7 @@ class Export:
     def __init__(self) -> None:
         """Begin outside any entry."""
         self.inside = False
-        self._fields: 'dict[str, bytes]' = {}
+        self._fields: dict[str, bytes] = {}
         self._name = ''
         self._wanted = 0
         self._data = b''
@@ -141,7 +141,7 @@ class Export:
         """Tell whether raw data is being read."""
         return bool(self._name)
 
-    def feed(self, line: bytes) -> 'dict[str, bytes] | None':
+    def feed(self, line: bytes) -> dict[str, bytes] | None:
         """Take a line without its newline; return the fields at the end of an entry."""
         if self._name:
             self.feed_binary(line + b'\n')

@@ -78,18 +78,18 @@ class Killed:
     `printed` is the name as it stands there; `message` is None where another line has it.
     """
 
-    message: 'bytes | None'
+    message: bytes | None
     pid: int
     comm: bytes
     printed: bytes
-    uid: 'int | None'
-    total_vm_bytes: 'int | None'
-    sizes: 'dict[bytes, int]'
-    oom_score_adj: 'int | None'
+    uid: int | None
+    total_vm_bytes: int | None
+    sizes: dict[bytes, int]
+    oom_score_adj: int | None
     kernel_format: str
 
 
-def killed(line: bytes, escaped: bool) -> 'Killed | None':
+def killed(line: bytes, escaped: bool) -> Killed | None:
     """Return what a "Killed process" line says, None when it is none."""
     m = KILLED.match(line)
     if m is None:
@@ -107,9 +107,9 @@ def killed(line: bytes, escaped: bool) -> 'Killed | None':
         _kernel_format(line, message, uid_before, uid_behind, total_vm, sizes))
 
 
-def _kernel_format(line: bytes, message: 'bytes | None', uid_before: 'bytes | None',
-                   uid_behind: 'bytes | None', total_vm: 'bytes | None',
-                   sizes: 'dict[bytes, int]') -> str:
+def _kernel_format(line: bytes, message: bytes | None, uid_before: bytes | None,
+                   uid_behind: bytes | None, total_vm: bytes | None,
+                   sizes: dict[bytes, int]) -> str:
     """Return the first kernel that prints the line so."""
     if b'pgtables' in sizes:
         return '5.4'
@@ -130,15 +130,15 @@ def _kernel_format(line: bytes, message: 'bytes | None', uid_before: 'bytes | No
 class Summary:
     """The "oom-kill:" line since 5.0; control group paths as the kernel wrote them."""
 
-    constraint: 'str | None'
-    oom_memcg: 'bytes | None'
-    task_memcg: 'bytes | None'
-    comm: 'bytes | None'
-    pid: 'int | None'
-    uid: 'int | None'
+    constraint: str | None
+    oom_memcg: bytes | None
+    task_memcg: bytes | None
+    comm: bytes | None
+    pid: int | None
+    uid: int | None
 
 
-def summary(line: bytes, comm: 'bytes | None' = None) -> Summary:
+def summary(line: bytes, comm: bytes | None = None) -> Summary:
     """
     Return what a summary says, read from both ends: names and paths may hold commas.
 
@@ -161,9 +161,9 @@ def summary(line: bytes, comm: 'bytes | None' = None) -> Summary:
                    int(tail.group(4)) if tail else None)
 
 
-def nodes(mask: bytes) -> 'frozenset[int]':
+def nodes(mask: bytes) -> frozenset[int]:
     """Return the node numbers of a list such as 0-1,3; at most 4096."""
-    found: 'set[int]' = set()
+    found: set[int] = set()
     for part in mask.split(b','):
         first, _, last = part.partition(b'-')
         if not (first.isdigit() and len(first) <= 5 and len(last) <= 5):
@@ -174,7 +174,7 @@ def nodes(mask: bytes) -> 'frozenset[int]':
 
 
 @lru_cache(maxsize=32)
-def _row(columns: int) -> 're.Pattern[bytes]':
+def _row(columns: int) -> re.Pattern[bytes]:
     return re.compile(rb'\[ *(\d{1,10})\]((?:\s+-?\d{1,20}){%d})(?: (.*)|$)' % columns)
 
 
@@ -183,11 +183,11 @@ class Row:
     """A row of the task table: PID, the numbers of its columns, and the name."""
 
     pid: int
-    numbers: 'tuple[int, ...]'
+    numbers: tuple[int, ...]
     name: bytes
 
 
-def row(line: bytes, columns: 'int | None', escaped: bool) -> 'Row | None':
+def row(line: bytes, columns: int | None, escaped: bool) -> Row | None:
     """
     Return a row of the table, None for any other line.
 

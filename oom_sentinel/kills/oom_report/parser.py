@@ -60,18 +60,18 @@ class Parser:
     :param zone: that of dates without an offset; None: this machine's.
     """
 
-    def __init__(self, source: 'str | None' = None, boot_wall_s: 'float | None' = None, *,
-                 now_s: 'float | None' = None, zone: 'tzinfo | None' = None) -> None:
+    def __init__(self, source: str | None = None, boot_wall_s: float | None = None, *,
+                 now_s: float | None = None, zone: tzinfo | None = None) -> None:
         """Begin a log."""
         self.source = source
         self.clock = Clock(boot_wall_s, now_s, zone)
         self._export = journal.Export()
         # The log may begin inside a report: its first lines are looked at one by one.
-        self._open: 'dict[bytes, Draft]' = {b'': Draft()}
-        self._left: 'deque[Draft]' = deque(maxlen=MAX_OPEN)
-        self._dead: 'deque[tuple[int, float | None]]' = deque(maxlen=MAX_DEAD)
-        self._boot_id: 'bytes | None' = None
-        self._last_s: 'float | None' = None
+        self._open: dict[bytes, Draft] = {b'': Draft()}
+        self._left: deque[Draft] = deque(maxlen=MAX_OPEN)
+        self._dead: deque[tuple[int, float | None]] = deque(maxlen=MAX_DEAD)
+        self._boot_id: bytes | None = None
+        self._last_s: float | None = None
         self._silence = 0
         self.repeated = 0  # deaths that the kernel told, and counted, a second time
 
@@ -93,7 +93,7 @@ class Parser:
         """Take the beginning of a line that is too long to hold, `in_binary` only."""
         self._export.feed_binary(piece)
 
-    def feed(self, line: bytes) -> 'tuple[OomKill, ...]':
+    def feed(self, line: bytes) -> tuple[OomKill, ...]:
         """
         Take a line, with or without its newline; a record of /dev/kmsg is one line.
 
@@ -123,9 +123,9 @@ class Parser:
         record = envelope.read(line, self.clock)
         return () if record is None else self._take(record, line)
 
-    def end(self) -> 'tuple[OomKill, ...]':
+    def end(self) -> tuple[OomKill, ...]:
         """Return what only the end of the log decides; the parser may be fed again after."""
-        found: 'list[OomKill]' = []
+        found: list[OomKill] = []
         if self._export.inside and not self.in_binary:
             found.extend(self.feed(b''))
         drafts = [*self._left, *self._open.values()]
@@ -135,32 +135,32 @@ class Parser:
             found.extend(self._given_up(draft))
         return tuple(found)
 
-    def _entry(self, fields: 'dict[str, bytes]', raw: bytes) -> 'tuple[OomKill, ...]':
+    def _entry(self, fields: dict[str, bytes], raw: bytes) -> tuple[OomKill, ...]:
         """Take an entry of the journal."""
         record = journal.record(fields, self.clock)
         if record is None:
             return ()
         boot_id = fields.get('_BOOT_ID')
-        found: 'tuple[OomKill, ...]' = ()
+        found: tuple[OomKill, ...] = ()
         if boot_id is not None and boot_id != self._boot_id:
             if self._boot_id is not None:
                 found = self._another_boot()
             self._boot_id = boot_id
         return found + self._take(record, raw)
 
-    def _another_boot(self) -> 'tuple[OomKill, ...]':
+    def _another_boot(self) -> tuple[OomKill, ...]:
         self._dead.clear()
         self._last_s = None
         return self._give_up()
 
-    def _give_up(self) -> 'tuple[OomKill, ...]':
+    def _give_up(self) -> tuple[OomKill, ...]:
         found = tuple(k for draft in self._open.values() for k in self._given_up(draft))
         self._open, self._silence = {}, 0
         return found
 
-    def _take(self, record: Record, raw: bytes) -> 'tuple[OomKill, ...]':
+    def _take(self, record: Record, raw: bytes) -> tuple[OomKill, ...]:
         """Take a message of the kernel."""
-        found: 'tuple[OomKill, ...]' = ()
+        found: tuple[OomKill, ...] = ()
         if self._quiet and not _OPENER.search(record.text):
             return found
         if record.boot_s is not None:
@@ -203,11 +203,11 @@ class Parser:
             self._open.pop(next(iter(self._open)))
         self._open[caller] = draft
 
-    def _choose(self, choice: 're.Match[bytes]', record: Record,
-                raw: bytes) -> 'tuple[OomKill, ...]':
+    def _choose(self, choice: re.Match[bytes], record: Record,
+                raw: bytes) -> tuple[OomKill, ...]:
         """Take "Kill process N (c) score S or sacrifice child"."""
         draft = self._open.get(record.caller)
-        found: 'tuple[OomKill, ...]' = ()
+        found: tuple[OomKill, ...] = ()
         if draft is None or draft.killed is not None or draft.choice is not None:
             if draft is not None:
                 found = self._given_up(draft)
@@ -221,7 +221,7 @@ class Parser:
         draft.chosen_in = record
         return found
 
-    def _kill(self, killed: Killed, record: Record, raw: bytes) -> 'tuple[OomKill, ...]':
+    def _kill(self, killed: Killed, record: Record, raw: bytes) -> tuple[OomKill, ...]:
         """Finish the report that this kill belongs to."""
         draft = self._of(killed, record)
         if killed.pid in draft.victims:
@@ -238,7 +238,7 @@ class Parser:
         self._put(record.caller, draft)
         return (draft.killed,)
 
-    def _dying(self, record: Record) -> 'frozenset[int]':
+    def _dying(self, record: Record) -> frozenset[int]:
         """Return the victims of the last minute; later their PIDs may be others'."""
         return frozenset(pid for pid, then_s in self._dead
                          if then_s is None or record.boot_s is None
@@ -251,7 +251,7 @@ class Parser:
             own = own if own.group is not None and self._soon(own, record) else None
             if own is not None:
                 return own
-        if record.caller or own is not None and own.names(killed.pid):
+        if record.caller or (own is not None and own.names(killed.pid)):
             return own if own is not None and own.may_kill(killed.pid) else Draft()
         named = [draft for draft in (*self._open.values(), *self._left)
                  if draft.killed is None and draft.names(killed.pid)]
@@ -284,9 +284,9 @@ class Parser:
             self._silence = 0
             self._put(record.caller, opened)
 
-    def _age(self, record: Record) -> 'tuple[OomKill, ...]':
+    def _age(self, record: Record) -> tuple[OomKill, ...]:
         """Give up reports that will not be finished."""
-        found: 'tuple[OomKill, ...]' = ()
+        found: tuple[OomKill, ...] = ()
         for caller, draft in tuple(self._open.items()):
             late = (draft.last_s is not None and record.boot_s is not None
                     and record.boot_s - draft.last_s > MAX_AGE_S)
@@ -295,7 +295,7 @@ class Parser:
                 found += self._given_up(draft)
         return found
 
-    def _given_up(self, draft: Draft) -> 'tuple[OomKill, ...]':
+    def _given_up(self, draft: Draft) -> tuple[OomKill, ...]:
         """Return the kill that a choice alone lets infer: of a log that somebody grepped."""
         if draft.killed is not None or not draft.headless or draft.chosen_in is None:
             return ()

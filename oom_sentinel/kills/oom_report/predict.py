@@ -45,15 +45,15 @@ class Usage:
 class Scene:
     """What a report says of the memory that was short; filled while it is read."""
 
-    kernel: 'tuple[int, int] | None' = None
+    kernel: tuple[int, int] | None = None
     memcg: bool = False
-    constraint: 'str | None' = None
-    usages: 'dict[bytes, Usage]' = field(default_factory=dict)
-    ram_pages: 'int | None' = None
+    constraint: str | None = None
+    usages: dict[bytes, Usage] = field(default_factory=dict)
+    ram_pages: int | None = None
     reserved_pages: int = 0
-    swap_kb: 'int | None' = None
-    present_kb: 'dict[int, int]' = field(default_factory=dict)
-    nodes: 'frozenset[int]' = frozenset()
+    swap_kb: int | None = None
+    present_kb: dict[int, int] = field(default_factory=dict)
+    nodes: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,8 @@ class Rules:
     bonus: str = ''
 
 
-def rules_of(kernel: 'tuple[int, int] | None', kernel_format: str,
-             columns: 'tuple[str, ...]') -> 'tuple[Rules, ...]':
+def rules_of(kernel: tuple[int, int] | None, kernel_format: str,
+             columns: tuple[str, ...]) -> tuple[Rules, ...]:
     """
     Return the rules that may have held, the likeliest first.
 
@@ -90,8 +90,8 @@ def rules_of(kernel: 'tuple[int, int] | None', kernel_format: str,
     return (Rules(True, 'usage'), Rules(True, 'adj'), Rules(True))
 
 
-def page_size_of(total_vm_bytes: 'int | None', victim: 'OomTask | None',
-                 tasks: 'tuple[OomTask, ...]', scene: Scene) -> 'int | None':
+def page_size_of(total_vm_bytes: int | None, victim: OomTask | None,
+                 tasks: tuple[OomTask, ...], scene: Scene) -> int | None:
     """
     Return the page size: the victim's total-vm by its pages, else Mem-Info's kB by its pages.
 
@@ -111,8 +111,8 @@ def page_size_of(total_vm_bytes: 'int | None', victim: 'OomTask | None',
     return PAGE_SIZES[0] if common % (4 * PAGE_SIZES[0]) else None
 
 
-def totalpages_of(scene: Scene, tasks: 'tuple[OomTask, ...]',
-                  page_size: 'int | None') -> 'tuple[int, int] | None':
+def totalpages_of(scene: Scene, tasks: tuple[OomTask, ...],
+                  page_size: int | None) -> tuple[int, int] | None:
     """Return the least and the most that totalpages can have been, None when unknown."""
     if page_size is None:
         return None
@@ -128,8 +128,8 @@ def totalpages_of(scene: Scene, tasks: 'tuple[OomTask, ...]',
     return (total, total) if total > 0 else None
 
 
-def _of_memcg(usages: 'dict[bytes, Usage]', tasks: 'tuple[OomTask, ...]',
-              page_size: int) -> 'tuple[int, int] | None':
+def _of_memcg(usages: dict[bytes, Usage], tasks: tuple[OomTask, ...],
+              page_size: int) -> tuple[int, int] | None:
     """
     Return the bounds of mem_cgroup_get_max().
 
@@ -157,7 +157,7 @@ def _of_memcg(usages: 'dict[bytes, Usage]', tasks: 'tuple[OomTask, ...]',
             max(1, (memory.limit_kb + most) * 1024 // page_size))
 
 
-def held(task: OomTask, page_table_pages: 'int | None') -> 'int | None':
+def held(task: OomTask, page_table_pages: int | None) -> int | None:
     """Return the pages that a task holds in the kernel's sum, None when the table lacks them."""
     if task.rss_pages is None or task.swap_entries is None or page_table_pages is None:
         return None
@@ -171,7 +171,7 @@ class Rated:
     task: OomTask
     pages: int
 
-    def badness(self, totalpages: int, rules: Rules) -> 'int | None':
+    def badness(self, totalpages: int, rules: Rules) -> int | None:
         """Return the badness in pages, None when never chosen."""
         adj = self.task.oom_score_adj or 0
         pages = self.pages
@@ -187,8 +187,8 @@ class Rated:
         return max(1, points) if rules.floor and points is not None else points
 
 
-def choose(rated: 'tuple[Rated, ...]', totalpages: int, rules: Rules,
-           target: int) -> 'int | None':
+def choose(rated: tuple[Rated, ...], totalpages: int, rules: Rules,
+           target: int) -> int | None:
     """
     Return the PID with the most badness, None when nobody can be chosen.
 
@@ -206,8 +206,8 @@ def choose(rated: 'tuple[Rated, ...]', totalpages: int, rules: Rules,
     return winner
 
 
-def predict(rated: 'tuple[Rated, ...]', bounds: 'tuple[int, int] | None',
-            alternatives: 'tuple[Rules, ...]', target: int) -> 'tuple[int | None, str | None]':
+def predict(rated: tuple[Rated, ...], bounds: tuple[int, int] | None,
+            alternatives: tuple[Rules, ...], target: int) -> tuple[int | None, str | None]:
     """Return the PID that the table predicts, or None and why it cannot be told."""
     if bounds is None:
         if any(entry.task.oom_score_adj not in (0, badness.OOM_SCORE_ADJ_MIN)

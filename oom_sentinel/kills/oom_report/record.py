@@ -29,8 +29,8 @@ class Record:
     """
 
     text: bytes
-    wall_s: 'float | None' = None
-    boot_s: 'float | None' = None
+    wall_s: float | None = None
+    boot_s: float | None = None
     caller: bytes = b''
     escaped: bool = True
 
@@ -44,11 +44,11 @@ class Clock:
     of dates without an offset (None: this machine's).
     """
 
-    boot_wall_s: 'float | None' = None
-    now_s: 'float | None' = None
-    zone: 'tzinfo | None' = None
+    boot_wall_s: float | None = None
+    now_s: float | None = None
+    zone: tzinfo | None = None
 
-    def wall_s(self, boot_s: 'float | None') -> 'float | None':
+    def wall_s(self, boot_s: float | None) -> float | None:
         """Return the wall clock of a kernel timestamp."""
         if boot_s is None or self.boot_wall_s is None:
             return None

@@ -39,7 +39,7 @@ _HEADLESS = {
 }
 
 
-def finish(draft: Draft, killed: Killed, record: Record, source: 'str | None') -> OomKill:
+def finish(draft: Draft, killed: Killed, record: Record, source: str | None) -> OomKill:
     """Return the facts of a kill."""
     columns = draft.columns or ()
     total_vm = killed.total_vm_bytes
@@ -52,7 +52,7 @@ def finish(draft: Draft, killed: Killed, record: Record, source: 'str | None') -
     said = draft.parsed_summary(killed.printed)
     choice = draft.choice
     memcg = (draft.scene.memcg or _of_memcg(killed.message)
-             or choice is not None and _of_memcg(choice.message))
+             or (choice is not None and _of_memcg(choice.message)))
     draft.scene.memcg = memcg
     page_tables = _page_tables(killed, victim)
     bounds = predict.totalpages_of(draft.scene, tasks, page_size)
@@ -100,11 +100,11 @@ def member(draft: Draft, first: OomKill, killed: Killed, record: Record) -> OomK
         lines=_lines(draft.lines[-1:]))
 
 
-def _lines(lines: 'list[bytes]') -> 'tuple[str, ...]':
+def _lines(lines: list[bytes]) -> tuple[str, ...]:
     return tuple(line.decode('utf-8', 'backslashreplace') for line in lines)
 
 
-def only_chosen(draft: Draft, record: Record, source: 'str | None') -> 'OomKill | None':
+def only_chosen(draft: Draft, record: Record, source: str | None) -> OomKill | None:
     """Return what a lone "Kill process N ... or sacrifice child" says: a child may have died."""
     choice = draft.choice
     if choice is None:
@@ -117,28 +117,28 @@ def only_chosen(draft: Draft, record: Record, source: 'str | None') -> 'OomKill 
         lines=_lines(draft.lines))
 
 
-def _found(tasks: 'tuple[OomTask, ...]', pid: int) -> 'OomTask | None':
+def _found(tasks: tuple[OomTask, ...], pid: int) -> OomTask | None:
     return next((task for task in tasks if task.pid == pid), None)
 
 
-def _first(*values: 'int | None') -> 'int | None':
+def _first(*values: int | None) -> int | None:
     return next((value for value in values if value is not None), None)
 
 
-def _path(path: 'bytes | None') -> 'str | None':
+def _path(path: bytes | None) -> str | None:
     return None if path is None else message.text(path)
 
 
-def _of_memcg(said: 'bytes | None') -> bool:
+def _of_memcg(said: bytes | None) -> bool:
     return said is not None and said.startswith(b'Memory cgroup')
 
 
-def _named(draft: Draft, row: Row) -> 'dict[str, int]':
+def _named(draft: Draft, row: Row) -> dict[str, int]:
     names = draft.columns or _HEADLESS.get(len(row.numbers), ())
     return {name: value for name, value in zip(names, row.numbers) if name}
 
 
-def _task(row: Row, named: 'dict[str, int]', page_size: 'int | None') -> OomTask:
+def _task(row: Row, named: dict[str, int], page_size: int | None) -> OomTask:
     table_bytes = named.get('pgtables_bytes')
     pages = _table_pages(named)
     if table_bytes is None and pages is not None and page_size is not None:
@@ -150,13 +150,13 @@ def _task(row: Row, named: 'dict[str, int]', page_size: 'int | None') -> OomTask
         oom_score_adj=named.get('oom_score_adj'), name=message.text(row.name))
 
 
-def _table_pages(named: 'dict[str, int]') -> 'int | None':
+def _table_pages(named: dict[str, int]) -> int | None:
     """Return nr_ptes and what 4.x printed beside it, in pages."""
     counts = [named[name] for name in _TABLES if name in named]
     return sum(counts) if counts else None
 
 
-def _page_tables(killed: Killed, victim: 'OomTask | None') -> 'int | None':
+def _page_tables(killed: Killed, victim: OomTask | None) -> int | None:
     """
     Return the victim's page tables in bytes.
 
@@ -171,10 +171,10 @@ def _page_tables(killed: Killed, victim: 'OomTask | None') -> 'int | None':
     return said
 
 
-def _prediction(draft: Draft, killed: Killed, tasks: 'tuple[OomTask, ...]',
-                rows: 'list[tuple[Row, dict[str, int]]]', columns: 'tuple[str, ...]',
-                page_size: 'int | None',
-                bounds: 'tuple[int, int] | None') -> 'tuple[int | None, str | None]':
+def _prediction(draft: Draft, killed: Killed, tasks: tuple[OomTask, ...],
+                rows: list[tuple[Row, dict[str, int]]], columns: tuple[str, ...],
+                page_size: int | None,
+                bounds: tuple[int, int] | None) -> tuple[int | None, str | None]:
     """Return the PID that the table predicts, and why the kernel's choice is another."""
     chosen = draft.choice.pid if draft.choice is not None else killed.pid
     if not rows and chosen != killed.pid:
@@ -209,8 +209,8 @@ def _child(chosen: int, victim: int) -> str:
     return f'PID {chosen} was chosen and its child {victim} sacrificed (kernels before 5.1)'
 
 
-def _why(draft: Draft, killed: Killed, chosen: int, predicted: 'int | None',
-         rated: 'list[Rated]') -> str:
+def _why(draft: Draft, killed: Killed, chosen: int, predicted: int | None,
+         rated: list[Rated]) -> str:
     """Return why the kernel chose another than the table's worst."""
     said = killed.message or (draft.choice.message if draft.choice is not None else b'')
     if b'oom_kill_allocating_task' in said:

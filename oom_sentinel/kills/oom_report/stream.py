@@ -35,15 +35,16 @@ class _Finder:
 
     def __init__(self, block: bytes) -> None:
         self._block = block
-        self._next = {word: -2 for word in OPENERS}
+        self._next = dict.fromkeys(OPENERS, -2)
         self._entry = -2
 
     def find(self, start: int) -> int:
         """Return where the next opener begins at or behind `start`, -1 where none does."""
         best = -1
-        for word, at in self._next.items():
-            if at == -1:
+        for word, last in self._next.items():
+            if last == -1:
                 continue
+            at = last
             if at < start:
                 at = self._next[word] = self._block.find(word, start)
             if at >= 0 and (best < 0 or at < best):
@@ -69,7 +70,7 @@ class Stream:
         self._held = b''
         self._skipping = False
 
-    def feed(self, block: bytes) -> 'tuple[OomKill, ...]':
+    def feed(self, block: bytes) -> tuple[OomKill, ...]:
         """Take the next bytes of the log."""
         if self._skipping:
             end = block.find(b'\n')
@@ -88,10 +89,10 @@ class Stream:
                 self._held, self._skipping = self._held[:MAX_HELD], True
         return found
 
-    def _lines(self, block: bytes) -> 'tuple[OomKill, ...]':
+    def _lines(self, block: bytes) -> tuple[OomKill, ...]:
         """Feed whole lines: those of a report, and of an entry that matters or ends later."""
         parser, finder, at = self._parser, _Finder(block), 0
-        found: 'tuple[OomKill, ...]' = ()
+        found: tuple[OomKill, ...] = ()
         while at < len(block):
             if parser.idle:
                 hit, entry = finder.find(at), finder.entry(at)
@@ -109,7 +110,7 @@ class Stream:
             at = end + 1
         return found
 
-    def end(self) -> 'tuple[OomKill, ...]':
+    def end(self) -> tuple[OomKill, ...]:
         """Return what only the end of the log decides."""
         held, self._held = self._held, b''
         found = self._lines(held) if held else ()

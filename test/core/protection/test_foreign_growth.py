@@ -68,13 +68,13 @@ def test_it_is_forgotten_when_it_rests_or_dies():
     leak = [(t, table(node=40, hog=100 + 4 * t)) for t in range(0, 30, 2)]
     assert after(leak) == 3
     assert after(leak + [(t, table(node=40, hog=220)) for t in range(30, 120, 2)]) is None
-    assert after(leak + [(30, table(node=40))]) is None
+    assert after([*leak, (30, table(node=40))]) is None
 
 
 def test_a_clock_set_back_starts_anew():
     """The means are those of the new time."""
     leak = [(t, table(node=40, hog=100 + 4 * t)) for t in range(0, 30, 2)]
-    assert after(leak + [(1, table(node=40, hog=220))]) is None
+    assert after([*leak, (1, table(node=40, hog=220))]) is None
 
 
 @given(st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 4000), st.floats(0, 4000)),

@@ -41,11 +41,11 @@ DISCOVERY = f'python3 {ROS}/bin/../tools/fastdds/fastdds.py discovery'
 class Row:
     """A process: its group, which presets mean it (3, 4, n), its command line, its nodes."""
 
-    group: 'str | None'
+    group: str | None
     presets: str
     command: str
-    exe: 'str | None' = None
-    graph: 'tuple[str, ...]' = ()
+    exe: str | None = None
+    graph: tuple[str, ...] = ()
     librcl: bool = False
 
 

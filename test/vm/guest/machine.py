@@ -162,8 +162,8 @@ def watched(tmp_path_factory):
 class Home:
     """Where the user robot lives, and the environment of its processes."""
 
-    path: 'os.PathLike[str]'
-    env: 'dict[str, str]'
+    path: os.PathLike[str]
+    env: dict[str, str]
 
 
 @pytest.fixture

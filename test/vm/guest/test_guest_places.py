@@ -25,10 +25,9 @@ from machine import write
 
 def start(robot, tmp_path, path, leak_mib_s):
     """Start a leaking recorder in the control group and let it go."""
-    child = robot.start('rosbag', 'recorder', node='recorder', leak_mib_s=leak_mib_s,
+    return robot.start('rosbag', 'recorder', node='recorder', leak_mib_s=leak_mib_s,
                         go=tmp_path / 'go',
                         preexec=lambda: write(f'{path}/cgroup.procs', os.getpid()))
-    return child
 
 
 def test_throttling_at_memory_high_is_named_and_nobody_dies(watched, robot, tmp_path):
