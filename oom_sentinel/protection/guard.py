@@ -142,7 +142,7 @@ class Guard:
         self.planned = self._plan(table, settings, known_originals)
         if self._idle(settings):
             return 0
-        known = {t.process.identity: t.process for t in self.planned.targets}
+        known = {p.identity: p for p in table}  # a later plan names more than the first
         before = dict(self.ledger)
         written = 0
         for _ in range(3):  # a denial changes the plan for others: plan again with the floor
