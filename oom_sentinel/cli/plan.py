@@ -22,7 +22,7 @@ from oom_sentinel.cli import output
 from oom_sentinel.cli import params
 from oom_sentinel.cli.output import Reading
 from oom_sentinel.facts.protection import Target
-from oom_sentinel.kernel import capability
+from oom_sentinel.kernel import libc
 from oom_sentinel.kernel.environment import own_domain_id
 from oom_sentinel.kernel.environment import ros_prefixes
 from oom_sentinel.protection import plan
@@ -96,7 +96,7 @@ def _permission(reading: Reading) -> Permission:
         initial = reading.root.read('/proc/self/uid_map').split() == WHOLE_UID_MAP
     except OSError:
         initial = False
-    return Permission(os.geteuid(), initial and capability.effective())
+    return Permission(os.geteuid(), initial and libc.holds_sys_resource())
 
 
 def _adjustment(target: Target, may: Permission) -> dict[str, object]:

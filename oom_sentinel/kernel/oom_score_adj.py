@@ -25,7 +25,7 @@ import os
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.protection import Adjustment
 from oom_sentinel.facts.protection import Outcome
-from oom_sentinel.kernel import capability
+from oom_sentinel.kernel import libc
 from oom_sentinel.kernel.files import ParseError
 from oom_sentinel.kernel.files import stat
 from oom_sentinel.kernel.root import Root
@@ -55,7 +55,7 @@ def _write(folder: int, value: int) -> None:
 def _permitted(folder: int, value: int) -> bool:
     """Write, without the capability where that suffices; tell whether it was permitted."""
     try:
-        with capability.switched_off() as held:
+        with libc.without_sys_resource() as held:
             try:
                 _write(folder, value)
                 return True

@@ -27,8 +27,8 @@ from oom_sentinel.facts.sample import Wake
 from oom_sentinel.facts.sample import Waking
 from oom_sentinel.kernel.wake import ALARM
 from oom_sentinel.kernel.wake import GroupEvents
-from oom_sentinel.kernel.wake import NEWCOMERS
-from oom_sentinel.kernel.wake import Newcomers
+from oom_sentinel.kernel.wake import NEW_PROGRAMS
+from oom_sentinel.kernel.wake import NewPrograms
 from oom_sentinel.kernel.wake import Stalls
 from oom_sentinel.kernel.wake import Watch
 from oom_sentinel.kills.kill_log import KERNEL_LOG
@@ -64,9 +64,9 @@ class Wakes:
         # Source name -> what to do in the executor; it tells whether the cycle runs at once.
         # A source without an answer always runs it.
         self.answers: dict[str, Callable[[Wake], bool]] = {
-            ALARM: self._look_again, NEWCOMERS: self._meet, 'signal': lambda wake: False}
-        self._newcomers = Newcomers(watch, sentinel.root.last_pid)
-        sentinel.told_of_execs = self._newcomers.told
+            ALARM: self._look_again, NEW_PROGRAMS: self._meet, 'signal': lambda wake: False}
+        self._new_programs = NewPrograms(watch, sentinel.root.last_pid)
+        sentinel.told_of_execs = self._new_programs.reported
         self._stalls = Stalls(watch, sentinel.root)
         self._mount = sentinel.table.cgroups.mount
         self._groups: GroupEvents | None = None
@@ -123,7 +123,7 @@ class Wakes:
 
     def _meet(self, _wake: Wake) -> bool:
         """Look at who began a program; its nodes show in the graph a little later."""
-        if self._sentinel.meet(self._newcomers.taken()):
+        if self._sentinel.meet(self._new_programs.taken()):
             self._young_since_s = time.monotonic()
             self._watch.alarm(self._young_since_s + YOUNG_LOOK_S)
         return False
@@ -132,7 +132,7 @@ class Wakes:
         now_s = time.monotonic()
         age_s = now_s - self._young_since_s
         if age_s < YOUNG_S or (age_s < SLOW_S and self._node_expected()):
-            if not self._newcomers.told:
+            if not self._new_programs.reported:
                 self._sentinel.meet(frozenset())  # what was forked runs its own program by now
             self._learn()
             self._watch.alarm(now_s + (YOUNG_LOOK_S if age_s < YOUNG_S else SLOW_LOOK_S))
@@ -147,4 +147,4 @@ class Wakes:
         self._stalls.close()
         if self._groups is not None:
             self._groups.close()
-        self._newcomers.close()
+        self._new_programs.close()

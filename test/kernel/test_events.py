@@ -38,14 +38,14 @@ def test_an_oom_kill_wakes_and_so_does_nothing_else(cgroup):
     events = GroupEvents(watch, root, mount.mount_point, mount.version)
     try:
         events.follow(frozenset(('/', path)))
-        assert events.heard == 1 and watch.taken() == ()
+        assert events.followed == 1 and watch.taken() == ()
         hog = subprocess.Popen([sys.executable, '-I', '-S', '-c', HOG],
                                preexec_fn=cgroup.join)
         wait_for(lambda: GROUP_EVENT in [w.name for w in watch.taken()], 'the OOM wakes')
         assert hog.wait(20) == -9
         cgroup.remove()
         events.follow(frozenset(('/', path)))
-        assert events.heard == 0
+        assert events.followed == 0
         wait_for(lambda: watch.taken() == (), 'it is silent again')
     finally:
         events.close()

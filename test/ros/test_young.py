@@ -18,7 +18,7 @@ from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import Program
 from oom_sentinel.facts.sample import Wake
 from oom_sentinel.kernel.wake import ALARM
-from oom_sentinel.kernel.wake import NEWCOMERS
+from oom_sentinel.kernel.wake import NEW_PROGRAMS
 from oom_sentinel.kernel.wake import Watch
 from oom_sentinel.sentinel import Sentinel
 from oom_sentinel.settings import Settings
@@ -53,7 +53,7 @@ def looks(monkeypatch):
         process = Process(1, 1, 0, 0, Program('talker', node_names=names, ros=True))
         monkeypatch.setattr(sentinel, 'ros_processes', lambda: (process,))
         monkeypatch.setattr(sentinel, 'meet', lambda pids: 1)
-        assert made.answers[NEWCOMERS](Wake(NEWCOMERS, 0.0)) is False
+        assert made.answers[NEW_PROGRAMS](Wake(NEW_PROGRAMS, 0.0)) is False
         while alarms:
             clock.now_s = alarms.pop()
             made.answers[ALARM](Wake(ALARM, 0.0))

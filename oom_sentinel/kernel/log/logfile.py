@@ -15,21 +15,19 @@
 """
 A log file that a syslog daemon writes, followed through rotation.
 
-inotify(7) tells when to look; Python has no binding, so glibc's is called through ctypes.
+inotify(7) reports when the file or its folder changed.
 """
 
-import ctypes
 import os
 import stat
 
+from oom_sentinel.kernel.libc import Inotify
 from oom_sentinel.kernel.log.source import Refused
 
 LOG_FILES = ('/var/log/kern.log', '/var/log/syslog', '/var/log/messages')
 GRANT = 'group adm gives the right (usermod -aG adm USER)'
 PENDING_MAX = 1 << 20
 READ_MAX = 1 << 22  # of a burst longer than this only the end is read
-IN_MODIFY, IN_MOVED_TO, IN_CREATE = 0x2, 0x80, 0x100
-IN_NONBLOCK, IN_CLOEXEC = os.O_NONBLOCK, os.O_CLOEXEC
 
 
 class LogFile:
@@ -44,6 +42,7 @@ class LogFile:
         self.name = path
         self.missed = 0
         self.descriptor: int | None = None
+        self._inotify: Inotify | None = None
         self._file: int | None = None
         self._file_watch: int | None = None
         self._pending = b''
@@ -54,9 +53,10 @@ class LogFile:
         except OSError as error:
             raise Refused(f'{path}: {error.strerror}; {GRANT}') from error
         try:
-            self.descriptor = _inotify()
+            self._inotify = Inotify()
+            self.descriptor = self._inotify.descriptor
             self._watch_file()
-            _watch(self.descriptor, os.path.dirname(path), IN_CREATE | IN_MOVED_TO)
+            self._inotify.add(os.path.dirname(path), Inotify.CREATE | Inotify.MOVED_TO)
         except OSError as error:
             self.close()
             raise Refused(f'inotify on {path}: {error.strerror}') from error
@@ -73,13 +73,13 @@ class LogFile:
         self._file = descriptor
 
     def _watch_file(self) -> None:
-        assert self.descriptor is not None
-        self._file_watch = _watch(self.descriptor, self.name, IN_MODIFY)
+        assert self._inotify is not None
+        self._file_watch = self._inotify.add(self.name, Inotify.MODIFY)
 
     def read(self) -> list[bytes]:
         """Return the whole lines that came, of the old file and of the one that follows it."""
-        assert self.descriptor is not None
-        self._drain_events(self.descriptor)
+        assert self._inotify is not None
+        self._inotify.drain()
         text = self._grown()
         if self._rotated():
             text += self._follow()
@@ -88,13 +88,6 @@ class LogFile:
         if len(self._pending) > PENDING_MAX:
             self._pending = b''
         return [line for line in lines if line]
-
-    def _drain_events(self, descriptor: int) -> None:
-        while True:
-            try:
-                os.read(descriptor, 1 << 14)
-            except BlockingIOError:
-                return
 
     def _grown(self) -> bytes:
         assert self._file is not None
@@ -121,11 +114,11 @@ class LogFile:
         return (now.st_ino, now.st_dev) != (mine.st_ino, mine.st_dev)
 
     def _follow(self) -> bytes:
-        assert self.descriptor is not None
+        assert self._inotify is not None
         try:
             self._open(at_end=False)
             if self._file_watch is not None:
-                _forget(self.descriptor, self._file_watch)
+                self._inotify.remove(self._file_watch)
             self._watch_file()
         except OSError:
             return b''  # not readable yet (rsyslog sets the mode after creating): next event
@@ -136,30 +129,8 @@ class LogFile:
 
     def close(self) -> None:
         """Close both descriptors."""
-        for descriptor in (self.descriptor, self._file):
-            if descriptor is not None:
-                os.close(descriptor)
-        self.descriptor = self._file = None
-
-
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
-
-
-def _checked(result: int) -> int:
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return result
-
-
-def _inotify() -> int:
-    return _checked(_libc().inotify_init1(IN_NONBLOCK | IN_CLOEXEC))
-
-
-def _watch(descriptor: int, path: str, mask: int) -> int:
-    return _checked(_libc().inotify_add_watch(descriptor, os.fsencode(path), mask))
-
-
-def _forget(descriptor: int, watch: int) -> None:
-    _libc().inotify_rm_watch(descriptor, watch)  # EINVAL when the old file is gone already
+        if self._inotify is not None:
+            self._inotify.close()
+        if self._file is not None:
+            os.close(self._file)
+        self.descriptor = self._inotify = self._file = None

@@ -13,27 +13,19 @@
 # limitations under the License.
 
 """
-What wakes the sentinel: one thread that sleeps until the kernel has something to say.
+Sources of wake-ups: one thread sleeps until the kernel reports something.
 
-It knows descriptors, moments and names, not what they mean.
+The sources know descriptors, moments and names; what a wake-up means is decided elsewhere.
 """
 
 from oom_sentinel.kernel.wake.cgroup_events import GroupEvents
 from oom_sentinel.kernel.wake.cgroup_events import NAME as GROUP_EVENT
+from oom_sentinel.kernel.wake.execs import NAME as NEW_PROGRAMS
+from oom_sentinel.kernel.wake.execs import NewPrograms
 from oom_sentinel.kernel.wake.loop import ALARM
 from oom_sentinel.kernel.wake.loop import Watch
-from oom_sentinel.kernel.wake.newcomers import NAME as NEWCOMERS
-from oom_sentinel.kernel.wake.newcomers import Newcomers
 from oom_sentinel.kernel.wake.stalls import NAME as STALL
 from oom_sentinel.kernel.wake.stalls import Stalls
 
-__all__ = [
-           'ALARM',
-           'GROUP_EVENT',
-           'NEWCOMERS',
-           'STALL',
-           'GroupEvents',
-           'Newcomers',
-           'Stalls',
-           'Watch',
-]
+__all__ = ['ALARM', 'GROUP_EVENT', 'NEW_PROGRAMS', 'STALL', 'GroupEvents', 'NewPrograms',
+           'Stalls', 'Watch']

@@ -13,13 +13,14 @@
 # limitations under the License.
 
 """
-Which processes began another program, told by the kernel (drivers/connector/cn_proc.c).
+Processes that began another program, reported by the kernel (drivers/connector/cn_proc.c).
 
-A socket filter leaves the execs alone, so forks, threads and exits wake nobody; it works on
-kernels before 6.6 too, which filter no event themselves and ask for CAP_NET_ADMIN.
+A socket filter passes only the exec events, so forks and threads wake nobody; it works on
+kernels before 6.6 too, which filter no event themselves and ask for CAP_NET_ADMIN.  Where the
+kernel reports nothing, the PID given last (/proc/loadavg) is compared twice a second.
 """
 
-import ctypes
+from collections.abc import Callable
 import errno
 import os
 import select
@@ -27,8 +28,17 @@ import socket
 import struct
 import time
 
+from oom_sentinel.kernel.libc import attach_socket_filter
+from oom_sentinel.kernel.wake.loop import Watch
+
+NAME = 'new programs'
+# Most of what a shell starts has ended after 0.05 s and then costs nothing; a program has its
+# value within 0.1 s of its exec.  The rest doubles up to 0.3 s while an exec storm lasts.
+REST_S = 0.05
+REST_MAX_S = 0.3
+LAST_PID_PERIOD_S = 0.52  # fewer than two wake-ups a second
+
 NETLINK_CONNECTOR = 11
-SO_ATTACH_FILTER = 26
 CN_IDX_PROC = CN_VAL_PROC = 1
 LISTEN, IGNORE = 1, 2
 ACK, EXEC = 0, 2
@@ -37,24 +47,27 @@ MESSAGE = struct.Struct('=IIIIHH')  # struct cn_msg
 WHAT = HEADER.size + MESSAGE.size  # where struct proc_event begins, with its `what`
 ACKED = struct.Struct('=IIQI')  # what, cpu, timestamp_ns, err
 EXECED = struct.Struct('=IIQII')  # what, cpu, timestamp_ns, process_pid, process_tgid
+NLMSG_DONE = 3
 ANSWER_S = 0.5
-MOST = 1024  # PIDs kept until somebody asks for them
+MOST_PIDS = 1024  # kept until they are taken
+MOST_MESSAGES = 4096  # read at one wake
+
+BPF_LOAD_WORD, BPF_JUMP_IF_EQUAL, BPF_RETURN = 0x20, 0x15, 0x06
+# Pass messages whose `what` is ACK or EXEC; a BPF load is big-endian.
+FILTER = (
+    (BPF_LOAD_WORD, 0, 0, WHAT),
+    (BPF_JUMP_IF_EQUAL, 1, 0, socket.htonl(ACK)),
+    (BPF_JUMP_IF_EQUAL, 0, 1, socket.htonl(EXEC)),
+    (BPF_RETURN, 0, 0, 0xFFFFFFFF),
+    (BPF_RETURN, 0, 0, 0))
 
 
-def _filter() -> bytes:
-    """Return struct sock_filter[]: pass whole what says ACK or EXEC; loads are big-endian."""
-    load, equal, answer = 0x20, 0x15, 0x06
-    return b''.join(struct.pack('=HBBI', *line) for line in (
-        (load, 0, 0, WHAT), (equal, 1, 0, socket.htonl(ACK)),
-        (equal, 0, 1, socket.htonl(EXEC)), (answer, 0, 0, 0xFFFFFFFF), (answer, 0, 0, 0)))
-
-
-class Execs:
-    """The PIDs of processes that began a program since they were last taken."""
+class ExecEvents:
+    """The kernel's exec events: collects the PIDs of processes that began a program."""
 
     def __init__(self) -> None:
         """
-        Ask the kernel to tell.
+        Ask the kernel for the events.
 
         :raises OSError: EPERM before Linux 6.6 without CAP_NET_ADMIN; ECONNREFUSED in another
             network namespace, ETIMEDOUT in another PID namespace, where nothing answers.
@@ -65,9 +78,7 @@ class Execs:
         self._pids: set[int] = set()
         self._lost = False
         try:
-            code = ctypes.create_string_buffer(_filter())
-            self._socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack(
-                'HP', len(_filter()) // 8, ctypes.addressof(code)))
+            attach_socket_filter(self._socket, FILTER)
             self._socket.bind((0, CN_IDX_PROC))
             self._ask(LISTEN)
             self._await_answer()
@@ -76,34 +87,49 @@ class Execs:
             raise
 
     def fileno(self) -> int:
-        """Return the descriptor, readable when somebody began a program."""
+        """Return the descriptor; it is readable when a process began a program."""
         return self._socket.fileno()
 
     def _ask(self, operation: int) -> None:
+        """Send LISTEN or IGNORE to the kernel."""
         body = struct.pack('=I', operation)
         wanted = MESSAGE.pack(CN_IDX_PROC, CN_VAL_PROC, 0, os.getpid(), len(body), 0) + body
-        self._socket.send(HEADER.pack(HEADER.size + len(wanted), 3, 0, 0, os.getpid()) + wanted)
+        self._socket.send(HEADER.pack(
+            HEADER.size + len(wanted), NLMSG_DONE, 0, 0, os.getpid()) + wanted)
 
     def _await_answer(self) -> None:
-        """Wait for the answer to us: it goes to everybody, with our `ack` + 1."""
+        """
+        Wait for the kernel's answer; it goes to every listener, ours carries our `ack` + 1.
+
+        :raises OSError: when the kernel refuses, or ETIMEDOUT.
+        """
         until_s = time.monotonic() + ANSWER_S
         while select.select([self._socket], [], [], max(0.0, until_s - time.monotonic()))[0]:
-            said = self._socket.recv(4096)
-            what, _, _, error = ACKED.unpack_from(said, WHAT)
-            if what == ACK and MESSAGE.unpack_from(said, HEADER.size)[3] == os.getpid() + 1:
-                if error:
-                    raise OSError(error, os.strerror(error))
-                return
+            message = self._socket.recv(4096)
+            if len(message) >= WHAT + ACKED.size:
+                what, _, _, error = ACKED.unpack_from(message, WHAT)
+                ack = MESSAGE.unpack_from(message, HEADER.size)[3]
+                if what == ACK and ack == os.getpid() + 1:
+                    if error:
+                        raise OSError(error, os.strerror(error))
+                    return
             if time.monotonic() > until_s:
                 break
         raise OSError(errno.ETIMEDOUT, 'the kernel does not answer in this PID namespace')
 
     def read(self, _events: int) -> bool:
-        """Take in what was told; tell whether a process began a program."""
+        """
+        Collect the events that wait; return whether a process began a program.
+
+        :raises OSError: when the socket fails; a lost event (ENOBUFS) is no failure, `taken`
+            then returns nothing.
+        """
         before, lost = len(self._pids), self._lost
-        while len(self._pids) < MOST:
+        for _ in range(MOST_MESSAGES):
+            if len(self._pids) >= MOST_PIDS:
+                break
             try:
-                said = self._socket.recv(4096)
+                message = self._socket.recv(4096)
             except BlockingIOError:
                 break
             except OSError as error:
@@ -111,21 +137,69 @@ class Execs:
                     raise
                 self._lost = True
                 continue
-            if len(said) >= WHAT + EXECED.size:
-                what, _, _, _, pid = EXECED.unpack_from(said, WHAT)
+            if len(message) >= WHAT + EXECED.size:
+                what, _, _, _, pid = EXECED.unpack_from(message, WHAT)
                 if what == EXEC:
                     self._pids.add(pid)
         return len(self._pids) > before or self._lost > lost
 
     def taken(self) -> frozenset[int]:
-        """Return the PIDs since the last call, none when there were more than were kept."""
+        """Return the PIDs since the last call; empty when there were more than are kept."""
         pids, self._pids = self._pids, set()
-        lost, self._lost = self._lost or len(pids) >= MOST, False
+        lost, self._lost = self._lost or len(pids) >= MOST_PIDS, False
         return frozenset() if lost else frozenset(pids)
 
     def close(self) -> None:
-        """Ask the kernel to stop telling; kernels before 6.8 would go on for nobody."""
+        """Ask the kernel to stop; kernels before 6.8 would send events to no one."""
         try:
             self._ask(IGNORE)
         finally:
             self._socket.close()
+
+
+class NewPrograms:
+    """Wakes by NAME when a process began a program or, without exec events, was forked."""
+
+    def __init__(self, watch: Watch, last_pid: Callable[[], int | None], *,
+                 ask_kernel: bool = True) -> None:
+        """
+        Add the exec events to the watch, or the comparison of the last PID.
+
+        :param last_pid: returns the PID that was given last, None when it is unknown.
+        :param ask_kernel: whether to ask the kernel for exec events.
+        """
+        self._watch = watch
+        self._last_pid = last_pid
+        self._known_last_pid = last_pid()
+        self._events: ExecEvents | None = None
+        self.why = 'not asked for'
+        if ask_kernel:
+            try:
+                self._events = ExecEvents()
+            except OSError as error:
+                self.why = error.strerror or str(error)
+        if self._events is None:
+            watch.every(LAST_PID_PERIOD_S, NAME, self._last_pid_changed)
+        else:
+            watch.add(self._events.fileno(), select.EPOLLIN, NAME, self._events.read,
+                      rest_s=REST_S, rest_max_s=REST_MAX_S, settle=True)
+
+    @property
+    def reported(self) -> bool:
+        """Return whether the kernel reports every exec; else `why` holds the reason."""
+        return self._events is not None
+
+    def _last_pid_changed(self) -> bool:
+        known, self._known_last_pid = self._known_last_pid, self._last_pid()
+        return known != self._known_last_pid
+
+    def taken(self) -> frozenset[int]:
+        """Return the PIDs that began a program since the last call; empty when unknown."""
+        return frozenset() if self._events is None else self._events.taken()
+
+    def close(self) -> None:
+        """Stop watching and close the descriptor."""
+        if self._events is not None:
+            self._watch.remove(self._events.fileno())
+            self._events.close()
+            self._events = None

@@ -20,13 +20,15 @@ import os
 import select
 
 from oom_sentinel.facts.sample import Waking
-from oom_sentinel.kernel import notices
 from oom_sentinel.kernel.root import Root
 from oom_sentinel.kernel.wake.loop import Watch
 
 NAME = 'memory pressure'
 MACHINE = '/proc/pressure/memory'
 MOST_GROUPS = 32  # a descriptor each
+# Unprivileged windows are multiples of 2 s (psi_trigger_create(), kernel/sched/psi.c, Linux
+# 6.4); before, every trigger took CAP_SYS_RESOURCE.
+WINDOWS_US = (1_000_000, 2_000_000)
 WHY = {
     errno.EOPNOTSUPP: 'pressure stall information is off; boot with psi=1',
     errno.ENOENT: 'this kernel has no pressure stall information',
@@ -40,6 +42,27 @@ class _Armed:
     descriptor: int
     window_us: int
     ended: bool = False
+
+
+def arm_trigger(root: Root, path: str, stall_us: int) -> tuple[int, int]:
+    """
+    Arm a PSI trigger: return a descriptor that polls EPOLLPRI, and its window in microseconds.
+
+    :param path: a PSI file.
+    :param stall_us: the stall in one window after which the descriptor polls.
+    :raises OSError: EPERM or EACCES where it is refused, EOPNOTSUPP where PSI is off.
+    """
+    *_, last_window_us = WINDOWS_US
+    for window_us in WINDOWS_US:
+        descriptor = os.open(root.prefix + path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, b'some %d %d\0' % (stall_us, window_us))
+            return descriptor, window_us
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno not in (errno.EINVAL, errno.EPERM) or window_us == last_window_us:
+                raise
+    raise AssertionError('every window either returns or raises')
 
 
 class Stalls:
@@ -83,7 +106,7 @@ class Stalls:
         if path in self._armed:
             return ''
         try:
-            descriptor, window_us = notices.arm(self._root, path, stall_us)
+            descriptor, window_us = arm_trigger(self._root, path, stall_us)
         except OSError as error:
             return WHY.get(error.errno or 0, error.strerror or str(error))
         armed = _Armed(descriptor, window_us)

@@ -104,6 +104,6 @@ def test_memory_high_is_an_event_of_the_group(group, watch):
     """Throttling shows in memory.events at once."""
     events = GroupEvents(watch, kernel.Root('/'), '/sys/fs/cgroup', 2)
     events.follow(frozenset(('/', '/' + os.path.basename(group))))
-    assert events.heard == 1
+    assert events.followed == 1
     stalled(group, watch, GROUP_EVENT)
     events.close()

@@ -28,11 +28,12 @@ from oom_sentinel.facts.memory import PressureLine
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.sample import Waking
 from oom_sentinel.facts.status import Unavailable
-from oom_sentinel.kernel import notices
+from oom_sentinel.kernel.wake import cgroup_events
 from oom_sentinel.kernel.wake import GROUP_EVENT
 from oom_sentinel.kernel.wake import GroupEvents
 from oom_sentinel.kernel.wake import STALL
 from oom_sentinel.kernel.wake import Stalls
+from oom_sentinel.kernel.wake import stalls as stalls_file
 from oom_sentinel.kernel.wake import Watch
 import pytest
 
@@ -93,7 +94,7 @@ def test_a_refusal_is_told_with_its_reason(watch, tree, monkeypatch, number, wor
     """And the stall is still looked for by the counter."""
     def refuse(root, path, stall_us):
         raise OSError(number, os.strerror(number))
-    monkeypatch.setattr(notices, 'arm', refuse)
+    monkeypatch.setattr(stalls_file, 'arm_trigger', refuse)
     stalls = Stalls(watch, tree)
     stalls.arm(150)
     assert words in stalls.waking.why
@@ -119,8 +120,8 @@ def test_an_unprivileged_window_is_two_seconds(tree, monkeypatch):
         if len(asked) == 1:
             raise OSError(errno.EINVAL, 'Invalid argument')
         return write(descriptor, data)
-    monkeypatch.setattr(notices.os, 'write', refuse_first)
-    descriptor, window_us = notices.arm(tree, '/proc/pressure/memory', 150000)
+    monkeypatch.setattr(stalls_file.os, 'write', refuse_first)
+    descriptor, window_us = stalls_file.arm_trigger(tree, '/proc/pressure/memory', 150000)
     os.close(descriptor)
     assert window_us == 2_000_000 and asked[-1] == b'some 150000 2000000\0'
 
@@ -176,7 +177,7 @@ def test_events_of_the_followed_groups_wake(watch, tree):
     inner, other = make_group(tree, '/robot/nav'), make_group(tree, '/other')
     events, before = GroupEvents(watch, tree, '/cg', 2), descriptors()
     events.follow(frozenset(('/', '/robot/nav', '/gone')))
-    assert descriptors() == before and events.heard == 1
+    assert descriptors() == before and events.followed == 1
     change(inner)
     wait_for(lambda: heard(watch), 'it wakes')
     events.follow(frozenset(('/other',)))
@@ -196,7 +197,7 @@ def test_a_group_made_anew_under_the_same_path_is_followed(watch, tree):
     os.rename(folder, f'{tree.prefix}/old')
     shutil.rmtree(f'{tree.prefix}/old')
     events.follow(frozenset(('/robot',)))
-    assert events.heard == 0
+    assert events.followed == 0
     folder = make_group(tree, '/robot')
     events.follow(frozenset(('/robot',)))
     watch.taken()
@@ -222,3 +223,27 @@ def test_a_storm_of_events_wakes_ever_more_seldom(watch, tree):
 def test_the_names_are_what_the_diagnostics_show():
     """Operators read them in 'woken by'."""
     assert (STALL, GROUP_EVENT) == ('memory pressure', 'control group event')
+
+
+def test_a_failed_open_closes_no_stranger(watch, tree, monkeypatch):
+    """An eventfd of v1 that cannot be had again leaves no number behind that is closed later."""
+    make_group(tree, '/robot')
+    monkeypatch.setattr(cgroup_events, 'notify_oom', lambda root, folder, event: None)
+    events = GroupEvents(watch, tree, '/cg', 1)
+    events.follow(frozenset(('/robot',)))
+
+    def refuse(*args):
+        raise OSError(errno.EMFILE, 'Too many open files')
+    with monkeypatch.context() as patched:
+        patched.setattr(cgroup_events.os, 'eventfd', refuse)
+        events.follow(frozenset())
+        assert events.why == 'Too many open files' and events.followed == 0
+        stranger = os.open('/dev/null', os.O_RDONLY)  # most likely gets the closed number
+        events.follow(frozenset(('/robot',)))
+        events.close()
+    os.fstat(stranger)
+    events.follow(frozenset(('/robot',)))
+    assert events.why is None and events.followed == 1
+    events.close()
+    os.fstat(stranger)
+    os.close(stranger)

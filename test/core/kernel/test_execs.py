@@ -24,17 +24,17 @@ import time
 
 from conftest import wait_for
 from oom_sentinel.kernel.wake import execs
-from oom_sentinel.kernel.wake import NEWCOMERS
-from oom_sentinel.kernel.wake import Newcomers
+from oom_sentinel.kernel.wake import NEW_PROGRAMS
+from oom_sentinel.kernel.wake import NewPrograms
 from oom_sentinel.kernel.wake import Watch
 import pytest
 
 
 @pytest.fixture
 def told():
-    """Return Execs of this kernel, or skip where it does not tell."""
+    """Return the exec events of this kernel, or skip where it does not tell."""
     try:
-        made = execs.Execs()
+        made = execs.ExecEvents()
     except OSError as error:
         pytest.skip(f'the kernel tells no execs here: {error.strerror}')
     yield made
@@ -87,21 +87,21 @@ def test_a_refusal_leaves_no_descriptor_and_falls_back(watch, monkeypatch, numbe
     """Then the last PID is looked at, fewer than two times a second."""
     def refuse(self, operation):
         raise OSError(number, 'refused')
-    monkeypatch.setattr(execs.Execs, '_ask', refuse)
+    monkeypatch.setattr(execs.ExecEvents, '_ask', refuse)
     pids = [7, 7, 8]
-    newcomers = Newcomers(watch, lambda: pids.pop(0) if len(pids) > 1 else pids[0])
-    assert not newcomers.told and newcomers.why == 'refused'
+    programs = NewPrograms(watch, lambda: pids.pop(0) if len(pids) > 1 else pids[0])
+    assert not programs.reported and programs.why == 'refused'
     wake, = wait_for(watch.taken, 'the new PID is noticed')
-    assert wake.name == NEWCOMERS and newcomers.taken() == frozenset()
-    newcomers.close()
+    assert wake.name == NEW_PROGRAMS and programs.taken() == frozenset()
+    programs.close()
 
 
 def test_nobody_answers_in_another_pid_namespace(monkeypatch):
     """The kernel ignores the question there; it must not be waited for."""
-    monkeypatch.setattr(execs.Execs, '_ask', lambda self, operation: None)
+    monkeypatch.setattr(execs.ExecEvents, '_ask', lambda self, operation: None)
     monkeypatch.setattr(execs, 'ANSWER_S', 0.05)
     with pytest.raises(OSError, match='namespace'):
-        execs.Execs()
+        execs.ExecEvents()
 
 
 def test_a_denial_is_an_error(monkeypatch):
@@ -119,19 +119,19 @@ def raise_on_error(monkeypatch):
               + execs.ACKED.pack(execs.ACK, 0, 0, errno.EPERM))
     ours, theirs = execs.socket.socketpair(execs.socket.AF_UNIX, execs.socket.SOCK_DGRAM)
     theirs.send(answer)
-    monkeypatch.setattr(execs.Execs, '_ask', lambda self, operation: setattr(
+    monkeypatch.setattr(execs.ExecEvents, '_ask', lambda self, operation: setattr(
         self, '_socket', ours))
     try:
-        execs.Execs()
+        execs.ExecEvents()
     finally:
         theirs.close()
 
 
 def test_a_storm_of_programs_wakes_a_few_times_a_second(watch):
     """Each wake is followed by a rest that doubles up to 0.4 s."""
-    newcomers = Newcomers(watch, lambda: None)
-    if not newcomers.told:
-        pytest.skip(f'the kernel tells no execs here: {newcomers.why}')
+    programs = NewPrograms(watch, lambda: None)
+    if not programs.reported:
+        pytest.skip(f'the kernel tells no execs here: {programs.why}')
     times, done = [], threading.Event()
 
     def storm():
@@ -147,5 +147,5 @@ def test_a_storm_of_programs_wakes_a_few_times_a_second(watch):
     finally:
         done.set()
         runner.join()
-        newcomers.close()
+        programs.close()
     assert 3 <= len(times) <= 9, times
