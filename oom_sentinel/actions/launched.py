@@ -42,7 +42,7 @@ from oom_sentinel.protection import plan
 from oom_sentinel.protection import saved
 from oom_sentinel.protection.guard import Guard
 from oom_sentinel.settings import Settings
-from oom_sentinel.settings.selector import BYSTANDERS
+from oom_sentinel.settings.programs import BYSTANDERS
 
 NOBODY = 0  # no PID is left out of protection: a launch protects itself too
 

@@ -32,6 +32,7 @@ from oom_sentinel.protection import plan
 from oom_sentinel.settings import Group
 from oom_sentinel.settings import selector
 from oom_sentinel.settings import Settings
+from oom_sentinel.settings.programs import OWN_NODE
 from oom_sentinel.settings.selector import SelectorError
 
 NAME = 'protect'
@@ -128,7 +129,7 @@ def _notes(done: list[tuple[Target, Outcome]], planned: tuple[str, ...], reading
         notes.append(f'{len(left)} more match and were left alone, as {left[0].label} (PID '
                      f'{left[0].pid}, uid {left[0].uid}): of another user or ROS_DOMAIN_ID, '
                      'PID 1, or ended')
-    running = [p for p in reading.processes if p.program.executable == 'oom_sentinel_node']
+    running = [p for p in reading.processes if p.program.executable == OWN_NODE]
     if running:
         notes.append(SENTINEL.format(running[0].pid))
     return notes

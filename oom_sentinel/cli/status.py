@@ -36,6 +36,7 @@ from oom_sentinel.report.risk import KILL_ORDER_OF
 from oom_sentinel.risk import badness
 from oom_sentinel.sentinel import Sentinel
 from oom_sentinel.settings import Settings
+from oom_sentinel.settings.programs import OWN_NODE
 
 NAME = 'status'
 HELP = 'All statuses, as the node would publish them; writes nothing.'
@@ -76,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _sentinel(settings: Settings, root: str) -> Sentinel:
     reading = output.read(root, ros_prefixes())
     running = next((p.pid for p in reading.processes
-                    if p.program.executable == 'oom_sentinel_node'), None)
+                    if p.program.executable == OWN_NODE), None)
     why = WATCHING + ('' if running is None else PROTECTING.format(running))
     try:
         watcher = Sentinel(settings, root=root, watching=why)

@@ -23,6 +23,7 @@ from oom_sentinel.facts.checkup import Finding
 from oom_sentinel.facts.checkup import Severity
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.status import Unavailable
+from oom_sentinel.settings.programs import OWN_NODE
 
 WANTED = -500  # the lowest value that a default group asks for
 
@@ -98,4 +99,4 @@ def _inherited(checkup: Checkup) -> Iterator[Finding]:
 
 
 def _is_sentinel(process: Process) -> bool:
-    return process.program.executable == 'oom_sentinel_node'
+    return process.program.executable == OWN_NODE

@@ -20,18 +20,19 @@ from oom_sentinel.doctor.text import ros_processes
 from oom_sentinel.facts.checkup import Checkup
 from oom_sentinel.facts.checkup import Finding
 from oom_sentinel.facts.checkup import Severity
+from oom_sentinel.settings.programs import OWN_NODE
 
 
 def check(checkup: Checkup) -> Iterator[Finding]:
     """Return what is not running or not installed."""
     running = {p.program.executable for p in checkup.processes}
     nodes = [p for p in checkup.processes if p.program.ros
-             and p.program.executable != 'oom_sentinel_node']
-    if nodes and 'oom_sentinel_node' not in running:
+             and p.program.executable != OWN_NODE]
+    if nodes and OWN_NODE not in running:
         yield Finding('sentinel_not_running', Severity.INFO,
                       f'no oom_sentinel_node beside {ros_processes(len(nodes))}',
                       'ros2 launch oom_sentinel oom_sentinel.launch.py')
-    if 'oom_sentinel_node' in running and 'aggregator_node' not in running:
+    if OWN_NODE in running and 'aggregator_node' not in running:
         yield Finding('no_aggregator', Severity.INFO,
                       'no diagnostic_aggregator runs: rqt_robot_monitor stays empty',
                       'ros2 launch oom_sentinel oom_sentinel.launch.py aggregator:=true; or '

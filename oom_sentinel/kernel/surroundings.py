@@ -28,9 +28,9 @@ from oom_sentinel.kernel.files import ParseError
 from oom_sentinel.kernel.files import unit
 from oom_sentinel.kernel.policy import policy
 from oom_sentinel.kernel.root import Root
+from oom_sentinel.settings.programs import NEIGHBOURS
 
 EVERY_S = 30.0
-NEIGHBOURS = ('earlyoom', 'nohang', 'systemd-oomd')
 INITIAL_PID_NAMESPACE = 'pid:[4026531836]'  # PROC_PID_INIT_INO, include/linux/proc_ns.h
 IN_CGROUP = (
     ('Kubernetes', re.compile(r'/kubepods')), ('Podman', re.compile(r'/libpod')),

@@ -26,6 +26,7 @@ import time
 from typing import Any
 
 from oom_sentinel.facts.process import Process
+from oom_sentinel.settings.programs import COMPONENT_CONTAINER
 
 ANSWER_S = 5.0  # a container that loads a component answers nobody meanwhile
 AGAIN_S = 10.0
@@ -43,7 +44,7 @@ def list_nodes_type() -> Any:
 def containers(processes: Iterable[Process]) -> dict[int, str]:
     """Return PID -> node name of component containers; a name that two carry is left out."""
     found = {p.pid: p.program.node_names[0] for p in processes
-             if p.program.executable.startswith('component_container') and p.program.node_names}
+             if p.program.executable.startswith(COMPONENT_CONTAINER) and p.program.node_names}
     count = Counter(found.values())
     return {pid: name for pid, name in found.items() if count[name] == 1}
 

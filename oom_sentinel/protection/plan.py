@@ -29,16 +29,12 @@ from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.protection import Adjustment
 from oom_sentinel.facts.protection import Target
 from oom_sentinel.settings import Group
+from oom_sentinel.settings import programs
 from oom_sentinel.settings import selector
 from oom_sentinel.settings import Settings
 
 SHIFT_MAX = 400
 UNKILLABLE = -1000
-
-# Infrastructure that every node hangs on: never raised, whatever else is.
-NEVER_RAISED = frozenset(('rmw_zenohd', 'micro_ros_agent', 'oom_sentinel_node', 'oom_sentinel'))
-# `fastdds discovery` is a Python script (tools/fastdds/fastdds.py) that waits for this program.
-DISCOVERY_SERVER = 'fast-discovery-server'
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +107,7 @@ def group_of(process: Process, settings: Settings) -> Group | None:
     graph = _lowest(_first(settings, process, name) for name in process.graph_node_names)
     if trusted is None or graph is None:
         return trusted or graph
-    if process.program.executable.startswith('component_container'):
+    if process.program.executable.startswith(programs.COMPONENT_CONTAINER):
         return _lowest((trusted, graph))
     return trusted
 
@@ -120,8 +116,8 @@ def never_raised(process: Process, view: View) -> bool:
     """Tell whether raising this process would take the robot's infrastructure down."""
     words = ' '.join(process.program.cmdline[:6])
     executable = process.program.executable
-    return (process.pid in view.ancestors or executable in NEVER_RAISED
-            or executable.startswith(DISCOVERY_SERVER) or 'fastdds.py discovery' in words
+    return (process.pid in view.ancestors or executable in programs.INFRASTRUCTURE
+            or executable.startswith(programs.DISCOVERY_SERVER) or 'fastdds.py discovery' in words
             or 'ros2 launch ' in words + ' ')
 
 

@@ -23,17 +23,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from oom_sentinel.facts.process import Process
+from oom_sentinel.settings.programs import BYSTANDERS
 
 KINDS = ('node', 'exe', 'pkg', 'cgroup', 'cmd')
-
-# `cmd:` sees whole command lines, so it must not take whoever merely names a program.
-BYSTANDERS = frozenset((
-    'sh', 'bash', 'dash', 'zsh', 'fish', 'ksh', 'tcsh', 'busybox', 'sudo', 'su', 'env',
-    'vi', 'vim', 'nvim', 'nano', 'emacs', 'code', 'gedit', 'kate', 'less', 'more', 'tail',
-    'grep', 'rg', 'watch', 'tmux', 'screen', 'ssh', 'docker', 'man', 'cat', 'pgrep', 'pkill',
-    'timeout', 'script', 'xterm', 'journalctl', 'git', 'find', 'xargs',
-    'gdb', 'gdbserver', 'lldb', 'strace', 'ltrace', 'perf', 'valgrind', 'heaptrack',
-    'oom_sentinel', 'oom_sentinel_node'))
 
 
 class SelectorError(ValueError):

@@ -17,8 +17,8 @@
 from collections.abc import Sequence
 
 from oom_sentinel.facts.process import Program
+from oom_sentinel.settings import programs
 
-INTERPRETERS = ('python', 'pypy', 'perl', 'ruby', 'node', 'lua')
 INTERPRETER_OPTIONS_WITH_VALUE = frozenset(('-W', '-X', '-Q', '--check-hash-based-pycs'))
 
 
@@ -26,9 +26,16 @@ def _base(path: str) -> str:
     return path.rstrip('/').rpartition('/')[2]
 
 
-def _is_interpreter(name: str) -> bool:
-    """Tell python3, python3.11, perl5... from programs that merely begin so."""
-    for stem in INTERPRETERS:
+def _is_interpreter(path: str) -> bool:
+    """
+    Return whether this program runs a script: python3, python3.11, perl5...
+
+    A program called `node` or `lua` in lib/PKG of a prefix is that package's own.
+    """
+    name, found = _base(path), package_of(path)
+    if found is not None and not found[1].startswith(programs.INTERPRETERS):
+        return False
+    for stem in programs.INTERPRETERS:
         if name.startswith(stem) and not name[len(stem):].strip('0123456789.-'):
             return True
     return False
@@ -122,7 +129,7 @@ def classify(comm: str, cmdline: Sequence[str], exe: str | None, *,
         # Between the exec of a script and that of its interpreter, some milliseconds.
         return classify(comm, behind_env(cmdline), None, maps_librcl=maps_librcl,
                         ros_prefixes=ros_prefixes, ros_domain_id=ros_domain_id)
-    if _is_interpreter(executable) and cmdline:
+    if cmdline and _is_interpreter(path):
         given = script(cmdline)
         if given is not None:
             path, executable = given, _base(given)
@@ -133,12 +140,6 @@ def classify(comm: str, cmdline: Sequence[str], exe: str | None, *,
     return Program(
         comm=comm, cmdline=tuple(cmdline), exe=exe, executable=executable or comm,
         package=found[1] if found else None, node_names=node_names(cmdline),
-        ros=bool((ros_args and not _only_mentions_ros(executable)) or maps_librcl or in_prefix),
+        ros=maps_librcl or in_prefix or (
+            ros_args and executable not in programs.MENTION_ROS_ARGS),
         ros_domain_id=ros_domain_id, ros_prefix=found[0] if found else None)
-
-
-def _only_mentions_ros(executable: str) -> bool:
-    """Tell a shell or editor that merely carries --ros-args in its words."""
-    return executable in ('sh', 'bash', 'dash', 'zsh', 'fish', 'vi', 'vim', 'nvim', 'nano',
-                          'emacs', 'grep', 'sudo', 'ssh', 'docker', 'gdb', 'strace', 'tmux',
-                          'screen', 'less', 'watch', 'ros2')

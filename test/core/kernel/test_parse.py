@@ -89,3 +89,11 @@ def test_a_malformed_known_line_fails_whole():
 def test_a_script_is_known_while_its_shebangs_env_still_runs(words, executable):
     """Some milliseconds after its start."""
     assert program.classify('env', words, '/usr/bin/env').executable == executable
+
+
+@pytest.mark.parametrize('exe, executable', [
+    ('/ws/install/bot/lib/bot/node', 'node'), ('/opt/ros/jazzy/lib/sim/lua5.3', 'lua5.3'),
+    ('/usr/bin/node', 'map.yaml'), ('/usr/lib/python3.11/python3.11', 'map.yaml')])
+def test_a_node_called_like_an_interpreter_is_none(exe, executable):
+    """Its first argument is no script: installed in lib/PKG it is that package's program."""
+    assert program.classify('x', [exe, '/data/map.yaml'], exe).executable == executable
