@@ -87,7 +87,7 @@ class Sentinel:
         self._levels: tuple[tuple[str, Level], ...] = ()
         self._plentiful = False
         self._sample: Sample | None = None
-        self.inquest = kill_log.opened(
+        self.kill_log = kill_log.open_kill_log(
             self.root, self.table, settings.incident_directory, monotonic, wall)
 
     @property
@@ -163,7 +163,7 @@ class Sentinel:
         if everything:
             self.guard.heed(self._processes, now_s)
         self.guard.protect(self._processes, self.settings, self._wall())
-        self.inquest.saw(self._processes, self.guard.planned.targets)
+        self.kill_log.remember_processes(self._processes, self.guard.planned.targets)
 
     def _rescan(self) -> None:
         """Read the whole table now, also what is settled."""
@@ -226,7 +226,7 @@ class Sentinel:
         due_s = self._scanned_s + self.settings.scan_period * (2 if woken_by else 0.95)
         if self._monotonic() >= due_s:
             self.scan()
-        self.inquest.listen()
+        self.kill_log.read_log()
         sample = self.sample(woken_by, waking)
         stalled, self._sample = sample.stalled(self._sample), sample
         protection = self.protection(sample)
@@ -235,7 +235,7 @@ class Sentinel:
         self._assessment = assessment
         self._plentiful = self._is_plentiful(sample, assessment)
         keep = 0 if self.guard.watching else self.settings.incident_keep  # the first writes
-        kills = self.inquest.conclude(sample, self.guard.planned.targets, keep, self._rescan)
+        kills = self.kill_log.update(sample, self.guard.planned.targets, keep, self._rescan)
         statuses = report.compose(sample, assessment, protection, self.settings, kills)
         levels = tuple((s.name, s.level) for s in statuses)
         changed, self._levels = bool(self._levels) and levels != self._levels, levels
@@ -296,6 +296,6 @@ class Sentinel:
             return f'{done} of {total} changed processes have their old value again.'
         finally:
             self.guard.release()
-            self.inquest.close()
+            self.kill_log.close()
             # The last message still runs a cycle, which must not write anything again.
             self.guard.watching = self.guard.watching or 'the sentinel has ended'

@@ -36,7 +36,7 @@ from oom_sentinel.facts.protection import Outcome
 from oom_sentinel.kernel.files import program
 from oom_sentinel.kernel.files import stat
 from oom_sentinel.kills import child_verdict
-from oom_sentinel.kills.child_death import Deaths
+from oom_sentinel.kills.child_death import ChildDeaths
 from oom_sentinel.protection import launch_record
 from oom_sentinel.protection import plan
 from oom_sentinel.protection import saved
@@ -73,7 +73,7 @@ class Children:
         self._alike: dict[tuple[str | None, int, int | None], int] = {}
         self._shift = 0
         self._shells: set[Identity] = set()
-        self._deaths = Deaths(self.table)
+        self._deaths = ChildDeaths(self.table)
         self.count()
 
     def _own(self) -> Process:

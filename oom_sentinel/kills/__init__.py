@@ -13,15 +13,8 @@
 # limitations under the License.
 
 """
-Whom a kill hit: known processes remembered beyond their death, and kills nobody logged.
+Who was killed, and why: the kernel log, the kill counters, and the processes known before.
 
-Pure: the register is fed with scans, the tally with counters; time arrives as an argument.
+`kill_log` collects the kills of a running sentinel, `child_death` explains the deaths in a
+launch, `incident` and `incident_folder` keep a record of each kill on the disk.
 """
-
-from oom_sentinel.kills.counters import Counters
-from oom_sentinel.kills.counters import counters
-from oom_sentinel.kills.counters import Tally
-from oom_sentinel.kills.infer import infer
-from oom_sentinel.kills.known_processes import Register
-
-__all__ = ['Counters', 'Register', 'Tally', 'counters', 'infer']

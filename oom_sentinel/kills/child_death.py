@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-Deaths by signal 9 in a launch: the kernel's counters and its log, read when somebody dies.
+ChildDeaths by signal 9 in a launch: the kernel's counters and its log, read when somebody dies.
 
 What they mean is told by `death`.
 """
@@ -34,7 +34,7 @@ REMEMBERED = 64  # counters: one reading in 2 s, and one for each new control gr
 INITIAL_PID_NAMESPACE = 'pid:[4026531836]'  # include/linux/proc_ns.h, PROC_PID_INIT_INO
 
 
-class Deaths:
+class ChildDeaths:
     """The counters over time, and the log from now on where this user may read it."""
 
     def __init__(self, table: kernel.Table,

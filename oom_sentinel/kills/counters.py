@@ -19,11 +19,22 @@ __oom_kill_process() counts OOM_KILL in /proc/vmstat and in the victim's control
 it sends the signal and prints "Killed process", so the counters are never behind the log.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace
 
+from oom_sentinel.facts.kill import INFERRED
+from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Unavailable
+from oom_sentinel.kills.known_processes import inside
+from oom_sentinel.kills.known_processes import Known
+from oom_sentinel.kills.known_processes import with_victim_facts
 from oom_sentinel.kills.known_processes import within
+from oom_sentinel.risk import badness
+
+SOURCE = 'counters'
+NOBODY = 'unknown: a counter rose and no known process is missing'
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +68,7 @@ def risen(before: Counters, now: Counters) -> tuple[tuple[str, int], ...]:
                  if not any(other != path and within(other, path) for other in grown))
 
 
-class Tally:
+class UnexplainedKills:
     """Says how many kills no log has explained, once a log had time enough to."""
 
     def __init__(self) -> None:
@@ -68,11 +79,6 @@ class Tally:
         self._inferred = 0
         self._open_since_s: float | None = None
         self.where: tuple[tuple[str, int], ...] = ()
-
-    @property
-    def inferred(self) -> int:
-        """Return how many kills were inferred and not yet met in a log."""
-        return self._inferred
 
     def count(self, now: Counters, now_s: float) -> None:
         """Take the counters; the first ones are the baseline."""
@@ -101,11 +107,6 @@ class Tally:
         """Return for how many seconds something has been unexplained."""
         return 0.0 if self._open_since_s is None else now_s - self._open_since_s
 
-    @property
-    def since_s(self) -> float:
-        """Return when the first unexplained kill was counted (monotonic)."""
-        return float('inf') if self._open_since_s is None else self._open_since_s
-
     def log(self) -> bool:
         """
         Take a kill that a log holds; tell whether it is one that was inferred before.
@@ -128,3 +129,61 @@ class Tally:
         if self.unexplained == 0:
             self._open_since_s = None
             self.where = ()
+
+
+def infer(count: int, missing: Sequence[Known], where: Sequence[tuple[str, int]], *,
+          limits: Sequence[str] = (), totalpages: int, page_size: int, wall_s: float
+          ) -> tuple[tuple[OomKill, str], ...]:
+    """
+    Return kills with their victims, each with how sure that is.
+
+    :param count: how many kills a counter showed and no log explained.
+    :param missing: processes that vanished meanwhile.
+    :param where: control groups whose own counter rose, each with by how much.
+    :param limits: control groups that have a limit, when the machine itself has memory left.
+    Of those missing the kernel would have taken the one of the highest badness.
+    """
+    # A group counts its members killed by any OOM, also the machine's (MEMCG_OOM_KILL).
+    scopes: tuple[str | None, ...] = tuple(
+        path for path, by in where for _ in range(by))[:count]
+    scopes += (None,) * (count - len(scopes))
+    left = list(missing)
+    found = []
+    for scope in scopes:
+        candidates = [k for k in left if inside(k.process, scope)]
+        if not candidates:
+            found.append((_kill(None, scope, limits, wall_s), NOBODY))
+            continue
+        victim = max(candidates, key=lambda k: _points(k, totalpages, page_size))
+        left.remove(victim)
+        found.append((_kill(victim, scope, limits, wall_s), _how(len(candidates))))
+    return tuple(found)
+
+
+def _how(candidates: int) -> str:
+    if candidates == 1:
+        return 'inferred: it is the only process that vanished'
+    return (f'inferred: of {candidates} processes that vanished the kernel would have taken '
+            'this one')
+
+
+def _points(known: Known, totalpages: int, page_size: int) -> int:
+    found = badness.of(known.process, totalpages=totalpages, page_size=page_size)
+    return -totalpages if found is None else found
+
+
+def _kill(victim: Known | None, scope: str | None, limits: Sequence[str],
+          wall_s: float) -> OomKill:
+    path = scope if scope is not None or victim is None else victim.process.cgroup
+    short = max((limit for limit in limits if path is not None and within(path, limit)),
+                key=len, default=None)
+    kill = OomKill(time=wall_s, constraint=None if short is None else 'CONSTRAINT_MEMCG',
+                   oom_memcg=short, task_memcg=path, source=SOURCE, certainty=INFERRED)
+    if victim is None:
+        return kill
+    process = victim.process
+    held = process.memory
+    return with_victim_facts(replace(
+        kill, victim_pid=process.pid, victim_comm=process.program.comm,
+        victim_uid=process.uid, oom_score_adj=process.oom_score_adj,
+        page_table_bytes=None if held is None else held.page_table_bytes), victim)

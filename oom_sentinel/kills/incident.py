@@ -12,40 +12,118 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""An incident and the text of its four files."""
+"""One kill with its circumstances, the history before it, and the text of the four files."""
 
+from array import array
+from collections import deque
+from collections.abc import Iterable
 from collections.abc import Mapping
-from collections.abc import Sequence
 import csv
 from dataclasses import asdict
 from dataclasses import dataclass
+from dataclasses import fields
 import io
 import json
 
 from oom_sentinel.facts.kill import SeenKill
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
+from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Unavailable
-from oom_sentinel.kills.incident_history import MACHINE
-from oom_sentinel.kills.incident_history import machine
-from oom_sentinel.kills.incident_history import Row
-from oom_sentinel.kills.incident_history import UNKNOWN
 from oom_sentinel.report import kill_order
 from oom_sentinel.risk import badness
 
 MIB = 1 << 20
 # Together they stay below the 5 MB that a folder may have.
 REPORT_MAX, LOG_MAX, HISTORY_MAX, ORDER_MAX = MIB, MIB, 2 * MIB, MIB // 2
+ROWS_MAX = 600
+EVERY_S = 1.0
+# 200 processes in 600 rows of 16 bytes each are 1.9 MB; a robot has some 30.
+PROCESSES_MAX = 200
+NOT_READ = -1  # arrays of bytes hold no None
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Memory, swap and pressure of the machine at one moment; None is unknown."""
+
+    mem_available_bytes: int | None = None
+    mem_total_bytes: int | None = None
+    swap_used_bytes: int | None = None
+    some_avg10_percent: float | None = None
+    full_avg10_percent: float | None = None
+
+
+MACHINE_COLUMNS = tuple(field.name for field in fields(Machine))
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """
+    One moment of the history.
+
+    `rss_bytes` and `swap_bytes` belong to the processes that `labels` names, in its order;
+    NOT_READ stands for what could not be read.
+    """
+
+    wall_s: float
+    machine: Machine
+    labels: tuple[str, ...]
+    rss_bytes: 'array[int]'
+    swap_bytes: 'array[int]'
+
+
+class History:
+    """Keeps the last ten minutes of memory, pressure and every tracked process."""
+
+    def __init__(self) -> None:
+        """Start without rows."""
+        self._rows: deque[Row] = deque(maxlen=ROWS_MAX)
+        self._added_s = float('-inf')
+        self._labels: tuple[str, ...] = ()
+
+    def add(self, sample: Sample, targets: Iterable[Target]) -> None:
+        """Add a row for this sample when the last row is EVERY_S old."""
+        if sample.monotonic_s - self._added_s < EVERY_S * 0.95:
+            return
+        self._added_s = sample.monotonic_s
+        processes = [t.process for t in targets][:PROCESSES_MAX]
+        labels = tuple(f'{p.label} (PID {p.pid})' for p in processes)
+        if labels != self._labels:
+            self._labels = labels  # shared by all rows until a process comes or goes
+        held = [p.memory for p in processes]
+        self._rows.append(Row(
+            sample.wall_s, machine_of(sample), self._labels,
+            array('q', (NOT_READ if m is None else m.rss_bytes for m in held)),
+            array('q', (NOT_READ if m is None else m.swap_bytes for m in held))))
+
+    def rows(self) -> tuple[Row, ...]:
+        """Return the rows, the oldest first."""
+        return tuple(self._rows)
+
+
+def machine_of(sample: Sample) -> Machine:
+    """Return memory, swap and pressure of a sample."""
+    memory, pressure = sample.meminfo, sample.pressure
+    available = total = swap = None
+    some = full = None
+    if not isinstance(memory, Unavailable):
+        available, total = memory.mem_available_bytes, memory.mem_total_bytes
+        swap = memory.swap_total_bytes - memory.swap_free_bytes
+    if not isinstance(pressure, Unavailable):
+        some = pressure.some.avg10
+        full = None if pressure.full is None else pressure.full.avg10
+    return Machine(available, total, swap, some, full)
 
 
 @dataclass(frozen=True, slots=True)
 class Incident:
     """
-    All that is known of one kill, taken at once and written later.
+    All that is known of one kill, collected at once and written later.
 
     `processes` are those of the last scan before the kill, `rows` the history, `sample` the
-    first reading after it; `groups` says to which group a process belongs.
+    first reading after it; `groups` maps a process to its protection group.
     """
 
     seen: SeenKill
@@ -61,24 +139,24 @@ class Incident:
 
     def report(self) -> dict[str, object]:
         """Return the keys of `oom_sentinel kills --json`, and what only a sentinel knows."""
-        said = asdict(self.seen.kill)
-        said.pop('lines')
+        document = asdict(self.seen.kill)
+        document.pop('lines')
         host = self.sample.host
-        said.update(
+        document.update(
             host=host.hostname, boot_id=host.boot_id, kernel_release=host.kernel_release,
             node_found=self.seen.matched, eaters=self.seen.eaters,
-            before=_moment(self.rows[-1].wall_s, self.rows[-1].numbers) if self.rows else None,
-            after=_moment(self.sample.wall_s, machine(self.sample)))
-        return said
+            before=_moment(self.rows[-1].wall_s, self.rows[-1].machine) if self.rows else None,
+            after=_moment(self.sample.wall_s, machine_of(self.sample)))
+        return document
 
     def _report(self) -> bytes:
-        said = self.report()
-        text = _json(said)
+        document = self.report()
+        text = _json(document)
         tasks = sorted(self.seen.kill.tasks, key=lambda t: t.rss_pages or 0, reverse=True)
         while len(text) > REPORT_MAX and tasks:  # an endless table: the largest are kept
             tasks = tasks[:len(tasks) // 2]
-            said.update(tasks=[asdict(t) for t in tasks], tasks_left_out=True)
-            text = _json(said)
+            document.update(tasks=[asdict(t) for t in tasks], tasks_left_out=True)
+            text = _json(document)
         return text
 
     def _log(self) -> bytes:
@@ -97,29 +175,26 @@ class Incident:
         meminfo, host = self.sample.meminfo, self.sample.host
         if isinstance(meminfo, Unavailable):
             return _json({'unavailable': meminfo.why})
-        kill = self.seen.kill
         whole = badness.machine_totalpages(meminfo, host.page_size)
-        total = kill.totalpages or whole
-        listed = badness.kill_order(self.processes, totalpages=total, page_size=host.page_size)
+        total = self.seen.kill.totalpages or whole
+        order = badness.kill_order(self.processes, totalpages=total, page_size=host.page_size)
         groups = self.groups or {}
         while True:
             text = _json(kill_order.document(
-                listed, host=host, wall_s=self.rows[-1].wall_s if self.rows
+                order, host=host, wall_s=self.rows[-1].wall_s if self.rows
                 else self.sample.wall_s, totalpages=total, machine_totalpages=whole,
                 group_of=lambda p: groups.get(p.identity)))
-            if len(text) <= ORDER_MAX or not listed:
+            if len(text) <= ORDER_MAX or not order:
                 return text
-            listed = listed[:len(listed) // 2]
+            order = order[:len(order) // 2]
 
 
 def _json(document: dict[str, object]) -> bytes:
     return (json.dumps(document, indent=1) + '\n').encode('utf-8')
 
 
-def _moment(wall_s: float, numbers: Sequence[float]) -> dict[str, object]:
-    return {'time': wall_s, **{
-        name: None if value == UNKNOWN else value if 'percent' in name else int(value)
-        for name, value in zip(MACHINE, numbers)}}
+def _moment(wall_s: float, machine: Machine) -> dict[str, object]:
+    return {'time': wall_s, **asdict(machine)}
 
 
 def _table(rows: tuple[Row, ...]) -> bytes:
@@ -128,17 +203,20 @@ def _table(rows: tuple[Row, ...]) -> bytes:
     column = {label: index for index, label in enumerate(labels)}
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator='\n')
-    writer.writerow(('time', *MACHINE, *(f'{label} {what}' for label in labels
-                                         for what in ('rss_bytes', 'swap_bytes'))))
-    first = len(MACHINE)
+    writer.writerow(('time', *MACHINE_COLUMNS, *(
+        f'{label} {what}' for label in labels for what in ('rss_bytes', 'swap_bytes'))))
     for row in rows:
-        fields = [''] * (2 * len(labels))
-        for index, label in enumerate(row.labels):
+        cells = [''] * (2 * len(labels))
+        for label, rss, swap in zip(row.labels, row.rss_bytes, row.swap_bytes):
             at = 2 * column[label]
-            fields[at:at + 2] = map(_field, row.numbers[first + 2 * index:][:2])
-        writer.writerow((f'{row.wall_s:.3f}', *map(_field, row.numbers[:first]), *fields))
+            cells[at:at + 2] = ('' if value == NOT_READ else str(value)
+                                for value in (rss, swap))
+        numbers = (getattr(row.machine, name) for name in MACHINE_COLUMNS)
+        writer.writerow((f'{row.wall_s:.3f}', *map(_cell, numbers), *cells))
     return stream.getvalue().encode('utf-8', 'backslashreplace')
 
 
-def _field(value: float) -> str:
-    return '' if value == UNKNOWN else f'{value:.0f}' if value.is_integer() else f'{value:.2f}'
+def _cell(value: float | None) -> str:
+    if value is None:
+        return ''
+    return str(value) if isinstance(value, int) else f'{value:.2f}'

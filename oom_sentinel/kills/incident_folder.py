@@ -12,12 +12,20 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""One folder on the disk: written beside and renamed, the oldest removed."""
+"""
+Incident folders on the disk, written by a thread of their own.
 
+A folder is written under another name and renamed, so that it is there whole or not at all; the
+oldest ones are removed.  A slow SD card never stops the cycle.
+"""
+
+from collections.abc import Callable
 import contextlib
 import os
+import queue
 import re
 import shutil
+import threading
 import time
 
 from oom_sentinel.kills.incident import Incident
@@ -25,6 +33,10 @@ from oom_sentinel.kills.incident import Incident
 NAME = re.compile(r'\d{8}T\d{6}Z_pid[^/]*\Z')
 PARTIAL = re.compile(r'\.partial_(\d+)_')
 UNSAFE = re.compile(r'[^A-Za-z0-9_.-]+')
+# In a storm of kills so many incidents wait for the disk; more are counted and left out.
+QUEUE_MAX = 32
+# Building a folder's text takes some 10 ms of the interpreter: the message goes out first.
+DELAY_S = 0.2
 
 
 def expanded(directory: str) -> str:
@@ -59,8 +71,8 @@ def write(directory: str, keep: int, incident: Incident) -> str:
     try:
         os.mkdir(beside)
         for file, content in incident.files():
-            _write(os.path.join(beside, file), content)
-        path = _free(os.path.join(directory, name))
+            _write_file(os.path.join(beside, file), content)
+        path = _unused(os.path.join(directory, name))
         os.rename(beside, path)
     except OSError:
         shutil.rmtree(beside, ignore_errors=True)
@@ -68,7 +80,7 @@ def write(directory: str, keep: int, incident: Incident) -> str:
     return path
 
 
-def _write(path: str, content: bytes) -> None:
+def _write_file(path: str, content: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
         left = memoryview(content)
@@ -79,7 +91,7 @@ def _write(path: str, content: bytes) -> None:
         os.close(descriptor)
 
 
-def _free(path: str) -> str:
+def _unused(path: str) -> str:
     number, found = 1, path
     while os.path.exists(found):
         number += 1
@@ -88,18 +100,18 @@ def _free(path: str) -> str:
 
 
 def remove_oldest(directory: str, keep: int) -> None:
-    """Remove the oldest incident folders beyond `keep`, and what a dead writer left behind."""
+    """Remove the oldest incident folders beyond `keep`, and partial folders of dead writers."""
     names = os.listdir(directory)
     stale = [n for n in names if (m := PARTIAL.match(n)) is not None
-             and not _lives(int(m.group(1)))]
+             and not _is_alive(int(m.group(1)))]
     kept = sorted(n for n in names if NAME.match(n))
     old = kept[:max(0, len(kept) - keep)]
     for name in (*stale, *old):
-        with contextlib.suppress(OSError):  # someone looks into it: removed the next time
+        with contextlib.suppress(OSError):  # in use: removed the next time
             shutil.rmtree(os.path.join(directory, name))
 
 
-def _lives(pid: int) -> bool:
+def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -107,3 +119,62 @@ def _lives(pid: int) -> bool:
     except OSError:
         return True  # another user's
     return True
+
+
+class IncidentWriter:
+    """Writes queued incidents one after the other; starts its thread with the first one."""
+
+    def __init__(self, directory: str,
+                 write_folder: Callable[[str, int, Incident], str] = write) -> None:
+        """
+        Take the directory; nothing is written yet.
+
+        :param directory: '' writes none; ~ is resolved, ~/.ros to ROS_HOME where set.
+        """
+        self.directory = expanded(directory) if directory else ''
+        self._write_folder = write_folder
+        self._queue: queue.Queue[tuple[Incident, int] | None] = queue.Queue(QUEUE_MAX)
+        self._thread: threading.Thread | None = None
+        self.newest = 'none'
+        self.trouble: str | None = None
+        self.left_out = 0
+        self._closing = threading.Event()
+
+    def write_later(self, incident: Incident, keep: int) -> bool:
+        """Queue an incident without waiting; return whether there was room for it."""
+        if not self.directory or keep <= 0:
+            return False
+        try:
+            self._queue.put_nowait((incident, keep))
+        except queue.Full:
+            self.left_out += 1
+            return False
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name='incident', daemon=True)
+            self._thread.start()
+        return True
+
+    def _run(self) -> None:
+        while True:
+            queued_item = self._queue.get()
+            if queued_item is None:
+                return
+            self._closing.wait(DELAY_S)
+            try:
+                self.newest = self._write_folder(self.directory, queued_item[1], queued_item[0])
+                self.trouble = None
+            except OSError as error:
+                self.trouble = f'{error.filename or self.directory}: {error.strerror}'
+            except Exception as error:  # noqa: B902 - the next incident is written all the same
+                self.trouble = f'{type(error).__name__}: {error}'
+
+    def close(self, timeout_s: float = 2.0) -> None:
+        """Write what is queued, as far as the time allows."""
+        if self._thread is None:
+            return
+        self._closing.set()
+        try:
+            self._queue.put(None, timeout=timeout_s)
+        except queue.Full:
+            return
+        self._thread.join(timeout=timeout_s)

@@ -34,14 +34,14 @@ from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.kernel import log
-from oom_sentinel.kills import Counters
-from oom_sentinel.kills import counters
-from oom_sentinel.kills import infer
-from oom_sentinel.kills import Register
-from oom_sentinel.kills import Tally
+from oom_sentinel.kills.counters import Counters
+from oom_sentinel.kills.counters import counters
+from oom_sentinel.kills.counters import infer
+from oom_sentinel.kills.counters import UnexplainedKills
+from oom_sentinel.kills.incident import History
 from oom_sentinel.kills.incident import Incident
-from oom_sentinel.kills.incident_history import History
-from oom_sentinel.kills.incident_writer import Writer
+from oom_sentinel.kills.incident_folder import IncidentWriter
+from oom_sentinel.kills.known_processes import KnownProcesses
 from oom_sentinel.kills.oom_report import Parser
 from oom_sentinel.risk import badness
 
@@ -59,14 +59,18 @@ TWICE_S = 5.0
 PLENTIFUL_PERCENT = 10.0  # of MemTotal: then it was a control group's limit
 
 
-class Inquest:
-    """What the sentinel holds of kills between its cycles."""
+class KillLog:
+    """
+    Collects OOM kills from the kernel log and the kill counters.
+
+    It names the process that each kill hit and returns new kills once per cycle.
+    """
 
     def __init__(self, *, live: bool, foreign_pids: bool, directory: str,
                  monotonic: Callable[[], float] = time.monotonic,
                  wall: Callable[[], float] = time.time) -> None:
         """
-        Know nothing yet; `open` reads the past.
+        Start empty; `open` reads the past.
 
         :param live: false for a captured tree, which has no kernel log.
         :param directory: where incident folders go, '' for none.
@@ -74,16 +78,16 @@ class Inquest:
         self._monotonic = monotonic
         self._wall = wall
         self._live = live
-        self._register = Register(foreign_pids=foreign_pids)
-        self._tally = Tally()
+        self._known = KnownProcesses(foreign_pids=foreign_pids)
+        self._unexplained = UnexplainedKills()
         self._history = History()
-        self.writer = Writer(directory if live else '')
+        self.writer = IncidentWriter(directory if live else '')
         self.feed = log.Feed(log.Nothing())
-        self._better: tuple[str, ...] = ()
+        self._refused: tuple[str, ...] = ()
         self._parser: Parser | None = None
         self._repeated = 0
         self._past: tuple[OomKill, ...] = ()
-        self._heard: list[OomKill] = []
+        self._logged: list[OomKill] = []
         self._waiting: list[tuple[OomKill, bool, float]] = []
         self._seen: deque[SeenKill] = deque(maxlen=KEPT)
         self._since_start = 0
@@ -99,7 +103,7 @@ class Inquest:
         """
         if not self._live:
             return
-        source, self._better = log.best()
+        source, self._refused = log.best()
         self.feed = log.Feed(source)
         self._parser = Parser(source.name, self._wall() - self._monotonic())
         past: list[OomKill] = []
@@ -109,7 +113,7 @@ class Inquest:
             now = machine()
             if before == now:
                 break
-        self._tally.count(Counters(now), self._monotonic())
+        self._unexplained.count(Counters(now), self._monotonic())
         self._repeated = self._parser.repeated
         self._past = tuple(replace(kill, before_start=True) for kill in past)[-KEPT:]
 
@@ -118,30 +122,30 @@ class Inquest:
         feed = self._parser.feed
         return [kill for line in self.feed.take() for kill in feed(line)]
 
-    def saw(self, processes: Iterable[Process], targets: Iterable[Target]) -> None:
-        """Take a scan of the process table."""
-        self._register.update(processes, targets, self._monotonic())
+    def remember_processes(self, processes: Iterable[Process], targets: Iterable[Target]) -> None:
+        """Remember the processes of a scan, so that a victim has a name after its death."""
+        self._known.update(processes, targets, self._monotonic())
 
-    def conclude(self, sample: Sample, targets: Iterable[Target], keep: int,
+    def update(self, sample: Sample, targets: Iterable[Target], keep: int,
                  rescan: Callable[[], None]) -> Kills:
         """
-        Return what is known of kills now.
+        Return all known kills, and which of them are new in this cycle.
 
         :param keep: how many incident folders stay; 0 writes none.
-        :param rescan: reads the process table anew and tells it to `saw`.
+        :param rescan: reads the process table and passes it to `remember_processes`.
         """
         now_s = self._monotonic()
-        fresh = [self._met(kill, now_s) for kill in self._past]
+        fresh = [self._attributed(kill, now_s) for kill in self._past]
         self._past = ()
-        self._tally.count(counters(sample), now_s)
+        self._unexplained.count(counters(sample), now_s)
         self._credit_repeats()
-        heard, self._heard = self._heard, []
-        self._waiting += [(kill, not kill.before_start and self._tally.log(), now_s)
+        heard, self._logged = self._logged, []
+        self._waiting += [(kill, not kill.before_start and self._unexplained.log(), now_s)
                           for kill in heard]
         for kill, again in self._ready(now_s, rescan):
             if self._killed_twice(kill, fresh):
                 continue
-            seen = self._met(kill, now_s)
+            seen = self._attributed(kill, now_s)
             if again:
                 self._replace_inferred(seen)
             else:
@@ -149,24 +153,25 @@ class Inquest:
         fresh += self._inferred(sample, now_s, rescan)
         for seen in fresh:
             self._keep(seen, sample, keep)
-        self._history.take(sample, targets)
-        return self._told(tuple(fresh))
+        self._history.add(sample, targets)
+        return self._summary(tuple(fresh))
 
-    def listen(self) -> None:
+    def read_log(self) -> None:
         """
-        Take what the log says, before the counters are read.
+        Read new kills from the log; call it before the counters are read.
 
-        They rise before the line is printed: read after it, they are never behind the log.
+        The kernel counts a kill before it prints it, so counters that are read after the log
+        are never behind it.
         """
         self.feed.source.tend(self._monotonic())
         if self._parser is not None:
-            self._heard += [self._dated(kill) for kill in self._parsed()]
+            self._logged += [self._dated(kill) for kill in self._parsed()]
 
     def _credit_repeats(self) -> None:
         """Count what the parser left out: the kernel counts a group's first victim twice."""
         if self._parser is not None:
             for _ in range(self._parser.repeated - self._repeated):
-                self._tally.log()
+                self._unexplained.log()
             self._repeated = self._parser.repeated
 
     def _ready(self, now_s: float,
@@ -177,11 +182,11 @@ class Inquest:
         In a PID namespace the death tells which process of the name was meant, if any of ours.
         """
         waiting, self._waiting = self._waiting, []
-        if self._register.foreign_pids and waiting:
+        if self._known.foreign_pids and waiting:
             rescan()
             self._waiting = [
                 w for w in waiting if not w[0].before_start and now_s - w[2] < DEATH_S
-                and not self._register.lost(w[0].victim_comm, w[0].task_memcg)]
+                and not self._known.died_with_name(w[0].victim_comm, w[0].task_memcg)]
         return [(w[0], w[1]) for w in waiting if w not in self._waiting]
 
     def _dated(self, kill: OomKill) -> OomKill:
@@ -195,39 +200,39 @@ class Inquest:
             return replace(kill, time=self._wall())
         return replace(kill, before_start=kill.time < self._opened_wall_s - 1.0)
 
-    def _met(self, kill: OomKill, now_s: float, how: str = '') -> SeenKill:
+    def _attributed(self, kill: OomKill, now_s: float, how: str = '') -> SeenKill:
         """Return the kill with its names; of one from before the start nobody is known."""
         if kill.before_start:
             return SeenKill(kill, now_s, 'not known: before the sentinel started',
-                            self._register.eaters(kill, now_s))
+                            self._known.largest_processes(kill, now_s))
         if not how:
-            kill, how = self._register.attribute(kill)
-        return SeenKill(kill, now_s, how, self._register.eaters(kill, now_s))
+            kill, how = self._known.attribute(kill)
+        return SeenKill(kill, now_s, how, self._known.largest_processes(kill, now_s))
 
     def _inferred(self, sample: Sample, now_s: float,
                   rescan: Callable[[], None]) -> list[SeenKill]:
         """Return kills that only a counter shows, once a log had its time and who died is gone."""
-        if not self._tally.unexplained:
+        if not self._unexplained.unexplained:
             self._open_from_s = now_s
             return []
         grace_s = GRACE_S.get(self.feed.source.name, GRACE_OTHER_S)
-        open_s = self._tally.open_s(now_s)
+        open_s = self._unexplained.open_s(now_s)
         if open_s < grace_s:
             return []
         rescan()
-        count = self._tally.unexplained
-        missing = self._register.gone_since(self._open_from_s)
+        count = self._unexplained.unexplained
+        missing = self._known.died_since(self._open_from_s)
         page = sample.host.page_size
         total = 1 if isinstance(sample.meminfo, Unavailable) else badness.machine_totalpages(
             sample.meminfo, page)
-        found = infer(count, missing, self._tally.where, limits=_limits(sample),
+        found = infer(count, missing, self._unexplained.where, limits=_limits(sample),
                       totalpages=total, page_size=page, wall_s=sample.wall_s)
         # Somebody may be missing and yet not be a member of the group whose counter rose.
         if any(k.victim_pid is None for k, _ in found) and open_s < grace_s + DEATH_S:
             return []
-        self._tally.infer(count)
+        self._unexplained.infer(count)
         self._open_from_s = now_s
-        return [self._met(kill, now_s, how) for kill, how in found]
+        return [self._attributed(kill, now_s, how) for kill, how in found]
 
     def _killed_twice(self, kill: OomKill, fresh: list[SeenKill]) -> bool:
         """
@@ -257,17 +262,17 @@ class Inquest:
         self._since_start += 1
         if keep <= 0 or not self.writer.directory:
             return
-        before = self._register.before(seen.seen_s)
-        self.writer.take(Incident(
+        before = self._known.victims_possible_at(seen.seen_s)
+        self.writer.write_later(Incident(
             seen, sample, self._history.rows(), tuple(k.process for k in before),
             {k.process.identity: k.target.group for k in before if k.target is not None}), keep)
 
-    def _told(self, fresh: tuple[SeenKill, ...]) -> Kills:
+    def _summary(self, fresh: tuple[SeenKill, ...]) -> Kills:
         writer, trouble = self.writer, self.writer.trouble
         if writer.left_out:
             trouble = f'{writer.left_out} incidents left out, the disk is too slow' + (
                 f'; {trouble}' if trouble else '')
-        better = self._better + ((self.feed.trouble,) if self.feed.trouble else ())
+        better = self._refused + ((self.feed.trouble,) if self.feed.trouble else ())
         return Kills(tuple(self._seen), fresh, self._since_start, self.feed.source.name,
                      better, self.feed.missed,
                      writer.newest if writer.directory else 'incident.directory is empty',
@@ -279,14 +284,14 @@ class Inquest:
         self.writer.close()
 
 
-def opened(root: kernel.Root, table: kernel.Table, directory: str,
-           monotonic: Callable[[], float], wall: Callable[[], float]) -> Inquest:
-    """Return an inquest that has read the past; a captured tree has none."""
+def open_kill_log(root: kernel.Root, table: kernel.Table, directory: str,
+                  monotonic: Callable[[], float], wall: Callable[[], float]) -> KillLog:
+    """Return a kill log that has read the past; a captured tree has no past."""
     def machine() -> int | None:
         vmstat = root.vmstat()
         return None if isinstance(vmstat, Unavailable) else vmstat.oom_kill
 
-    made = Inquest(live=root.live, foreign_pids=not table.initial_pid_namespace,
+    made = KillLog(live=root.live, foreign_pids=not table.initial_pid_namespace,
                    directory=directory, monotonic=monotonic, wall=wall)
     made.open(machine)
     return made

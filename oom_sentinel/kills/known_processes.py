@@ -51,7 +51,7 @@ class Known:
     gone_s: float | None = None
 
 
-class Register:
+class KnownProcesses:
     """Who is and who was; fed at every scan."""
 
     def __init__(self, *, foreign_pids: bool = False) -> None:
@@ -88,13 +88,13 @@ class Register:
     def _known(self, process: Process) -> Known:
         return Known(process, self._targets.get(process.identity))
 
-    def gone_since(self, since_s: float) -> tuple[Known, ...]:
+    def died_since(self, since_s: float) -> tuple[Known, ...]:
         """Return who was found missing after this time."""
         return tuple(k for k in self._dead if (k.gone_s or 0.0) > since_s)
 
-    def before(self, now_s: float) -> tuple[Known, ...]:
+    def victims_possible_at(self, now_s: float) -> tuple[Known, ...]:
         """Return who lives, and who did until a moment ago: those whom a kill could take."""
-        return (*map(self._known, self._alive.values()), *self.gone_since(now_s - MOMENT_S))
+        return (*map(self._known, self._alive.values()), *self.died_since(now_s - MOMENT_S))
 
     def find(self, pid: int | None, comm: str | None,
              cgroup: str | None = None) -> tuple[Known | None, str]:
@@ -110,20 +110,20 @@ class Register:
         chosen = named[0] if named else same[0] if len(same) == 1 else None
         return chosen, BY_PID if chosen is not None else STRANGER
 
-    def lost(self, comm: str | None, cgroup: str | None = None) -> tuple[Known, ...]:
+    def died_with_name(self, comm: str | None, cgroup: str | None = None) -> tuple[Known, ...]:
         """
         Return who of this name was found missing a moment ago.
 
         :param cgroup: the victim's as the kernel names it; a container may see its end alone.
         """
-        return tuple(k for k in self.gone_since(self._updated_s - MOMENT_S)
+        return tuple(k for k in self.died_since(self._updated_s - MOMENT_S)
                      if comm is not None and _has_comm(k.process, comm)
                      and (cgroup is None or cgroup.endswith((k.process.cgroup or '').rstrip('/'))))
 
     def _by_name(self, comm: str | None,
                  cgroup: str | None) -> tuple[Known | None, str]:
         """Return who is just gone; a living one of the name may be missed by another's kill."""
-        lost = self.lost(comm, cgroup)
+        lost = self.died_with_name(comm, cgroup)
         if len(lost) == 1:
             return lost[0], BY_NAME
         return None, AMBIGUOUS.format(len(lost)) if lost else OUTSIDE
@@ -131,9 +131,9 @@ class Register:
     def attribute(self, kill: OomKill) -> tuple[OomKill, str]:
         """Return the kill with node names and group, and how its process was found."""
         known, how = self.find(kill.victim_pid, kill.victim_comm, kill.task_memcg)
-        return (kill if known is None else told_of(kill, known)), how
+        return (kill if known is None else with_victim_facts(kill, known)), how
 
-    def eaters(self, kill: OomKill, now_s: float) -> tuple[str, ...]:
+    def largest_processes(self, kill: OomKill, now_s: float) -> tuple[str, ...]:
         """Return the largest tasks of the report's table, else the largest known processes."""
         if kill.tasks and kill.page_size:
             page = kill.page_size
@@ -147,7 +147,7 @@ class Register:
         victim, _ = self.find(kill.victim_pid, kill.victim_comm, kill.task_memcg)
         held = [(told if told and victim is not None and p is victim.process
                  else p.memory.rss_bytes + p.memory.swap_bytes, p)
-                for p in (k.process for k in self.before(now_s))
+                for p in (k.process for k in self.victims_possible_at(now_s))
                 if p.memory is not None and inside(p, kill.oom_memcg)]
         held.sort(key=lambda item: item[0], reverse=True)
         return tuple(f'{p.label} (PID {p.pid}) {size / MIB:.0f} MiB'
@@ -159,7 +159,7 @@ class Register:
         return f'{label} (PID {task.pid})'
 
 
-def told_of(kill: OomKill, known: Known) -> OomKill:
+def with_victim_facts(kill: OomKill, known: Known) -> OomKill:
     """Return the kill with what is known of its victim."""
     target = known.target
     return replace(kill, node_names=known.process.node_names,

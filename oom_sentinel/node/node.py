@@ -81,7 +81,7 @@ class OomSentinel(Node):
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._system = Clock(clock_type=ClockType.SYSTEM_TIME)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
-        self.kills = kills.Kills(self, watch, self.sentinel.inquest.feed, self._message)
+        self.kills = kills.Kills(self, watch, self.sentinel.kill_log.feed, self._message)
         self._available = self.create_publisher(Float64, '~/memory_available_percent', 10)
         self._pressure = self.create_publisher(Float64, '~/memory_pressure_some_avg10', 10)
         self._risk = self.create_publisher(Float64, '~/oom_risk', 10)

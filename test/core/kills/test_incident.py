@@ -34,11 +34,11 @@ from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.kills import incident_folder
+from oom_sentinel.kills.incident import History
 from oom_sentinel.kills.incident import Incident
-from oom_sentinel.kills.incident_history import History
-from oom_sentinel.kills.incident_history import ROWS_MAX
-from oom_sentinel.kills.incident_writer import WAITING_MAX
-from oom_sentinel.kills.incident_writer import Writer
+from oom_sentinel.kills.incident import ROWS_MAX
+from oom_sentinel.kills.incident_folder import IncidentWriter
+from oom_sentinel.kills.incident_folder import QUEUE_MAX
 import pytest
 
 MIB = 1 << 20
@@ -63,7 +63,7 @@ def incident(number=0, **facts):
     """Return an incident of a known node."""
     history, lidar = History(), process(10)
     for at in range(3):
-        history.take(sample(float(at)), (Target(lidar, 'drivers', -400, -400, ''),))
+        history.add(sample(float(at)), (Target(lidar, 'drivers', -400, -400, ''),))
     kill = OomKill(victim_pid=10, victim_comm='lidar', time=float(number), group='drivers',
                    node_names=('/robot1/lidar',), lines=('one', 'two'),
                    tasks=(OomTask(10, rss_pages=5, name='lidar'),), **facts)
@@ -147,7 +147,7 @@ def test_a_folder_stays_below_5_mb_whatever_is_in_it(disk):
     history = History()
     targets = [Target(process(pid, f'node_{pid}'), None, 0, 0, '') for pid in range(300)]
     for at in range(ROWS_MAX + 100):
-        history.take(sample(float(at)), targets)
+        history.add(sample(float(at)), targets)
     assert len(history.rows()) == ROWS_MAX
     kill = OomKill(victim_pid=1, victim_comm='x', lines=('y' * 1000,) * 9000, tasks=tuple(
         OomTask(pid, rss_pages=pid, name='z' * 15) for pid in range(20_000)))
@@ -201,12 +201,12 @@ def tiny_disk(tmp_path):
 def test_a_full_disk_leaves_nothing_partial_and_is_said(tiny_disk):
     """When there is room again the next one is written."""
     (tiny_disk / 'filler').write_bytes(b'x' * 60_000)
-    writer = Writer(str(tiny_disk))
-    assert writer.take(incident(), 5)
+    writer = IncidentWriter(str(tiny_disk))
+    assert writer.write_later(incident(), 5)
     wait_for(lambda: writer.trouble, 'the trouble is told')
     assert 'No space left' in writer.trouble and os.listdir(tiny_disk) == ['filler']
     (tiny_disk / 'filler').unlink()
-    assert writer.take(incident(), 5)
+    assert writer.write_later(incident(), 5)
     wait_for(lambda: writer.newest != 'none', 'it is written')
     assert writer.trouble is None and sorted(os.listdir(writer.newest)) == FILES
     writer.close()
@@ -215,8 +215,8 @@ def test_a_full_disk_leaves_nothing_partial_and_is_said(tiny_disk):
 def test_an_unwritable_directory_is_said(tmp_path):
     """Nothing raises; the thread goes on."""
     (tmp_path / 'file').touch()
-    writer = Writer(str(tmp_path / 'file' / 'below'))
-    assert writer.take(incident(), 5)
+    writer = IncidentWriter(str(tmp_path / 'file' / 'below'))
+    assert writer.write_later(incident(), 5)
     wait_for(lambda: writer.trouble, 'the trouble is told')
     assert 'file' in writer.trouble
     writer.close()
@@ -230,10 +230,10 @@ def test_a_slow_disk_never_blocks_and_a_storm_is_bounded():
         hangs.wait(20)
         written.append(taken)
         return 'there'
-    writer = Writer('/nowhere', write)
-    taken = sum(writer.take(incident(), 5) for _ in range(WAITING_MAX + 50))
-    assert written == [] and WAITING_MAX <= taken <= WAITING_MAX + 1
-    assert writer.left_out == WAITING_MAX + 50 - taken
+    writer = IncidentWriter('/nowhere', write)
+    taken = sum(writer.write_later(incident(), 5) for _ in range(QUEUE_MAX + 50))
+    assert written == [] and QUEUE_MAX <= taken <= QUEUE_MAX + 1
+    assert writer.left_out == QUEUE_MAX + 50 - taken
     hangs.set()
     writer.close()
     assert len(written) == taken and writer.newest == 'there'
@@ -242,5 +242,5 @@ def test_a_slow_disk_never_blocks_and_a_storm_is_bounded():
 @pytest.mark.parametrize('directory, keep', [('', 5), ('/nowhere', 0)])
 def test_none_is_written_when_none_is_wanted(directory, keep):
     """incident.directory '' and incident.keep 0 both mean none, and no thread."""
-    writer = Writer(directory)
-    assert writer.take(incident(), keep) is False and writer._thread is None
+    writer = IncidentWriter(directory)
+    assert writer.write_later(incident(), keep) is False and writer._thread is None

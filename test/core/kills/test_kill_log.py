@@ -75,25 +75,25 @@ class Case:
         for number in range(past):
             self.log.kill(1000 + number)
         monkeypatch.setattr(kill_log.log, 'best', lambda: (self.log, ('denied',)))
-        self.inquest = kill_log.Inquest(
+        self.kill_log = kill_log.KillLog(
             live=True, foreign_pids=foreign_pids,
             directory='' if tmp_path is None else str(tmp_path),
             monotonic=lambda: self.now_s, wall=lambda: 5000.0 + self.now_s)
-        self.inquest.open(lambda: self.counter)
+        self.kill_log.open(lambda: self.counter)
         self.scan()
 
     def scan(self):
         """Read the process table."""
-        self.inquest.saw(self.alive, TARGETS if LIDAR in self.alive else ())
+        self.kill_log.remember_processes(self.alive, TARGETS if LIDAR in self.alive else ())
 
     def cycle(self, after_s=1.0, keep=5, chains=()):
         """Return what is known after a cycle this much later."""
         self.now_s += after_s
-        self.inquest.listen()
+        self.kill_log.read_log()
         taken = Sample(self.now_s, 5000.0 + self.now_s, Host('robot', 4096, '6.1.0'),
                        MemInfo(1 << 30, 0, 1 << 29), Unavailable('off'), VmStat(self.counter),
                        chains=chains)
-        return self.inquest.conclude(taken, (), keep, self.scan)
+        return self.kill_log.update(taken, (), keep, self.scan)
 
 
 @pytest.fixture
@@ -239,7 +239,7 @@ def test_a_folder_is_written_for_a_live_kill_alone(monkeypatch, tmp_path):
     case.counter += 1
     case.log.kill(10, boot_s=6.0)
     case.cycle()
-    case.inquest.close()
+    case.kill_log.close()
     (found,) = folder.iterdir()
     assert found.name.endswith('_pid10_lidar') and case.cycle().incident == str(found)
 
@@ -247,7 +247,7 @@ def test_a_folder_is_written_for_a_live_kill_alone(monkeypatch, tmp_path):
 def test_a_captured_tree_has_no_log_and_writes_nothing(monkeypatch, tmp_path):
     """No source is opened for it."""
     monkeypatch.setattr(kill_log.log, 'best', lambda: pytest.fail('a log was opened'))
-    made = kill_log.Inquest(live=False, foreign_pids=False, directory=str(tmp_path))
+    made = kill_log.KillLog(live=False, foreign_pids=False, directory=str(tmp_path))
     made.open(lambda: 0)
     assert made.writer.directory == '' and made.feed.take() == []
 
@@ -257,7 +257,7 @@ def test_a_kill_while_the_past_is_read_is_neither_lost_nor_told_twice(monkeypatc
     log = Log('kmsg')
     counts = iter([0, 1, 1, 1])
     monkeypatch.setattr(kill_log.log, 'best', lambda: (log, ()))
-    made = kill_log.Inquest(live=True, foreign_pids=False, directory='')
+    made = kill_log.KillLog(live=True, foreign_pids=False, directory='')
     read = log.read
 
     def late():
@@ -269,10 +269,10 @@ def test_a_kill_while_the_past_is_read_is_neither_lost_nor_told_twice(monkeypatc
     made.open(lambda: next(counts))
     taken = Sample(0.0, 0.0, Host('robot', 4096, '6.1.0'), MemInfo(1 << 30, 0),
                    Unavailable('off'), VmStat(1))
-    made.listen()
-    assert [s.kill.victim_pid for s in made.conclude(taken, (), 0, lambda: None).fresh] == [10]
+    made.read_log()
+    assert [s.kill.victim_pid for s in made.update(taken, (), 0, lambda: None).fresh] == [10]
     later = replace(taken, monotonic_s=60.0)
-    assert made.conclude(later, (), 0, lambda: None).fresh == ()
+    assert made.update(later, (), 0, lambda: None).fresh == ()
 
 
 def test_a_groups_victim_that_the_kernel_tells_and_counts_twice_is_one_kill(case):

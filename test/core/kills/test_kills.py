@@ -36,13 +36,13 @@ from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Unavailable
-from oom_sentinel.kills import Counters
-from oom_sentinel.kills import counters
-from oom_sentinel.kills import infer
-from oom_sentinel.kills import Register
-from oom_sentinel.kills import Tally
+from oom_sentinel.kills.counters import Counters
+from oom_sentinel.kills.counters import counters
+from oom_sentinel.kills.counters import infer
+from oom_sentinel.kills.counters import UnexplainedKills
 from oom_sentinel.kills.known_processes import DEAD_MAX
 from oom_sentinel.kills.known_processes import DEAD_TOLD_S
+from oom_sentinel.kills.known_processes import KnownProcesses
 from oom_sentinel.report import kills as report
 import pytest
 
@@ -65,7 +65,7 @@ def target(found, group='drivers', wanted=-400):
 
 def register(*scans, targets=(), foreign_pids=False):
     """Return a register that took these scans, a second apart."""
-    made = Register(foreign_pids=foreign_pids)
+    made = KnownProcesses(foreign_pids=foreign_pids)
     for at, scan in enumerate(scans):
         made.update(scan, targets, float(at))
     return made
@@ -96,7 +96,7 @@ def test_a_zombie_and_one_without_memory_have_died():
     lidar = process(10)
     for ghost in (replace(lidar, state='Z'), replace(lidar, memory=None)):
         made = register((lidar,), (ghost,), (ghost,), ())
-        assert [k.process for k in made.gone_since(0.5)] == [lidar]
+        assert [k.process for k in made.died_since(0.5)] == [lidar]
 
 
 def test_a_reused_pid_is_told_apart_by_its_name():
@@ -153,12 +153,12 @@ def test_in_a_namespace_the_control_group_tells_two_of_a_name_apart(own, killed,
 
 def test_the_history_of_the_dead_is_bounded_in_number_and_time():
     """A fork storm does not fill the memory, and the old are forgotten."""
-    made = Register()
+    made = KnownProcesses()
     made.update([process(pid) for pid in range(1, DEAD_MAX + 500)], (), 0.0)
     made.update((), (), 1.0)
-    assert len(made.gone_since(0.5)) == DEAD_MAX
+    assert len(made.died_since(0.5)) == DEAD_MAX
     made.update((), (), 2.0 + DEAD_TOLD_S)
-    assert made.gone_since(0.0) == ()
+    assert made.died_since(0.0) == ()
 
 
 def test_the_largest_of_the_task_table_are_named():
@@ -166,7 +166,7 @@ def test_the_largest_of_the_task_table_are_named():
     tasks = (OomTask(10, rss_pages=256, swap_entries=256, name='lidar'),
              OomTask(11, rss_pages=5120, name='hog'), OomTask(12, name='idle'))
     made = register((process(10),))
-    assert made.eaters(kill(tasks=tasks, page_size=4096), 0.0) == (
+    assert made.largest_processes(kill(tasks=tasks, page_size=4096), 0.0) == (
         'hog (PID 11) 20 MiB', '/lidar (PID 10) 2 MiB', 'idle (PID 12) 0 MiB')
 
 
@@ -175,12 +175,13 @@ def test_without_a_table_the_known_processes_of_the_control_group_are_named():
     made = register((process(10, cgroup='/a/b'), process(11, 'camera', 30, cgroup='/a'),
                      process(12, 'outside', 90, cgroup='/ab')))
     said = kill(oom_memcg='/a', anon_rss_bytes=40 * MIB)
-    assert made.eaters(said, 0.0) == ('/lidar (PID 10) 40 MiB', '/camera (PID 11) 30 MiB')
+    assert made.largest_processes(said, 0.0) == (
+        '/lidar (PID 10) 40 MiB', '/camera (PID 11) 30 MiB')
 
 
 def test_a_counter_that_a_log_explains_leaves_nothing():
     """The log tells each kill that is counted."""
-    tally = Tally()
+    tally = UnexplainedKills()
     tally.count(Counters(5), 0.0)
     tally.count(Counters(7), 1.0)
     assert tally.unexplained == 2 and tally.open_s(3.0) == 2.0
@@ -191,7 +192,7 @@ def test_a_counter_that_a_log_explains_leaves_nothing():
 
 def test_a_kill_that_was_inferred_is_known_again_in_the_log():
     """It is one kill, also when the log is late."""
-    tally = Tally()
+    tally = UnexplainedKills()
     tally.count(Counters(0), 0.0)
     tally.count(Counters(1), 1.0)
     tally.infer(1)
@@ -204,7 +205,7 @@ def test_a_kill_that_was_inferred_is_known_again_in_the_log():
 @given(st.lists(st.sampled_from(['kill', 'log', 'infer']), max_size=60))
 def test_every_kill_is_told_once_whatever_the_order(events):
     """What the log told and what was inferred and never logged add up to what was counted."""
-    tally, counted, pending, told = Tally(), 0, 0, 0
+    tally, counted, pending, told = UnexplainedKills(), 0, 0, 0
     tally.count(Counters(0), 0.0)
     for at, event in enumerate(events):
         if event == 'kill':
@@ -222,7 +223,7 @@ def test_every_kill_is_told_once_whatever_the_order(events):
 
 def test_without_the_machines_counter_the_innermost_groups_count():
     """Before 4.13 /proc/vmstat has none; v2 counts a kill in every ancestor too."""
-    tally = Tally()
+    tally = UnexplainedKills()
     tally.count(Counters(None, (('/', 1), ('/a', 1), ('/a/b', 0))), 0.0)
     tally.count(Counters(None, (('/', 3), ('/a', 3), ('/a/b', 2), ('/new', 9))), 1.0)
     assert tally.unexplained == 2 and tally.where == (('/a/b', 2),)
@@ -247,7 +248,7 @@ def test_of_those_missing_the_one_of_the_highest_badness_is_meant():
     """oom_score_adj counts, and the choice is said to be one of several."""
     small, large = process(10, mib=50, adj=300), process(11, 'camera', 90, adj=-300)
     made = register((small, large), ())
-    (found, how), = inferred(1, made.gone_since(0.0))
+    (found, how), = inferred(1, made.died_since(0.0))
     assert found.victim_pid == 10 and found.certainty == INFERRED
     assert found.source == 'counters' and 'of 2 processes' in how
 
@@ -256,10 +257,10 @@ def test_the_control_group_whose_counter_rose_held_the_victim():
     """A larger process elsewhere that ended by itself is not blamed."""
     inner, outer = process(10, cgroup='/a/b'), process(11, 'camera', 900, cgroup='/c')
     made = register((inner, outer), ())
-    (found, how), = inferred(1, made.gone_since(0.0), (('/a', 1),), ('/', '/a'))
+    (found, how), = inferred(1, made.died_since(0.0), (('/a', 1),), ('/', '/a'))
     assert found.node_names == ('/lidar',) and 'the only process' in how
     assert (found.task_memcg, found.oom_memcg) == ('/a', '/a')
-    assert inferred(1, made.gone_since(0.0), (('/a', 1),))[0][0].oom_memcg is None
+    assert inferred(1, made.died_since(0.0), (('/a', 1),))[0][0].oom_memcg is None
 
 
 def test_a_kill_without_anybody_missing_has_an_unknown_victim():
