@@ -21,6 +21,8 @@ from setuptools import find_packages
 from setuptools import setup
 
 package_name = 'oom_sentinel'
+EMAIL = 'maintainers@users.noreply.r-seed-78ce80db.example'
+URL = 'https://r-seed-78ce80db.example/oom_sentinel'
 
 # Without ROS installed `make setup` takes these wheels from the package index.
 KILTED = [
@@ -55,6 +57,7 @@ setup(
     name=package_name,
     version='0.1.0',
     packages=find_packages(include=['oom_sentinel', 'oom_sentinel.*']),
+    package_data={package_name: ['py.typed']},
     data_files=[
         ('share/ament_index/resource_index/packages', glob.glob('resource/oom_sentinel')),
         ('share/' + package_name, ['package.xml']),
@@ -67,9 +70,11 @@ setup(
     zip_safe=True,
     python_requires='>=3.10',
     author='oom_sentinel maintainers',
-    author_email='maintainers@example.com',
+    author_email=EMAIL,
     maintainer='oom_sentinel maintainers',
-    maintainer_email='maintainers@example.com',
+    maintainer_email=EMAIL,
+    url=URL,
+    project_urls={'Source': URL + '.git', 'Issues': URL + '/issues'},
     description="Keeps a robot's critical nodes alive when memory runs out.",
     license='Apache-2.0',
     tests_require=['pytest'],

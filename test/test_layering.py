@@ -84,7 +84,7 @@ def test_arrows_point_down(module):
 @pytest.mark.parametrize('module, text', [
     ('facts.kill', 'from oom_sentinel import risk'), ('risk.trend', 'import time'),
     ('cli.main', 'from oom_sentinel.node import main'), ('kernel.root', 'import rclpy'),
-    ('node.main', 'import launch'), ('doctor.text', 'from oom_sentinel import kernel')])
+    ('node.program', 'import launch'), ('doctor.text', 'from oom_sentinel import kernel')])
 def test_a_forged_violation_is_found(module, text):
     """The test above can fail."""
     assert list(violations(module, text))

@@ -18,6 +18,7 @@ import ast
 import importlib
 import pathlib
 import re
+import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 
@@ -46,8 +47,41 @@ def test_versions_agree():
 def test_every_rosdep_key_is_named():
     """What INTERFACE.md lists is in package.xml."""
     text = (ROOT / 'package.xml').read_text()
-    named = set(re.findall(r'<(?:exec|test)_depend>([^<]+)<', text))
+    named = set(re.findall(r'<(?:exec|test)_depend[^>]*>([^<]+)<', text))
     assert named >= KEYS
+
+
+def test_the_manifest_is_complete_and_names_no_placeholder():
+    """What colcon, bloom and pip need: a licence file, addresses that look like addresses."""
+    manifest = ElementTree.parse(ROOT / 'package.xml').getroot()
+    maintainer = manifest.find('maintainer').get('email')
+    assert re.fullmatch(r'[\w.-]+@[\w-]+(\.[\w-]+)+', maintainer)
+    assert f"EMAIL = '{maintainer}'" in (ROOT / 'setup.py').read_text()
+    assert (ROOT / manifest.find('license').get('file')).exists()
+    urls = {url.get('type'): url.text for url in manifest.findall('url')}
+    assert sorted(urls) == ['bugtracker', 'repository', 'website']
+    assert f"URL = '{urls['website']}'" in (ROOT / 'setup.py').read_text()
+    placeholder = 'example' + '.com'
+    texts = [*ROOT.glob('*.*'), *ROOT.glob('config/**/*.*'), *ROOT.glob('docs/*.md')]
+    assert [p.name for p in texts if p.is_file() and placeholder in p.read_text()] == []
+
+
+def test_types_are_shipped():
+    """PEP 561: who imports oom_sentinel gets its types."""
+    assert (ROOT / 'oom_sentinel' / 'py.typed').exists()
+    assert 'py.typed' in (ROOT / 'setup.py').read_text()
+
+
+@pytest.mark.parametrize('missing', ['rclpy', 'diagnostic_msgs'])
+def test_the_node_without_ros_says_so_in_one_line(missing):
+    """A plain `pip install .` brings no ROS: the reason and the way out, no traceback."""
+    made = subprocess.run(
+        [sys.executable, '-c', f'import sys; sys.modules[{missing!r}] = None\n'
+         'from oom_sentinel.node import main\nsys.exit(main())'],
+        capture_output=True, text=True, timeout=60)
+    assert (made.returncode, made.stdout) == (2, '')
+    assert made.stderr.count('\n') == 1 and f'module {missing} is missing' in made.stderr
+    assert 'source /opt/ros/' in made.stderr
 
 
 def imported(path):
@@ -64,7 +98,7 @@ def imported(path):
 def test_what_is_imported_is_depended_on():
     """An apt-get install of the package leaves nothing to be found missing on the robot."""
     text = (ROOT / 'package.xml').read_text(encoding='utf-8')
-    named = set(re.findall(r'<exec_depend>([^<]+)<', text))
+    named = set(re.findall(r'<exec_depend[^>]*>([^<]+)<', text))
     used = set().union(*(imported(path) for folder in ('oom_sentinel', 'launch')
                          for path in (ROOT / folder).rglob('*.py')))
     assert {RENAMED.get(name, name) for name in used - OPTIONAL} <= named
@@ -102,3 +136,16 @@ def test_console_scripts_resolve(module, name):
     if '.actions' in module:
         pytest.importorskip('launch_ros', reason='needs launch_ros: source ROS')
     assert callable(getattr(importlib.import_module(module), name))
+
+
+def test_the_issue_forms_are_ones_that_the_host_takes():
+    """Each form has a name, a description, and fields with an id of their own."""
+    forms = sorted((ROOT / '.github/ISSUE_TEMPLATE').glob('*.yaml'))
+    assert len(forms) == 3
+    for path in forms:
+        form = yaml.safe_load(path.read_text())
+        assert form['name'] and form['description']
+        ids = [field['id'] for field in form['body']]
+        assert len(ids) == len(set(ids))
+        assert all(field['type'] in {'input', 'textarea'} for field in form['body'])
+        assert all(field['attributes']['label'] for field in form['body'])

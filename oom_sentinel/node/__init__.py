@@ -14,6 +14,26 @@
 
 """The ROS door: translates between rclpy and the sentinel, and nothing else."""
 
-from oom_sentinel.node.main import main
+import importlib
+import sys
+
+NEEDED = ('rclpy', 'diagnostic_msgs', 'rcl_interfaces', 'std_msgs', 'std_srvs', 'psutil')
+MISSING = 2
 
 __all__ = ['main']
+
+
+def main() -> int:
+    """Run the node and return its exit code; without ROS print one line and return 2."""
+    try:
+        program = importlib.import_module('oom_sentinel.node.program')
+    except ModuleNotFoundError as error:
+        missing = (error.name or '').partition('.')[0]
+        if missing not in NEEDED:
+            raise
+        print(f'oom_sentinel_node needs ROS 2, and the Python module {missing} is missing: '
+              'source /opt/ros/DISTRO/setup.bash, or use `make run` of the sources; the command '
+              'oom_sentinel works without ROS', file=sys.stderr)
+        return MISSING
+    code: int = program.main()
+    return code
