@@ -1,40 +1,39 @@
-# Without ROS installed: make setup | run | test | bench.  With ROS: colcon build.
+# Without ROS installed: make run | test | demo | docs | bench.  With ROS: colcon build.
 # Every target brings what it needs; a second run reinstalls nothing that is up to date.
 
 PYTHON ?= python3
 DISTRO ?= kilted
 VENV ?= .venv
-BIN := $(abspath $(VENV))/bin
 PARAMS ?= config/oom_sentinel.yaml
+# Relative, so that a folder whose name has a space is no word boundary for make.
+BIN := $(VENV)/bin
 
 # The wheels start the interpreter anew with LD_LIBRARY_PATH, unless this says it is done.
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 unexport PYTHONPATH
-export AMENT_PREFIX_PATH := $(abspath $(VENV))
+PREFIX := $(if $(filter /%,$(VENV)),,$(CURDIR)/)$(VENV)
+export AMENT_PREFIX_PATH := $(PREFIX)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# venv over another interpreter's venv keeps the old link beside the new standard library, and
-# then ssl, so pip, does not import: keep what fits and works, else make it anew.
-WHICH := import sys; print(sys.base_prefix, sys.version)
 LOOPBACK := ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
+SOURCES := setup.py setup.cfg package.xml scripts/make_venv.sh scripts/link_package.sh \
+    $(wildcard launch/*.launch.py)
 
-.PHONY: setup run test test-unprivileged test-jazzy bench vm-test lint clean
+.PHONY: setup run demo docs test test-unprivileged test-jazzy bench vm-test lint clean
 
 setup: $(VENV)/.ready
 
-$(VENV)/.ready: setup.py setup.cfg package.xml Makefile scripts/link_package.sh \
-    $(wildcard launch/*.launch.py)
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \
-	  { echo 'The ROS wheels exist for Python 3.10 to 3.13; choose one: make PYTHON=python3.12'; \
-	    exit 1; }
-	@[ "$$($(BIN)/python -c 'import pip, ssl; $(WHICH)' 2>/dev/null)" = \
-	   "$$($(PYTHON) -c '$(WHICH)')" ] || \
-	  $(PYTHON) -m venv --clear $(VENV) || \
-	  { echo 'python3-venv is missing: apt-get install python3-venv'; exit 1; }
-	$(BIN)/python -m pip install --quiet --use-pep517 --editable '.[$(DISTRO),test]'
-	sh scripts/link_package.sh $(VENV)
-	@touch $@
+# What the node needs, and no more.
+$(VENV)/.run: $(SOURCES)
+	@sh scripts/make_venv.sh '$(PYTHON)' '$(VENV)' '$(DISTRO)'
+	@sh scripts/link_package.sh '$(VENV)'
+	@touch '$@'
 
-run: setup
+# The tools of the tests too.
+$(VENV)/.ready: $(VENV)/.run
+	@sh scripts/make_venv.sh '$(PYTHON)' '$(VENV)' '$(DISTRO),test'
+	@touch '$@'
+
+run: $(VENV)/.run
 	@echo 'oom_sentinel watches this machine; stop it with ctrl-c.'
 	@echo "  topics    /diagnostics and /oom_sentinel/oom_risk, on ROS_DOMAIN_ID $${ROS_DOMAIN_ID:-0}"
 	@echo '  with ROS  ros2 topic echo /diagnostics; ros2 run rqt_runtime_monitor rqt_runtime_monitor'
@@ -54,7 +53,8 @@ test-unprivileged: setup
 	  --clear-groups sh -c 'ulimit -n 1024; unset XDG_RUNTIME_DIR; exec "$$@"' sh \
 	  $(BIN)/python -m pytest -p no:cacheprovider test/ros
 
-# The tests that use ROS: test/core knows none.  Left out: Fast DDS 2.14 did not deliver from an unprivileged publisher to root here.
+# The tests that use ROS: test/core knows none.  Left out: Fast DDS 2.14 did not deliver from an
+# unprivileged publisher to root here.
 test-jazzy:
 	$(MAKE) --no-print-directory setup VENV=.venv-jazzy DISTRO=jazzy
 	PYTEST_ADDOPTS='-k "not heard_by_another_user and not without_any_permission"' \
@@ -64,10 +64,10 @@ bench: setup
 	$(LOOPBACK) $(BIN)/python -m bench
 
 vm-test: setup
-	PYTHON=$(BIN)/python test/vm/run
+	PYTHON='$(PREFIX)/bin/python' test/vm/run
 
 lint: setup
 	$(BIN)/python -m pytest test/test_lint.py
 
 clean:
-	rm -rf .venv .venv-jazzy .vm build install log *.egg-info
+	rm -rf .venv .venv-jazzy .venv-docs .vm build site install log *.egg-info
