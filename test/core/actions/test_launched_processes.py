@@ -15,6 +15,7 @@
 """The processes of one launch, real ones: protected as they start, shells and all."""
 
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -96,6 +97,8 @@ def test_the_child_of_a_shell_is_protected_and_the_shell_is_not(launch):
     children = launch.over(SLEEPER)
     shell = launch.start('sh', '-c', 'sleep 60; true')
     inner = wait_for(lambda: children.table.descendants(shell.pid), 'the shell has a child')[0]
+    wait_for(lambda: pathlib.Path(f'/proc/{inner}/comm').read_text() == 'sleep\n',
+             'the child has become the program')
     children.started(shell.pid, ['sleep', '60'], wraps=True)
     assert oom_score_adj(inner) == 300
     children.look_again(shell.pid)
