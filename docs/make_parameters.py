@@ -104,9 +104,11 @@ def sections() -> dict[str, list[Declaration]]:
 
 def groups() -> str:
     """Return the part on protection groups."""
-    match, adj = settings.group_declarations('NAME')
-    declared = (f'| `{match.name}` | list of selectors | who is meant |\n'
-                f'| `{adj.name}` | {allowed(adj)} | the value they get |')
+    match, adj, children = settings.group_declarations('NAME')
+    declared = (f'| `{match.name}` | list of selectors | which processes belong to it |\n'
+                f'| `{adj.name}` | {allowed(adj)} | the value they get |\n'
+                f'| `{children.name}` | true or false (false) | whether other programs that '
+                'they start keep the value |')
     shipped = '\n'.join(
         f'| {group} | {settings.PRESET_OOM_SCORE_ADJ[group]} | '
         + ', '.join(f'`{text}`' for text in match) + ' |'

@@ -32,6 +32,7 @@ from oom_sentinel.facts.memory import VmStat
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import Program
 from oom_sentinel.facts.protection import Protection
+from oom_sentinel.facts.protection import Result
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.sample import Waking
 from oom_sentinel.facts.status import Level
@@ -261,7 +262,7 @@ class Sentinel:
         self.guard.outcomes.clear()
         self._rescan()
         targets = self.guard.planned.targets
-        denied = [o for o in self.guard.outcomes.values() if o.result == 'denied']
+        denied = [o for o in self.guard.outcomes.values() if o.result == Result.DENIED]
         words = f'{len(targets)} processes have the value that protection wants'
         if denied:
             words = (f'{len(targets)} processes are looked after, lowering was denied for '

@@ -31,8 +31,9 @@ from oom_sentinel.actions.oom_exec import chosen
 from oom_sentinel.actions.oom_exec import Rule
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
-from oom_sentinel.facts.protection import Ledger
+from oom_sentinel.facts.protection import Change
 from oom_sentinel.facts.protection import Outcome
+from oom_sentinel.facts.protection import Result
 from oom_sentinel.kernel.files import program
 from oom_sentinel.kernel.files import stat
 from oom_sentinel.kills import child_verdict
@@ -216,7 +217,7 @@ class Children:
         if value is not None and before not in (None, value):
             assert before is not None
             # The sentinel protects a launch too; our children inherit what it wrote.
-            self.guard.ledger[self.own.identity] = Ledger(self.own.identity, before, value)
+            self.guard.ledger[self.own.identity] = Change(self.own.identity, before, value)
 
     def _apply(self, pids: Iterable[int]) -> None:
         self.guard.protect(
@@ -244,7 +245,7 @@ class Children:
     @property
     def denied(self) -> tuple[Outcome, ...]:
         """Return what lowering was denied for."""
-        return tuple(o for o in self.guard.outcomes.values() if o.result == 'denied')
+        return tuple(o for o in self.guard.outcomes.values() if o.result == Result.DENIED)
 
     # Ending
 

@@ -26,6 +26,7 @@ from oom_sentinel.cli.plan import view_of
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.protection import Adjustment
 from oom_sentinel.facts.protection import Outcome
+from oom_sentinel.facts.protection import Result
 from oom_sentinel.facts.protection import Target
 from oom_sentinel.kernel.environment import ros_prefixes
 from oom_sentinel.protection import plan
@@ -102,7 +103,7 @@ def _adjustment(target: Target, outcome: Outcome) -> dict[str, object]:
     return {'pid': process.pid, 'start_time': process.start_time, 'comm': process.program.comm,
             'node_names': list(process.node_names), 'group': None,
             'from': process.oom_score_adj, 'wanted': target.wanted,
-            'achievable': outcome.achieved, 'why': outcome.why or outcome.result}
+            'achievable': outcome.achieved, 'why': outcome.why or outcome.result.value}
 
 
 def _print(done: list[tuple[Target, Outcome]], color: bool) -> None:
@@ -111,7 +112,7 @@ def _print(done: list[tuple[Target, Outcome]], color: bool) -> None:
         return
     rows = [(str(t.process.pid), output.shown(t.process.label), str(t.process.oom_score_adj),
              str(t.wanted), 'unknown' if o.achieved is None else str(o.achieved),
-             o.why or o.result) for t, o in done]
+             o.why or o.result.value) for t, o in done]
     output.table(('PID', 'NODE OR PROGRAM', 'FROM', 'WANTED', 'NOW', 'RESULT'), rows, (0, 2, 3, 4),
                  color)
 
@@ -120,7 +121,7 @@ def _notes(done: list[tuple[Target, Outcome]], planned: tuple[str, ...], reading
            chosen: Settings) -> list[str]:
     notes = [note.replace(f'group {GROUP}: ', '') for note in planned
              if note.startswith(f'group {GROUP}: ')]
-    if any(o.result == 'denied' for _, o in done):
+    if any(o.result == Result.DENIED for _, o in done):
         notes.append(FLOOR)
     mine = {t.process.identity for t, _ in done}
     left = [p for p in reading.processes

@@ -15,6 +15,7 @@
 """What protection wants, wrote, changed and found."""
 
 from dataclasses import dataclass
+from enum import Enum
 
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
@@ -48,18 +49,29 @@ class Adjustment:
     why: str
 
 
+class Result(Enum):
+    """
+    What came of writing one oom_score_adj.
+
+    DENIED: the value is below the floor, and the lowest permitted one was written instead.
+    NOT_OWNER: the file belongs to another user, or the process is not dumpable.  DEAD: a
+    zombie, which holds no memory.
+    """
+
+    WRITTEN = 'written'
+    DENIED = 'denied'
+    NOT_OWNER = 'not_owner'
+    VANISHED = 'vanished'
+    DEAD = 'dead'
+    FAILED = 'failed'
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """
-    What a write came to.
-
-    `result` is 'written', 'denied' (below the floor; `achieved` is the lowest permitted
-    value), 'not_owner' (the file belongs to another user, or the process is not dumpable),
-    'vanished', 'dead' (a zombie) or 'failed'.
-    """
+    """What a write came to; `achieved` is the value after it, None when that is not known."""
 
     adjustment: Adjustment
-    result: str
+    result: Result
     achieved: int | None = None
     why: str = ''
 
@@ -102,7 +114,7 @@ class Protection:
 
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
+class Change:
     """One changed process: its oom_score_adj before, and what was written last."""
 
     identity: Identity

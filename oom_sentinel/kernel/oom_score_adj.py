@@ -25,6 +25,7 @@ import os
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.protection import Adjustment
 from oom_sentinel.facts.protection import Outcome
+from oom_sentinel.facts.protection import Result
 from oom_sentinel.kernel import libc
 from oom_sentinel.kernel.files import ParseError
 from oom_sentinel.kernel.files import stat
@@ -77,7 +78,7 @@ def apply(root: Root, adjustment: Adjustment) -> Outcome:
     """
     identity = adjustment.identity
     if not root.live:
-        return Outcome(adjustment, 'failed', None, 'a captured tree is never written')
+        return Outcome(adjustment, Result.FAILED, None, 'a captured tree is never written')
     try:
         folder = os.open(f'/proc/{identity.pid}',
                          os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -88,34 +89,34 @@ def apply(root: Root, adjustment: Adjustment) -> Outcome:
     except OSError as error:
         return Outcome(adjustment, _result(error), None, str(error))
     except ParseError as error:
-        return Outcome(adjustment, 'failed', None, str(error))
+        return Outcome(adjustment, Result.FAILED, None, str(error))
     finally:
         os.close(folder)
 
 
-def _result(error: OSError) -> str:
+def _result(error: OSError) -> Result:
     if error.errno in (errno.ENOENT, errno.ESRCH):
-        return 'vanished'
-    return 'not_owner' if error.errno in (errno.EACCES, errno.EPERM) else 'failed'
+        return Result.VANISHED
+    return Result.NOT_OWNER if error.errno in (errno.EACCES, errno.EPERM) else Result.FAILED
 
 
 def _apply_below(folder: int, identity: Identity, adjustment: Adjustment) -> Outcome:
     who = stat.parse(_read(folder, 'stat'))
     if who.start_time != identity.start_time:
-        return Outcome(adjustment, 'vanished', None, 'the PID belongs to another process now')
+        return Outcome(adjustment, Result.VANISHED, None, 'the PID belongs to another process now')
     if who.state in ('Z', 'X'):
-        return Outcome(adjustment, 'dead', None, 'a zombie holds no memory')
+        return Outcome(adjustment, Result.DEAD, None, 'a zombie holds no memory')
     present = int(_read(folder, 'oom_score_adj'))
     if present == adjustment.value:
-        return Outcome(adjustment, 'written', present)
+        return Outcome(adjustment, Result.WRITTEN, present)
     if os.stat('oom_score_adj', dir_fd=folder).st_uid != os.geteuid() and os.geteuid() != 0:
-        return Outcome(adjustment, 'not_owner', present,
+        return Outcome(adjustment, Result.NOT_OWNER, present,
                        'its oom_score_adj belongs to another user, or to root because the '
                        'process changed its user without exec (not dumpable)')
     if _permitted(folder, adjustment.value):
-        return Outcome(adjustment, 'written', adjustment.value)
+        return Outcome(adjustment, Result.WRITTEN, adjustment.value)
     lowest = _lowest(folder, adjustment.value, present)
-    return Outcome(adjustment, 'denied', lowest,
+    return Outcome(adjustment, Result.DENIED, lowest,
                    f'{adjustment.value} is below the floor, {lowest} is the lowest permitted')
 
 

@@ -28,10 +28,11 @@ from oom_sentinel.facts.host import Host
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.protection import Adjustment
+from oom_sentinel.facts.protection import Change
 from oom_sentinel.facts.protection import Drift
-from oom_sentinel.facts.protection import Ledger
 from oom_sentinel.facts.protection import Outcome
 from oom_sentinel.facts.protection import Protection
+from oom_sentinel.facts.protection import Result
 from oom_sentinel.kernel.files import stat
 from oom_sentinel.protection import foreign_growth
 from oom_sentinel.protection import launch_record
@@ -62,7 +63,7 @@ class Guard:
         self.records = None if state is not None else launch_record.LaunchRecords(
             directory.path, host.boot_id, root)
         self.asked: dict[Identity, int] = {}
-        self.ledger: dict[Identity, Ledger] = {}
+        self.ledger: dict[Identity, Change] = {}
         self.floors: dict[Identity, int] = {}
         self.outcomes: dict[Identity, Outcome] = {}
         self.drifts: tuple[Drift, ...] = ()
@@ -203,23 +204,23 @@ class Guard:
                parents: dict[int, Process]) -> int:
         identity = adjustment.identity
         last = self.outcomes.get(identity)
-        if (last is not None and last.result in ('not_owner', 'failed', 'dead')
+        if (last is not None and last.result in (Result.NOT_OWNER, Result.FAILED, Result.DEAD)
                 and last.adjustment.value == adjustment.value):
             return 0  # said already; asked again when the process or the parameters change
         if self._taken_over(identity):
             return 0
         outcome = kernel.apply(self.root, adjustment)
-        if outcome.result == 'vanished':
+        if outcome.result == Result.VANISHED:
             return 0
         self.outcomes[identity] = outcome
-        if outcome.result == 'denied' and outcome.achieved is not None:
+        if outcome.result == Result.DENIED and outcome.achieved is not None:
             self.floors[identity] = outcome.achieved
-        if outcome.achieved is None or outcome.result not in ('written', 'denied'):
+        if outcome.achieved is None or outcome.result not in (Result.WRITTEN, Result.DENIED):
             return 0
         entry = self.ledger.get(identity)
         original = entry.original if entry else originals.original(
             known[identity], parents, self.ledger)
-        self.ledger[identity] = Ledger(identity, original, outcome.achieved)
+        self.ledger[identity] = Change(identity, original, outcome.achieved)
         return 1
 
     def _drop_returned(self, known: dict[Identity, Process]) -> None:
@@ -247,7 +248,7 @@ class Guard:
             return 0
         outcome = kernel.apply(self.root, Adjustment(
             identity, None, present, wanted, 'the sentinel itself'))
-        if outcome.result == 'denied' and outcome.achieved is not None:
+        if outcome.result == Result.DENIED and outcome.achieved is not None:
             self.floors[identity] = outcome.achieved
         if outcome.achieved is not None:
             self.self_value = outcome.achieved
@@ -275,7 +276,7 @@ class Guard:
         for entry in entries:
             outcome = kernel.apply(self.root, Adjustment(
                 entry.identity, None, entry.written, entry.original, 'restored'))
-            if outcome.result in ('written', 'vanished', 'dead'):
+            if outcome.result in (Result.WRITTEN, Result.VANISHED, Result.DEAD):
                 done += 1
                 self.ledger.pop(entry.identity, None)
                 self.outcomes.pop(entry.identity, None)
@@ -297,7 +298,7 @@ class Guard:
         notes = self.planned.notes + ((self.trouble,) if self.trouble else ())
         return Protection(
             targets=self.planned.targets,
-            outcomes=tuple(o for o in self.outcomes.values() if o.result != 'written'),
+            outcomes=tuple(o for o in self.outcomes.values() if o.result != Result.WRITTEN),
             drifts=self.drifts, shift=0 if watching else self.planned.shift,
             watching=watching, nodes_without_process=missing, self_value=self.self_value,
             lost_order=self.planned.lost_order, oom_group_paths=oom_group_paths, notes=notes)

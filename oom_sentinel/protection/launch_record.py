@@ -25,8 +25,8 @@ import os
 import time
 
 from oom_sentinel.facts.process import Identity
+from oom_sentinel.facts.protection import Change
 from oom_sentinel.facts.protection import Launched
-from oom_sentinel.facts.protection import Ledger
 from oom_sentinel.kernel.files import ParseError
 from oom_sentinel.kernel.files import stat
 from oom_sentinel.kernel.root import Root
@@ -79,7 +79,7 @@ class LaunchRecord:
         self._node_names: dict[Identity, tuple[str, ...]] = {}
         self._asked: dict[Identity, int] = {}
         self._changed = False
-        self._entries: dict[Identity, Ledger] = {}
+        self._entries: dict[Identity, Change] = {}
 
     def acquire(self) -> str | None:
         """
@@ -90,11 +90,11 @@ class LaunchRecord:
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
         return None
 
-    def load(self) -> dict[Identity, Ledger]:
+    def load(self) -> dict[Identity, Change]:
         """Return nothing: a launch begins with its own processes."""
         return {}
 
-    def save(self, entries: dict[Identity, Ledger]) -> None:
+    def save(self, entries: dict[Identity, Change]) -> None:
         """Keep what was changed for the next `flush`: a launch starts many at once."""
         self._entries = dict(entries)
         self._changed = True

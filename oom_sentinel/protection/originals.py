@@ -26,20 +26,20 @@ from dataclasses import replace
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.protection import Adjustment
+from oom_sentinel.facts.protection import Change
 from oom_sentinel.facts.protection import Drift
 from oom_sentinel.facts.protection import Launched
-from oom_sentinel.facts.protection import Ledger
 from oom_sentinel.protection import plan
 
-Entries = Mapping[Identity, Ledger]
+Entries = Mapping[Identity, Change]
 
 
-def believed(launched: Launched, own: Ledger | None) -> Ledger | None:
+def believed(launched: Launched, own: Change | None) -> Change | None:
     """Return the entry with a launch's original, also where its write was taken for one."""
     if launched.original is None or launched.written is None:
         return own
     if own is None:
-        return Ledger(launched.identity, launched.original, launched.written)
+        return Change(launched.identity, launched.original, launched.written)
     if own.original == launched.written:
         return replace(own, original=launched.original)
     return own

@@ -24,7 +24,7 @@ import os
 from typing import Protocol
 
 from oom_sentinel.facts.process import Identity
-from oom_sentinel.facts.protection import Ledger
+from oom_sentinel.facts.protection import Change
 
 
 def default_directory() -> str:
@@ -56,10 +56,10 @@ class State(Protocol):
     def acquire(self) -> str | None:
         """Return None, or why only to watch."""
 
-    def load(self) -> dict[Identity, Ledger]:
+    def load(self) -> dict[Identity, Change]:
         """Return what was changed before."""
 
-    def save(self, entries: dict[Identity, Ledger]) -> None:
+    def save(self, entries: dict[Identity, Change]) -> None:
         """Keep what was changed."""
 
     def release(self) -> None:
@@ -106,7 +106,7 @@ class StateDirectory:
     def _file(self) -> str:
         return os.path.join(self.path, 'state.json')
 
-    def load(self) -> dict[Identity, Ledger]:
+    def load(self) -> dict[Identity, Change]:
         """
         Return what an earlier sentinel of this boot had changed.
 
@@ -121,14 +121,14 @@ class StateDirectory:
         if not isinstance(said, dict) or said.get('boot_id') != self.boot_id:
             return {}
         try:
-            entries = [Ledger(Identity(int(e['pid']), int(e['start_time'])),
+            entries = [Change(Identity(int(e['pid']), int(e['start_time'])),
                               int(e['original']), int(e['written']))
                        for e in said['processes']]
         except (KeyError, TypeError) as error:
             raise ValueError(f'{self._file}: {error!r}') from error
         return {entry.identity: entry for entry in entries}
 
-    def save(self, entries: dict[Identity, Ledger]) -> None:
+    def save(self, entries: dict[Identity, Change]) -> None:
         """
         Write the state atomically.
 

@@ -16,6 +16,7 @@
 
 from oom_sentinel.facts.protection import Outcome
 from oom_sentinel.facts.protection import Protection
+from oom_sentinel.facts.protection import Result
 from oom_sentinel.facts.protection import Target
 
 
@@ -23,13 +24,13 @@ def outcome(target: Target, protection: Protection) -> Outcome | None:
     """Return the latest outcome that keeps this process from what it shall have."""
     return next((o for o in protection.outcomes
                  if o.adjustment.identity == target.process.identity
-                 and o.result != 'written'), None)
+                 and o.result != Result.WRITTEN), None)
 
 
 def achieved(target: Target, protection: Protection) -> int | None:
     """Return the oom_score_adj that a process has after this cycle, None when unknown."""
     found = outcome(target, protection)
-    if protection.watching is not None or (found is not None and found.result != 'denied'):
+    if protection.watching is not None or (found is not None and found.result != Result.DENIED):
         return target.process.oom_score_adj
     if found is not None and target.value != target.wanted:
         return found.achieved
@@ -39,5 +40,5 @@ def achieved(target: Target, protection: Protection) -> int | None:
 def denied(target: Target, protection: Protection) -> bool:
     """Tell whether this process stays above what is wanted because lowering is denied."""
     found = outcome(target, protection)
-    return found is not None and found.result == 'denied' and (
+    return found is not None and found.result == Result.DENIED and (
         found.achieved is None or found.achieved > target.wanted)

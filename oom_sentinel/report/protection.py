@@ -16,6 +16,7 @@
 
 from oom_sentinel.facts.host import Surroundings
 from oom_sentinel.facts.protection import Protection
+from oom_sentinel.facts.protection import Result
 from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Status
@@ -73,8 +74,8 @@ def _group(group: Group, protection: Protection) -> str:
 def _out_of_reach(protection: Protection) -> list[tuple[Target, str]]:
     """Return whom a write does not reach, and why; a zombie holds no memory any more."""
     found = [(t, outcome(t, protection)) for t in protection.targets]
-    return [(t, o.why or o.result) for t, o in found
-            if o is not None and o.result in ('not_owner', 'failed')]
+    return [(t, o.why or o.result.value) for t, o in found
+            if o is not None and o.result in (Result.NOT_OWNER, Result.FAILED)]
 
 
 def _findings(assessment: Assessment, protection: Protection,

@@ -40,11 +40,45 @@ MENTION_ROS_ARGS = (BYSTANDERS - OWN) | {'ros2'}
 # Programs that run a script; the script's name then says more.  A version may follow the name.
 INTERPRETERS = ('python', 'pypy', 'perl', 'ruby', 'node', 'lua')
 
-# Infrastructure that every node depends on: it is never raised.
+# Infrastructure that every node depends on: it is never raised.  `fastdds discovery` is missing
+# here, because it is a script: DISCOVERY_SERVER.
 INFRASTRUCTURE = OWN | {'rmw_zenohd', 'micro_ros_agent'}
 # `fastdds discovery` is a Python script (tools/fastdds/fastdds.py) that waits for this program;
 # a version follows the name.
 DISCOVERY_SERVER = 'fast-discovery-server'
+
+# The session's infrastructure: when one of these dies, all that the user runs dies with it.
+SESSION = frozenset((
+    'systemd', 'init', '(sd-pam)', 'dbus-daemon', 'dbus-broker', 'dbus-broker-launch',
+    'pipewire', 'pipewire-pulse', 'wireplumber', 'pulseaudio', 'Xorg', 'X', 'Xwayland', 'Xvfb',
+    'Xvnc', 'Xtigervnc', 'gnome-shell', 'mutter', 'kwin_x11', 'kwin_wayland', 'plasmashell',
+    'weston', 'sway', 'labwc', 'wayfire', 'hyprland', 'Hyprland', 'cage', 'lxsession', 'openbox',
+    'xfce4-session', 'xfwm4', 'gnome-session-binary', 'ksmserver', 'gdm', 'gdm3',
+    'gdm-session-worker', 'gdm-x-session', 'gdm-wayland-session', 'lightdm', 'sddm',
+    'sshd', 'sshd-session', 'sshd-auth', 'dropbear', 'mosh-server', 'tmux: server',
+    'login', 'agetty', 'getty', 'cron', 'crond', 'supervisord', 'runsv', 'runsvdir', 's6-svscan',
+    's6-supervise', 'tini', 'dumb-init', 'catatonit', 'docker-init',
+    'systemd-journald', 'systemd-logind', 'systemd-udevd', 'systemd-oomd', 'rsyslogd'))
+# What holds containers together; a version or `-v2` may follow the name.
+CONTAINER_SHIMS = ('containerd', 'dockerd', 'docker-proxy', 'conmon', 'crio', 'runc', 'crun',
+                   'podman', 'lxc-start', 'lxc-monitord', 'kubelet', 'buildkitd')
+# A package manager that is killed at work leaves a broken system.
+PACKAGE_MANAGERS = frozenset((
+    'apt', 'apt-get', 'aptitude', 'dpkg', 'dpkg-deb', 'unattended-upgr', 'unattended-upgrade',
+    'packagekitd', 'rpm', 'dnf', 'yum', 'pacman', 'apk', 'zypper', 'snapd', 'flatpak'))
+# A terminal multiplexer's server carries on what runs in it; its clients have the same name.
+MULTIPLEXERS = ('tmux', 'screen', 'zellij')
+
+# A ROS package of which some word says that it drives hardware or controls motion.
+DRIVER_WORDS = frozenset((
+    'driver', 'drivers', 'controller', 'controllers', 'control', 'hardware', 'motor', 'motors',
+    'actuator', 'actuators', 'servo', 'gripper', 'lidar', 'laser', 'imu', 'gnss', 'gps', 'can',
+    'canopen', 'socketcan', 'serial', 'modbus', 'ethercat', 'base', 'bringup', 'firmware',
+    'micro', 'estop', 'safety', 'puma', 'sevcon', 'dynamixel', 'px4', 'mavros', 'ros2control'))
+# Device files of hardware that a driver holds open.
+DRIVER_DEVICES = ('/dev/ttyS', '/dev/ttyU', '/dev/ttyA', '/dev/ttyT', '/dev/serial', '/dev/can',
+                  '/dev/video', '/dev/media', '/dev/bus/usb', '/dev/i2c-', '/dev/spidev',
+                  '/dev/gpiochip', '/dev/hidraw', '/dev/input/')
 
 # A component container holds several nodes, whose names are on no command line; the executor's
 # name follows (component_container_mt, component_container_isolated).

@@ -31,7 +31,7 @@ from oom_sentinel.settings import selector
 from oom_sentinel.settings.selector import Selector
 
 GROUP_NAME = re.compile(r'[a-z][a-z0-9_]*\Z')
-GROUP_PARAMETER = re.compile(r'group\.([^.]*)\.(match|oom_score_adj)\Z')
+GROUP_PARAMETER = re.compile(r'group\.([^.]*)\.(match|oom_score_adj|children)\Z')
 
 # What TurtleBot 3, TurtleBot 4 and Nav2 start, Humble to Rolling, read from their launch files;
 # config/turtlebot3.yaml, turtlebot4.yaml and nav2.yaml hold each robot's part with the reasons.
@@ -140,11 +140,16 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A protection group: who is meant and which oom_score_adj (-1000..1000) they get."""
+    """
+    A protection group: which processes it matches, and their oom_score_adj (-1000..1000).
+
+    `children` is whether other programs that they start keep the value.
+    """
 
     name: str
     match: tuple[Selector, ...]
     oom_score_adj: int
+    children: bool = False
 
 
 def _p(name: str, default: object, description: str, low: float | None = None,
@@ -202,8 +207,12 @@ class Settings:
         -1000, 1000)
     protection_when_denied: str = _p(  # type: ignore[assignment]
         'protection.when_denied', 'raise_others',
-        'What to do when lowering is denied: raise the other ROS processes, or only report.',
+        'What to do when lowering is denied: raise the other processes, or only report.',
         choices=('raise_others', 'report'))
+    protection_raise: str = _p(  # type: ignore[assignment]
+        'protection.raise', 'user',
+        "Which unprotected processes may be raised when lowering is denied: all of this user's, "
+        'or ROS processes only.', choices=('user', 'ros'))
     protection_unmatched_oom_score_adj: int = _p(  # type: ignore[assignment]
         'protection.unmatched_oom_score_adj', 0,
         'What a ROS process of this user gets that no group matches and that carries a '
@@ -250,14 +259,16 @@ def declarations() -> tuple[Declaration, ...]:
 
 
 def group_declarations(name: str) -> tuple[Declaration, ...]:
-    """Return the two parameters of one group."""
+    """Return the three parameters of one group."""
     return (
         Declaration(f'group.{name}.match', PRESET_MATCH.get(name, ()),
                     f'Selectors of group {name}: node:, exe:, pkg:, cgroup:, cmd:, ! excludes.',
                     selectors=True),
         Declaration(f'group.{name}.oom_score_adj', PRESET_OOM_SCORE_ADJ.get(name, 0),
                     f'oom_score_adj of group {name}; below -600 is accepted with a warning.',
-                    -1000, 1000))
+                    -1000, 1000),
+        Declaration(f'group.{name}.children', False,
+                    f'Whether programs that a process of group {name} starts keep its value.'))
 
 
 def declarations_for(values: Mapping[str, object]) -> tuple[Declaration, ...]:
@@ -313,7 +324,7 @@ def _group(name: str, coerced: Mapping[str, object]) -> Group:
                             'a list of selectors such as node:/amcl or exe:rplidar*') from error
     value = coerced[f'group.{name}.oom_score_adj']
     assert isinstance(value, int)
-    return Group(name, match, value)
+    return Group(name, match, value, coerced[f'group.{name}.children'] is True)
 
 
 def unknown(values: Mapping[str, object],

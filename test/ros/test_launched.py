@@ -23,7 +23,7 @@ from conftest import running_sentinel
 from conftest import wait_for
 from oom_sentinel import kernel
 from oom_sentinel.facts.process import Identity
-from oom_sentinel.facts.protection import Ledger
+from oom_sentinel.facts.protection import Change
 from oom_sentinel.kernel.files import stat
 from oom_sentinel.protection import launch_record
 from oom_sentinel.protection import saved
@@ -47,7 +47,7 @@ def record_of(child, original, written, names=(), asked=None):
     if asked is not None:
         record.ask(who[1], asked)
     if original is not None:
-        record.save({who[1]: Ledger(who[1], original, written)})
+        record.save({who[1]: Change(who[1], original, written)})
     record.flush()
     return record
 

@@ -20,6 +20,7 @@ import os
 from oom_sentinel import kernel
 from oom_sentinel import settings
 from oom_sentinel.facts.protection import Outcome
+from oom_sentinel.facts.protection import Result
 from oom_sentinel.protection import guard as guards
 from oom_sentinel.protection import launch_record
 from oom_sentinel.protection import plan
@@ -43,12 +44,13 @@ class FakeKernel:
         """Answer a write as the kernel and our bisection do."""
         process_ = self.processes.get(adjustment.identity.pid)
         if process_ is None or process_.identity != adjustment.identity:
-            return Outcome(adjustment, 'vanished')
+            return Outcome(adjustment, Result.VANISHED)
         value = max(adjustment.value, self.floors[process_.pid])
         if value != process_.oom_score_adj:
             self.writes.append((process_.pid, value))
         self.processes[process_.pid] = replace(process_, oom_score_adj=value)
-        return Outcome(adjustment, 'written' if value == adjustment.value else 'denied', value)
+        result = Result.WRITTEN if value == adjustment.value else Result.DENIED
+        return Outcome(adjustment, result, value)
 
     def table(self):
         """Return the processes as they are now."""

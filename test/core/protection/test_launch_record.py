@@ -19,8 +19,8 @@ import subprocess
 
 from oom_sentinel import kernel
 from oom_sentinel.facts.process import Identity
+from oom_sentinel.facts.protection import Change
 from oom_sentinel.facts.protection import Launched
-from oom_sentinel.facts.protection import Ledger
 from oom_sentinel.kernel.files import stat
 from oom_sentinel.protection import launch_record
 from oom_sentinel.protection import originals
@@ -62,7 +62,7 @@ def test_what_is_written_is_read(tmp_path, child):
     record.acquire()
     record.name(named, ('/r1/amcl',))
     record.ask(who, -5)
-    record.save({who: Ledger(who, 0, 300)})
+    record.save({who: Change(who, 0, 300)})
     record.flush()
     assert records.changed()
     assert records.read() == {who: Launched(who, 0, 300, (), -5),
@@ -78,9 +78,9 @@ def test_a_change_within_one_tick_of_the_file_system_is_not_missed(tmp_path, chi
     """Two records in a row, a reading between them: both are read in the end."""
     records = launch_record.LaunchRecords(str(tmp_path), BOOT, ROOT)
     who = identity(child.pid)
-    written(tmp_path, identity(os.getpid()), {who: Ledger(who, 0, 1)})
+    written(tmp_path, identity(os.getpid()), {who: Change(who, 0, 1)})
     assert records.read()[who].written == 1
-    written(tmp_path, identity(os.getpid()), {who: Ledger(who, 0, 2)})
+    written(tmp_path, identity(os.getpid()), {who: Change(who, 0, 2)})
     assert records.changed() and records.read()[who].written == 2
 
 
@@ -88,7 +88,7 @@ def test_the_records_of_ended_launches_go(tmp_path, child):
     """A living launch's stays; an orphan's stays as long as somebody asks for it."""
     dead, who = Identity(os.getpid(), 1), identity(child.pid)
     records = launch_record.LaunchRecords(str(tmp_path), BOOT, ROOT)
-    record = written(tmp_path, dead, {who: Ledger(who, 0, 1)})
+    record = written(tmp_path, dead, {who: Change(who, 0, 1)})
     records.forget_dead(keep_orphans=True)
     assert os.path.exists(record.path)
     records.forget_dead(keep_orphans=False)
@@ -104,7 +104,7 @@ def test_the_records_of_ended_launches_go(tmp_path, child):
 def test_another_boots_record_says_nothing(tmp_path, child):
     """The PIDs are others now."""
     who = identity(child.pid)
-    record = written(tmp_path, identity(os.getpid()), {who: Ledger(who, 0, 1)}, 'another')
+    record = written(tmp_path, identity(os.getpid()), {who: Change(who, 0, 1)}, 'another')
     records = launch_record.LaunchRecords(str(tmp_path), BOOT, ROOT)
     assert records.read() == {}
     records.forget_dead(keep_orphans=True)
@@ -127,7 +127,7 @@ def test_a_launchs_original_is_believed_where_its_write_was_taken_for_one():
     """The sentinel looked between the launch's write and its record."""
     who = Identity(5, 6)
     told = Launched(who, 0, -300)
-    assert originals.believed(told, None) == Ledger(who, 0, -300)
-    assert originals.believed(told, Ledger(who, -300, -400)) == Ledger(who, 0, -400)
-    assert originals.believed(told, Ledger(who, 7, -400)) == Ledger(who, 7, -400)
+    assert originals.believed(told, None) == Change(who, 0, -300)
+    assert originals.believed(told, Change(who, -300, -400)) == Change(who, 0, -400)
+    assert originals.believed(told, Change(who, 7, -400)) == Change(who, 7, -400)
     assert originals.believed(Launched(who), None) is None

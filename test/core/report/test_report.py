@@ -34,6 +34,7 @@ from oom_sentinel.facts.protection import Adjustment
 from oom_sentinel.facts.protection import Drift
 from oom_sentinel.facts.protection import Outcome
 from oom_sentinel.facts.protection import Protection
+from oom_sentinel.facts.protection import Result
 from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Level
@@ -81,7 +82,7 @@ def driver(pid=10, value=-400, **facts):
 def outcome(target, result, achieved=None, why=''):
     """Return what writing a target's value came to."""
     return Outcome(Adjustment(target.process.identity, target.group, 0, target.wanted, ''),
-                   result, achieved, why)
+                   Result(result), achieved, why)
 
 
 MISSING = [
