@@ -38,8 +38,8 @@ from oom_sentinel.facts.sample import Waking
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Report
 from oom_sentinel.facts.status import Unavailable
-from oom_sentinel.kernel.environment import own_domain_id
-from oom_sentinel.kernel.environment import ros_prefixes
+from oom_sentinel.kernel.host import own_domain_id
+from oom_sentinel.kernel.host import ros_prefixes
 from oom_sentinel.kills import kill_log
 from oom_sentinel.protection import plan
 from oom_sentinel.protection.guard import Guard

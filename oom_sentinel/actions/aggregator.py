@@ -85,13 +85,13 @@ def _add_or_start(_context: LaunchContext, adder: str,
 def _running(namespace: str) -> str | None:
     """Return the name of the aggregator that runs in this namespace, None when there is none."""
     from oom_sentinel import kernel
-    from oom_sentinel.kernel import environment
+    from oom_sentinel.kernel import host
     root = kernel.Root('/')
-    table = kernel.Table(root, ros_prefixes=environment.ros_prefixes())
+    table = kernel.Table(root, ros_prefixes=host.ros_prefixes())
     for process in table.read(everything=False):
         program = process.program
         if program.executable == 'aggregator_node' and process.uid == os.geteuid() \
-                and program.ros_domain_id in (None, environment.own_domain_id()):
+                and program.ros_domain_id in (None, host.own_domain_id()):
             found = name_of(program.cmdline, program.node_names)
             if found.rpartition('/')[0] == namespace.rstrip('/'):
                 return found

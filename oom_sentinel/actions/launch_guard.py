@@ -37,7 +37,7 @@ from oom_sentinel.actions import spawns
 from oom_sentinel.actions.files import Usable
 from oom_sentinel.actions.files import usable
 from oom_sentinel.actions.launched import Children
-from oom_sentinel.kernel import environment
+from oom_sentinel.kernel import host
 
 MARK = 'oom_sentinel_launch_guard'
 COUNT_S = 2.0  # 60 us each time: which kills are new is known to this
@@ -74,8 +74,8 @@ class LaunchGuard:
         settings = files.loaded.settings
         if not enabled:
             settings = replace(settings, protection_enabled=False)
-        self.children = Children(settings, ros_prefixes=environment.ros_prefixes(),
-                                 ros_domain_id=environment.own_domain_id())
+        self.children = Children(settings, ros_prefixes=host.ros_prefixes(),
+                                 ros_domain_id=host.own_domain_id())
         self._said: set[str] = set()
         self._running: set[int] = set()
         self._spawning: list[tuple[str, ...]] = []

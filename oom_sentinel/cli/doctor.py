@@ -19,9 +19,9 @@ import argparse
 from oom_sentinel import doctor
 from oom_sentinel.cli import output
 from oom_sentinel.doctor import look
-from oom_sentinel.facts.checkup import Finding
-from oom_sentinel.facts.checkup import Severity
-from oom_sentinel.kernel.environment import ros_prefixes
+from oom_sentinel.doctor.checkup import Finding
+from oom_sentinel.doctor.checkup import Severity
+from oom_sentinel.kernel.host import ros_prefixes
 
 NAME = 'doctor'
 HELP = 'What on this host makes an OOM likely or protection impossible, with the remedy.'

@@ -21,7 +21,7 @@ from oom_sentinel.cli import params
 from oom_sentinel.cli.output import Reading
 from oom_sentinel.cli.output import Unusable
 from oom_sentinel.facts.process import Process
-from oom_sentinel.kernel.environment import ros_prefixes
+from oom_sentinel.kernel.host import ros_prefixes
 from oom_sentinel.protection import plan
 from oom_sentinel.report import kill_order as order_document
 from oom_sentinel.risk import badness

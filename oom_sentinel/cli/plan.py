@@ -23,8 +23,8 @@ from oom_sentinel.cli import params
 from oom_sentinel.cli.output import Reading
 from oom_sentinel.facts.protection import Target
 from oom_sentinel.kernel import libc
-from oom_sentinel.kernel.environment import own_domain_id
-from oom_sentinel.kernel.environment import ros_prefixes
+from oom_sentinel.kernel.host import own_domain_id
+from oom_sentinel.kernel.host import ros_prefixes
 from oom_sentinel.protection import plan
 
 NAME = 'plan'

@@ -28,7 +28,7 @@ from oom_sentinel.facts.protection import Adjustment
 from oom_sentinel.facts.protection import Outcome
 from oom_sentinel.facts.protection import Result
 from oom_sentinel.facts.protection import Target
-from oom_sentinel.kernel.environment import ros_prefixes
+from oom_sentinel.kernel.host import ros_prefixes
 from oom_sentinel.protection import plan
 from oom_sentinel.settings import Group
 from oom_sentinel.settings import selector

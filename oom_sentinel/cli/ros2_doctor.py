@@ -19,7 +19,7 @@ The findings of `oom_sentinel doctor` in `ros2 doctor` (entry points ros2doctor.
 """
 
 from oom_sentinel.cli.doctor import findings
-from oom_sentinel.facts.checkup import Severity
+from oom_sentinel.doctor.checkup import Severity
 from ros2doctor.api import DoctorCheck
 from ros2doctor.api import DoctorReport
 from ros2doctor.api import Report

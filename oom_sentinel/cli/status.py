@@ -30,7 +30,7 @@ from oom_sentinel.cli.plan import view_of
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Status
 from oom_sentinel.facts.status import Unavailable
-from oom_sentinel.kernel.environment import ros_prefixes
+from oom_sentinel.kernel.host import ros_prefixes
 from oom_sentinel.kernel.root import CaptureError
 from oom_sentinel.report.risk import KILL_ORDER_OF
 from oom_sentinel.risk import badness

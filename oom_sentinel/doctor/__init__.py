@@ -26,8 +26,8 @@ from oom_sentinel.doctor import policy
 from oom_sentinel.doctor import protection
 from oom_sentinel.doctor import ros
 from oom_sentinel.doctor import sight
-from oom_sentinel.facts.checkup import Checkup
-from oom_sentinel.facts.checkup import Finding
+from oom_sentinel.doctor.checkup import Checkup
+from oom_sentinel.doctor.checkup import Finding
 
 ROOMS = (memory, policy, limits, protection, sight, place, ros)
 

@@ -14,7 +14,7 @@
 
 """How words come onto the kernel's command line, which depends on who boots it."""
 
-from oom_sentinel.facts.checkup import Checkup
+from oom_sentinel.doctor.checkup import Checkup
 
 PI, JETSON = ('rpi', 'raspi'), ('tegra',)
 

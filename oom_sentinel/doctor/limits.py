@@ -18,12 +18,12 @@ from collections.abc import Iterator
 from shlex import quote
 
 from oom_sentinel.doctor.boot import with_words
+from oom_sentinel.doctor.checkup import Checkup
+from oom_sentinel.doctor.checkup import Finding
+from oom_sentinel.doctor.checkup import Severity
 from oom_sentinel.doctor.text import mib
 from oom_sentinel.doctor.text import set_file
 from oom_sentinel.facts.cgroup import MemoryCgroup
-from oom_sentinel.facts.checkup import Checkup
-from oom_sentinel.facts.checkup import Finding
-from oom_sentinel.facts.checkup import Severity
 from oom_sentinel.facts.status import Unavailable
 
 TIGHT = 0.5  # of the machine's memory

@@ -20,16 +20,16 @@ import os
 import pwd
 
 from oom_sentinel import kernel
+from oom_sentinel.doctor.checkup import Checkup
+from oom_sentinel.doctor.checkup import Ros
 from oom_sentinel.facts.cgroup import CgroupChain
-from oom_sentinel.facts.checkup import Checkup
-from oom_sentinel.facts.checkup import Ros
 from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.status import Unavailable
-from oom_sentinel.kernel.access import kernel_log
-from oom_sentinel.kernel.access import limits
-from oom_sentinel.kernel.floor import floor
-from oom_sentinel.kernel.shm import SharedMemory
+from oom_sentinel.kernel.host import kernel_log
+from oom_sentinel.kernel.host import limits
+from oom_sentinel.kernel.oom_score_adj import floor
+from oom_sentinel.kernel.swap import SharedMemory
 
 LAUNCH_EXTENSIONS = 'launch.frontend.launch_extension'
 

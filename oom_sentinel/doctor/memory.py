@@ -16,11 +16,11 @@
 
 from collections.abc import Iterator
 
+from oom_sentinel.doctor.checkup import Checkup
+from oom_sentinel.doctor.checkup import Finding
+from oom_sentinel.doctor.checkup import Severity
 from oom_sentinel.doctor.text import mib
 from oom_sentinel.doctor.text import sysctl
-from oom_sentinel.facts.checkup import Checkup
-from oom_sentinel.facts.checkup import Finding
-from oom_sentinel.facts.checkup import Severity
 from oom_sentinel.facts.status import Unavailable
 
 # Documentation/admin-guide/sysctl/vm.rst: below 1024 KB the system becomes subtly broken.

@@ -16,10 +16,10 @@
 
 from collections.abc import Iterator
 
+from oom_sentinel.doctor.checkup import Checkup
+from oom_sentinel.doctor.checkup import Finding
+from oom_sentinel.doctor.checkup import Severity
 from oom_sentinel.doctor.text import mib
-from oom_sentinel.facts.checkup import Checkup
-from oom_sentinel.facts.checkup import Finding
-from oom_sentinel.facts.checkup import Severity
 
 IN_CONTAINER = {
     'Docker': 'docker run --memory=4g --memory-swap=6g --oom-score-adj=-500 ...',

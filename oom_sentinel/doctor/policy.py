@@ -16,11 +16,11 @@
 
 from collections.abc import Iterator
 
+from oom_sentinel.doctor.checkup import Checkup
+from oom_sentinel.doctor.checkup import Finding
+from oom_sentinel.doctor.checkup import Severity
 from oom_sentinel.doctor.text import mib
 from oom_sentinel.doctor.text import sysctl
-from oom_sentinel.facts.checkup import Checkup
-from oom_sentinel.facts.checkup import Finding
-from oom_sentinel.facts.checkup import Severity
 
 COMMITTED_MUCH = 0.90  # of CommitLimit
 NEIGHBOURS = {

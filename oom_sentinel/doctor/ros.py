@@ -16,10 +16,10 @@
 
 from collections.abc import Iterator
 
+from oom_sentinel.doctor.checkup import Checkup
+from oom_sentinel.doctor.checkup import Finding
+from oom_sentinel.doctor.checkup import Severity
 from oom_sentinel.doctor.text import ros_processes
-from oom_sentinel.facts.checkup import Checkup
-from oom_sentinel.facts.checkup import Finding
-from oom_sentinel.facts.checkup import Severity
 from oom_sentinel.settings.programs import OWN_NODE
 
 

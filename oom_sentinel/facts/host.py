@@ -12,14 +12,17 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What a machine is, and where the robot's software lives on it."""
+"""Facts about the machine, and about the place where the robot's software runs on it."""
 
 from dataclasses import dataclass
+
+# /proc/PID/ns/pid of the initial PID namespace (PROC_PID_INIT_INO, include/linux/proc_ns.h).
+INITIAL_PID_NAMESPACE = 'pid:[4026531836]'
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What does not change while the sentinel runs; page_size in bytes."""
+    """Facts that do not change while the sentinel runs; `page_size` is in bytes."""
 
     hostname: str
     page_size: int
@@ -38,7 +41,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """What kind ('Docker', 'Podman', 'Kubernetes', 'LXC', 'container'), and what tells so."""
+    """The kind ('Docker', 'Podman', 'Kubernetes', 'LXC', 'container') and the evidence for it."""
 
     kind: str
     evidence: str
@@ -50,7 +53,7 @@ class Unit:
     A systemd service that ROS processes run in (systemd.service(5), systemd.exec(5)).
 
     `oom_policy` is 'stop', 'continue' or 'kill', defaults included; `oom_score_adjust` is None
-    when the unit sets none.  `user` tells a unit of a user's own service manager.
+    when the unit sets none.  `user` is true for a unit of a user's own service manager.
     """
 
     name: str
@@ -61,9 +64,32 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
+class KernelLog:
+    """
+    Where this user can read the kernel's log.
+
+    `readable` is None when nowhere; then `why_not` holds the reason and `group` the group whose
+    members may read it.
+    """
+
+    readable: str | None = None
+    why_not: str = ''
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Soft limits of getrlimit(2); None is unlimited or unknown."""
+
+    address_space_bytes: int | None = None
+    data_bytes: int | None = None
+    open_files: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Surroundings:
     """
-    What changes the meaning of everything else; read seldom.
+    The place where the software runs, which changes the meaning of other facts; read seldom.
 
     `wsl` is 1 or 2 in the Windows Subsystem for Linux.  `user_session_adj` is the
     oom_score_adj that user@.service gave to everything in this user's session, None outside

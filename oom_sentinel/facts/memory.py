@@ -16,6 +16,8 @@
 
 from dataclasses import dataclass
 
+MIB = 1 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class MemInfo:
@@ -56,19 +58,23 @@ class MemInfo:
 @dataclass(frozen=True, slots=True)
 class Zram:
     """
-    /sys/block/zramN/mm_stat (Documentation/admin-guide/blockdev/zram.rst).
+    One zram device (Documentation/admin-guide/blockdev/zram.rst), sizes in bytes.
 
-    `orig_data_bytes` are stored in `mem_used_bytes` of memory; `mem_limit_bytes` 0 is none.
+    `disksize_bytes` is the size of the swap device, `original_bytes` is stored in it and takes
+    `used_bytes` of memory; both are None where mm_stat is unreadable.  `limit_bytes` of None
+    means that no mem_limit is set.
     """
 
-    orig_data_bytes: int
-    mem_used_bytes: int
-    mem_limit_bytes: int = 0
+    name: str
+    disksize_bytes: int
+    original_bytes: int | None = None
+    used_bytes: int | None = None
+    limit_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SwapDevice:
-    """One line of /proc/swaps; `zram` when it lies in compressed memory."""
+    """One line of /proc/swaps; `zram` is set when it lies in compressed memory."""
 
     name: str
     size_bytes: int
@@ -116,30 +122,15 @@ class VmStat:
 
 
 @dataclass(frozen=True, slots=True)
-class ZramDevice:
-    """
-    One zram device (Documentation/admin-guide/blockdev/zram.rst), sizes in bytes.
-
-    `disksize_bytes` is what it promises, `original_bytes` what is stored in it,
-    `used_bytes` the memory that this takes; `limit_bytes` of None means no mem_limit.
-    """
-
-    name: str
-    disksize_bytes: int
-    original_bytes: int | None = None
-    used_bytes: int | None = None
-    limit_bytes: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class VmPolicy:
     """
-    What decides over an OOM (Documentation/admin-guide/sysctl/vm.rst, kernel.rst).
+    Kernel settings that matter for an OOM (Documentation/admin-guide/sysctl/vm.rst, kernel.rst).
 
     `overcommit_kbytes` of 0 leaves CommitLimit to `overcommit_ratio` (percent of memory).
     `panic_timeout_s` is kernel.panic: 0 hangs for ever after a panic, a negative value reboots
-    at once.  `dmesg_restrict` of 1 keeps the kernel log from users without CAP_SYSLOG.
-    `zswap_enabled` and `lru_gen_enabled` are None where the kernel has no such thing.
+    at once.  `zram` are the devices in use as swap.  `dmesg_restrict` of 1 keeps the kernel log
+    from users without CAP_SYSLOG.  `zswap_enabled` and `lru_gen_enabled` are None where the
+    kernel has no such thing.
     """
 
     overcommit_memory: int | None = None
@@ -151,7 +142,7 @@ class VmPolicy:
     min_free_kbytes: int | None = None
     swappiness: int | None = None
     dmesg_restrict: int | None = None
-    zram: tuple[ZramDevice, ...] = ()
+    zram: tuple[Zram, ...] = ()
     zswap_enabled: bool | None = None
     zswap_max_pool_percent: int | None = None
     lru_gen_enabled: bool | None = None

@@ -13,22 +13,22 @@
 # limitations under the License.
 
 """
-The only room that touches /proc and /sys: reading, and writing oom_score_adj.
+The only room that opens files of /proc and /sys, sockets and other descriptors.
 
-Everything takes a `Root`, the live machine or a captured tree.
+It reads, and it writes oom_score_adj.  Everything takes a `Root`: the live machine or a captured
+tree.
 """
 
 from oom_sentinel.kernel.chains import Chains
+from oom_sentinel.kernel.host import Lookout
+from oom_sentinel.kernel.host import policy
+from oom_sentinel.kernel.host import surroundings
 from oom_sentinel.kernel.oom_score_adj import apply
-from oom_sentinel.kernel.policy import policy
 from oom_sentinel.kernel.root import Root
 from oom_sentinel.kernel.running import children
-from oom_sentinel.kernel.shm import SharedMemory
-from oom_sentinel.kernel.surroundings import Lookout
-from oom_sentinel.kernel.surroundings import surroundings
-from oom_sentinel.kernel.swaps import Swaps
+from oom_sentinel.kernel.swap import SharedMemory
+from oom_sentinel.kernel.swap import Swaps
 from oom_sentinel.kernel.table import Table
 
-__all__ = ['Chains', 'Lookout', 'Root', 'SharedMemory',
-           'Swaps', 'Table', 'apply', 'children', 'policy',
-           'surroundings']
+__all__ = ['Chains', 'Lookout', 'Root', 'SharedMemory', 'Swaps', 'Table', 'apply', 'children',
+           'policy', 'surroundings']

@@ -22,6 +22,8 @@ v1, three groups).
 
 from oom_sentinel.facts.cgroup import CgroupChain
 from oom_sentinel.facts.cgroup import MemoryCgroup
+from oom_sentinel.facts.due import due
+from oom_sentinel.facts.due import NEVER_S
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.kernel.cgroups import ancestry
 from oom_sentinel.kernel.cgroups import MemoryCgroups
@@ -36,11 +38,11 @@ class Chains:
         """Start with nothing read."""
         self.cgroups = cgroups
         self._groups: dict[str, MemoryCgroup] = {}
-        self._read_s = self._own_s = float('-inf')
+        self._read_s = self._own_s = NEVER_S
         self._own: str | None = None
         self._members: tuple[tuple[str, frozenset[int]], ...] = ()
         self._members_of: tuple[object, ...] = ()
-        self._members_s = float('-inf')
+        self._members_s = NEVER_S
 
     @property
     def paths(self) -> frozenset[str]:
@@ -49,7 +51,7 @@ class Chains:
 
     def own(self, now_s: float) -> str | None:
         """Return the sentinel's own path, None when unknown; it hardly ever changes."""
-        if not 0 <= now_s - self._own_s < REREAD_S:
+        if due(now_s, self._own_s, REREAD_S):
             self._own, self._own_s = self.cgroups.path_of('self'), now_s
         return self._own
 
@@ -63,7 +65,7 @@ class Chains:
         if self.cgroups.mount is None:
             return self.cgroups.unavailable
         last = self._groups
-        if anew or not 0 <= now_s - self._read_s < REREAD_S:
+        if anew or due(now_s, self._read_s, REREAD_S):
             last, self._read_s = {}, now_s
         now: dict[str, MemoryCgroup] = {}
         chains = []
@@ -95,7 +97,7 @@ class Chains:
             group.path for chain in chains for group in chain.groups
             if group.limit_bytes is not None or group.memsw_limit_bytes is not None))
         key = (limited, came)
-        if key != self._members_of or not 0 <= now_s - self._members_s < REREAD_S:
+        if key != self._members_of or due(now_s, self._members_s, REREAD_S):
             self._members = tuple((path, self.cgroups.members(path)) for path in limited)
             self._members_of, self._members_s = key, now_s
         return self._members

@@ -21,15 +21,19 @@ answers ESRCH after death, so a reused PID cannot be hit.
 
 import errno
 import os
+import subprocess
 
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.protection import Adjustment
 from oom_sentinel.facts.protection import Outcome
 from oom_sentinel.facts.protection import Result
+from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.kernel import libc
 from oom_sentinel.kernel.files import ParseError
 from oom_sentinel.kernel.files import stat
 from oom_sentinel.kernel.root import Root
+
+FLOOR_TRIAL = -999  # not -1000: nothing is made unkillable, not even for a moment
 
 
 def _open(folder: int, name: str, flags: int) -> int:
@@ -129,3 +133,28 @@ def _lowest(folder: int, denied: int, permitted: int) -> int:
         else:
             denied = middle
     return permitted
+
+
+def floor(root: Root) -> int | Unavailable:
+    """
+    Return the lowest oom_score_adj that is permitted to what this user starts here.
+
+    Only a write can show it: it is tried on a child that inherits our floor and ends at once;
+    no other process is touched.  -999 means that everything is permitted.
+    """
+    if not root.live:
+        return Unavailable('a captured tree cannot be asked')
+    try:
+        child = subprocess.Popen(['cat'], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    except OSError as error:
+        return Unavailable(f'no process could be started: {error.strerror}')
+    try:
+        base = f'/proc/{child.pid}/'
+        who = Identity(child.pid, stat.parse(root.read(base + 'stat')).start_time)
+        present = int(root.read(base + 'oom_score_adj'))
+        outcome = apply(root, Adjustment(who, None, present, FLOOR_TRIAL, 'to find the floor'))
+    except (OSError, ParseError, ValueError) as error:
+        return Unavailable(str(error))
+    finally:
+        child.communicate()
+    return Unavailable(outcome.why) if outcome.achieved is None else outcome.achieved

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from dataclasses import replace
 import os
 
+from oom_sentinel.facts.host import INITIAL_PID_NAMESPACE
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import Program
@@ -46,7 +47,6 @@ SETTLED_S = 30.0
 SETTLED_EVERY_S = 10.0
 # A Python node maps librcl some 0.3 to 2 s after its start; a later look catches slow boards.
 MAPS_AFTER_S = (0.5, 2.0, 10.0, 60.0)
-INITIAL_PID_NAMESPACE = 'pid:[4026531836]'  # PROC_PID_INIT_INO, include/linux/proc_ns.h
 
 
 @dataclass(slots=True)

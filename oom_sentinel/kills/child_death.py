@@ -25,13 +25,13 @@ import os
 import time
 
 from oom_sentinel import kernel
+from oom_sentinel.facts.host import INITIAL_PID_NAMESPACE
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.kernel import log
 from oom_sentinel.kills import child_verdict
 from oom_sentinel.kills.oom_report import Parser
 
 REMEMBERED = 64  # counters: one reading in 2 s, and one for each new control group
-INITIAL_PID_NAMESPACE = 'pid:[4026531836]'  # include/linux/proc_ns.h, PROC_PID_INIT_INO
 
 
 class ChildDeaths:

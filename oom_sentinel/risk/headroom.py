@@ -109,10 +109,11 @@ def machine_bytes(meminfo: MemInfo, swaps: tuple[SwapDevice, ...] = ()) -> int |
         if zram is None:
             continue
         ratio = ZRAM_RATIO
-        if zram.orig_data_bytes >= ZRAM_TELLS_BYTES:
-            ratio = min(1.0, zram.mem_used_bytes / zram.orig_data_bytes)
+        used_bytes, original_bytes = zram.used_bytes or 0, zram.original_bytes or 0
+        if original_bytes >= ZRAM_TELLS_BYTES:
+            ratio = min(1.0, used_bytes / original_bytes)
         fits = free
-        if zram.mem_limit_bytes and ratio > 0:
-            fits = int(max(0, zram.mem_limit_bytes - zram.mem_used_bytes) / ratio)
+        if zram.limit_bytes and ratio > 0:
+            fits = int(max(0, zram.limit_bytes - used_bytes) / ratio)
         left -= free - int(min(free, fits) * (1.0 - ratio))
     return max(0, left)

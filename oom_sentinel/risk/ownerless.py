@@ -61,7 +61,7 @@ def unaccounted_bytes(meminfo: MemInfo,
     known += sum(part or 0 for part in (
         meminfo.swap_cached_bytes, meminfo.sec_page_tables_bytes, meminfo.percpu_bytes,
         meminfo.hugetlb_bytes, meminfo.zswap_bytes, meminfo.balloon_bytes))
-    known += sum(swap.zram.mem_used_bytes for swap in swaps if swap.zram is not None)
+    known += sum(swap.zram.used_bytes or 0 for swap in swaps if swap.zram is not None)
     return max(0, meminfo.mem_total_bytes - known)
 
 

@@ -39,14 +39,14 @@ def parse(data: bytes, path: str = '/proc/swaps') -> tuple[SwapDevice, ...]:
     return tuple(found)
 
 
-def mm_stat(data: bytes, path: str = 'mm_stat') -> Zram:
+def mm_stat(data: bytes, name: str, disksize_bytes: int, path: str = 'mm_stat') -> Zram:
     """
-    Return what a zram device holds; all numbers are bytes.
+    Return the state of a zram device; all numbers in mm_stat are bytes.
 
     :raises ParseError: with fewer than four numbers (kernels before 4.7 have other files).
     """
-    words = data.split()
+    words = data.split(None, 4)
     if len(words) < 4:
         raise ParseError(path, data, 'expected at least four numbers')
-    orig, _, used, limit = (integer(path, data, word) for word in words[:4])
-    return Zram(orig, used, limit)
+    original, _, used, limit = (integer(path, data, word) for word in words[:4])
+    return Zram(name, disksize_bytes, original, used, limit or None)

@@ -21,7 +21,7 @@ import subprocess
 from conftest import lowering_permitted
 from conftest import oom_score_adj
 from oom_sentinel.cli import main
-from oom_sentinel.kernel.floor import floor
+from oom_sentinel.kernel.oom_score_adj import floor
 from oom_sentinel.kernel.root import Root
 import pytest
 import trees

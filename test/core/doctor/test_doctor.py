@@ -24,16 +24,16 @@ from oom_sentinel import doctor
 from oom_sentinel import kernel
 from oom_sentinel.cli import main
 from oom_sentinel.cli.doctor import described
+from oom_sentinel.doctor.checkup import Checkup
+from oom_sentinel.doctor.checkup import Finding
+from oom_sentinel.doctor.checkup import Ros
+from oom_sentinel.doctor.checkup import Severity
 from oom_sentinel.facts.cgroup import CgroupChain
 from oom_sentinel.facts.cgroup import MemoryCgroup
-from oom_sentinel.facts.checkup import Checkup
-from oom_sentinel.facts.checkup import Finding
-from oom_sentinel.facts.checkup import KernelLog
-from oom_sentinel.facts.checkup import Limits
-from oom_sentinel.facts.checkup import Ros
-from oom_sentinel.facts.checkup import Severity
 from oom_sentinel.facts.host import Container
 from oom_sentinel.facts.host import Host
+from oom_sentinel.facts.host import KernelLog
+from oom_sentinel.facts.host import Limits
 from oom_sentinel.facts.host import Surroundings
 from oom_sentinel.facts.host import Unit
 from oom_sentinel.facts.memory import DdsSegments
@@ -41,13 +41,13 @@ from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.memory import Pressure
 from oom_sentinel.facts.memory import PressureLine
 from oom_sentinel.facts.memory import VmPolicy
-from oom_sentinel.facts.memory import ZramDevice
+from oom_sentinel.facts.memory import Zram
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import Program
 from oom_sentinel.facts.status import Unavailable
-from oom_sentinel.kernel.access import kernel_log
-from oom_sentinel.kernel.access import limits
-from oom_sentinel.kernel.floor import floor as lowest
+from oom_sentinel.kernel.host import kernel_log
+from oom_sentinel.kernel.host import limits
+from oom_sentinel.kernel.oom_score_adj import floor as lowest
 import pytest
 import trees
 
@@ -97,8 +97,8 @@ CASES = [
     ('swappiness', 'INFO', policy(swappiness=0), 'vm.swappiness=60'),
     ('min_free_kbytes_low', 'ERROR', policy(min_free_kbytes=512), 'vm.min_free_kbytes=16384'),
     ('min_free_kbytes_high', 'WARNING', policy(min_free_kbytes=2 << 20), '65536'),
-    ('zram', 'INFO', policy(zram=(ZramDevice('zram0', GIB, 2 << 20, 1 << 20),)), 'nothing'),
-    ('zram_too_large', 'WARNING', policy(zram=(ZramDevice('zram0', 20 * GIB),)), 'PERCENT=50'),
+    ('zram', 'INFO', policy(zram=(Zram('zram0', GIB, 2 << 20, 1 << 20),)), 'nothing'),
+    ('zram_too_large', 'WARNING', policy(zram=(Zram('zram0', 20 * GIB),)), 'PERCENT=50'),
     ('zswap', 'INFO', policy(zswap_enabled=True), 'parameters/enabled'),
     ('stale_shared_memory', 'INFO', replace(SOUND, dds_segments=DdsSegments(3, 2, 1 << 20)),
      'fastdds shm clean'),

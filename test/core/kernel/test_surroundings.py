@@ -24,7 +24,7 @@ from oom_sentinel.facts.host import Container
 from oom_sentinel.facts.host import Surroundings
 from oom_sentinel.facts.host import Unit
 from oom_sentinel.facts.memory import VmPolicy
-from oom_sentinel.facts.memory import ZramDevice
+from oom_sentinel.facts.memory import Zram
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import Program
 from oom_sentinel.kernel.files import cgroup
@@ -53,13 +53,16 @@ def node(pid):
 
 
 def test_the_policy_is_what_proc_and_sys_say(tmp_path):
-    """Every file of it, and no zram device without a disk."""
+    """Every file of it, and no zram device that is no swap."""
     files = {'/proc/sys/kernel/panic': '10\n', '/sys/module/zswap/parameters/enabled': 'Y\n',
              '/sys/module/zswap/parameters/max_pool_percent': '20\n',
              '/proc/sys/kernel/dmesg_restrict': '1\n',
              '/sys/kernel/mm/lru_gen/enabled': '0x0007\n',
              '/sys/kernel/mm/lru_gen/min_ttl_ms': '1000\n',
-             '/sys/block/zram0/disksize': '0\n', '/sys/block/zram1/disksize': '2147483648\n',
+             '/sys/block/zram0/disksize': '1073741824\n',
+             '/proc/swaps': 'Filename\tType\tSize\tUsed\tPriority\n'
+                            '/dev/zram1 partition 2097148 0 100\n',
+             '/sys/block/zram1/disksize': '2147483648\n',
              '/sys/block/zram1/mm_stat':
                  '  4096    74   12288 1073741824   12288  0  0  0  0\n'}
     for name, value in (('overcommit_memory', 2), ('overcommit_ratio', 80),
@@ -67,7 +70,7 @@ def test_the_policy_is_what_proc_and_sys_say(tmp_path):
                         ('panic_on_oom', 2), ('min_free_kbytes', 67584), ('swappiness', 60)):
         files[f'/proc/sys/vm/{name}'] = f'{value}\n'
     assert kernel.policy(tree(tmp_path, files)) == VmPolicy(
-        2, 1, 2, 10, 80, 0, 67584, 60, 1, (ZramDevice('zram1', 1 << 31, 4096, 12288, 1 << 30),),
+        2, 1, 2, 10, 80, 0, 67584, 60, 1, (Zram('zram1', 1 << 31, 4096, 12288, 1 << 30),),
         True, 20, True, 1000)
 
 
@@ -224,7 +227,7 @@ def test_the_place_is_told_in_words():
     pod = Surroundings(container=Container('Kubernetes', ''))
     assert 'resources.limits.memory' in place.place(pod)
     assert place.place(Surroundings()) == 'neither container nor WSL'
-    assert place.compressed(VmPolicy(zram=(ZramDevice('zram0', 2 << 30, 1 << 30, 1 << 28),))) == (
+    assert place.compressed(VmPolicy(zram=(Zram('zram0', 2 << 30, 1 << 30, 1 << 28),))) == (
         'zram0 2048, holds 1024 in 256')
     zswap = VmPolicy(zswap_enabled=True, zswap_max_pool_percent=20)
     assert 'up to 20 %' in place.compressed(zswap)

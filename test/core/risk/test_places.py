@@ -189,9 +189,10 @@ def test_swaps_with_a_blank_in_the_name_and_broken_ones():
     line = b'/my\\040swap file                           file\t\t2048\t\t1024\t\t-2\n'
     assert swaps.parse(head + line) == (SwapDevice('/my\\040swap file', 2 << 20, 1 << 20),)
     assert swaps.parse(head) == () and swaps.parse(b'') == ()
-    assert swaps.mm_stat(b' 4096 74 12288 0 12288 0 0 0 0\n') == Zram(4096, 12288, 0)
+    assert swaps.mm_stat(b' 4096 74 12288 0 12288 0 0 0 0\n', 'zram0', 1 << 30) == Zram(
+        'zram0', 1 << 30, 4096, 12288)
     for broken in (head + b'x\n', head + b'/a file x 1 2\n'):
         with pytest.raises(ParseError):
             swaps.parse(broken)
     with pytest.raises(ParseError):
-        swaps.mm_stat(b'1 2')
+        swaps.mm_stat(b'1 2', 'zram0', 1)

@@ -12,34 +12,129 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Where the tree's software lives: container, WSL, systemd units, neighbours."""
+"""
+Facts about the host that change seldom: kernel settings, container, WSL, services, access.
+
+What an administrator chose comes from /proc/sys and /sys, what this process's environment says
+of ROS from its own variables.
+"""
 
 from collections.abc import Iterable
+import glob
+import grp
 import os
 import re
+import resource
 
+from oom_sentinel.facts.due import due
+from oom_sentinel.facts.due import NEVER_S
 from oom_sentinel.facts.host import Container
+from oom_sentinel.facts.host import INITIAL_PID_NAMESPACE
+from oom_sentinel.facts.host import KernelLog
+from oom_sentinel.facts.host import Limits
 from oom_sentinel.facts.host import Surroundings
-from oom_sentinel.facts.host import Unit
 from oom_sentinel.facts.memory import VmPolicy
 from oom_sentinel.facts.process import Process
-from oom_sentinel.kernel.files import cgroup
-from oom_sentinel.kernel.files import ParseError
 from oom_sentinel.kernel.files import unit
-from oom_sentinel.kernel.policy import policy
+from oom_sentinel.kernel.log.logfile import LOG_FILES
 from oom_sentinel.kernel.root import Root
+from oom_sentinel.kernel.swap import swap_devices
+from oom_sentinel.kernel.units import systemd_path
+from oom_sentinel.kernel.units import units
 from oom_sentinel.settings.programs import NEIGHBOURS
 
-EVERY_S = 30.0
-INITIAL_PID_NAMESPACE = 'pid:[4026531836]'  # PROC_PID_INIT_INO, include/linux/proc_ns.h
+SURROUNDINGS_PERIOD_S = 30.0
+ZSWAP = '/sys/module/zswap/parameters/'
+LRU_GEN = '/sys/kernel/mm/lru_gen/'
+JOURNALS = ('/run/log/journal/*/system.journal', '/var/log/journal/*/system.journal')
 IN_CGROUP = (
     ('Kubernetes', re.compile(r'/kubepods')), ('Podman', re.compile(r'/libpod')),
     ('Docker', re.compile(r'/docker[-/]')), ('LXC', re.compile(r'/lxc(\.payload)?[./]')),
     ('systemd-nspawn', re.compile(r'/machine\.slice/systemd-nspawn')))
 SAID = {'docker': 'Docker', 'podman': 'Podman', 'lxc': 'LXC', 'oci': 'container',
         'systemd-nspawn': 'systemd-nspawn', 'wsl': ''}
-ETC, RUN, LIB = '/etc/systemd', '/run/systemd', ('/usr/lib/systemd', '/lib/systemd')
-POLICIES = ('stop', 'continue', 'kill')
+
+
+def ros_prefixes() -> tuple[str, ...]:
+    """Return the prefixes that hold ROS packages, from AMENT_PREFIX_PATH."""
+    return tuple(p.rstrip('/') for p in os.environ.get('AMENT_PREFIX_PATH', '').split(':') if p)
+
+
+def own_domain_id() -> int:
+    """Return this process's ROS_DOMAIN_ID, 0 when unset."""
+    value = os.environ.get('ROS_DOMAIN_ID', '').strip()
+    return int(value) if value.isdigit() else 0
+
+
+def kernel_log(root: Root) -> KernelLog | None:
+    """Return where this user can read the kernel's log, None for a captured tree."""
+    if not root.live:
+        return None
+    try:
+        os.close(os.open('/dev/kmsg', os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+        return KernelLog('/dev/kmsg')
+    except OSError as error:
+        why = f'/dev/kmsg: {error.strerror}'
+    files = [name for pattern in (*LOG_FILES, *JOURNALS) for name in sorted(glob.glob(pattern))]
+    for name in files:
+        if os.access(name, os.R_OK):
+            return KernelLog(name)
+    return KernelLog(None, why, ','.join(dict.fromkeys(_group_of(name) for name in files)) or None)
+
+
+def _group_of(path: str) -> str:
+    """Return the group that may read a file."""
+    try:
+        return grp.getgrgid(os.stat(path).st_gid).gr_name
+    except (OSError, KeyError):
+        return 'adm'
+
+
+def limits(root: Root) -> Limits:
+    """Return this process's soft limits, nothing for a captured tree."""
+    if not root.live:
+        return Limits()
+
+    def soft(what: int) -> int | None:
+        value = resource.getrlimit(what)[0]
+        return None if value == resource.RLIM_INFINITY else value
+
+    return Limits(soft(resource.RLIMIT_AS), soft(resource.RLIMIT_DATA),
+                  soft(resource.RLIMIT_NOFILE))
+
+
+def policy(root: Root) -> VmPolicy:
+    """Return the kernel settings that matter for an OOM; what this kernel lacks is None."""
+    vm = '/proc/sys/vm/'
+    return VmPolicy(
+        overcommit_memory=root.number(vm + 'overcommit_memory'),
+        oom_kill_allocating_task=root.number(vm + 'oom_kill_allocating_task'),
+        panic_on_oom=root.number(vm + 'panic_on_oom'),
+        panic_timeout_s=root.number('/proc/sys/kernel/panic'),
+        overcommit_ratio=root.number(vm + 'overcommit_ratio'),
+        overcommit_kbytes=root.number(vm + 'overcommit_kbytes'),
+        min_free_kbytes=root.number(vm + 'min_free_kbytes'),
+        swappiness=root.number(vm + 'swappiness'),
+        dmesg_restrict=root.number('/proc/sys/kernel/dmesg_restrict'),
+        zram=tuple(d.zram for d in swap_devices(root) if d.zram is not None),
+        zswap_enabled=_switch(root, ZSWAP + 'enabled'),
+        zswap_max_pool_percent=root.number(ZSWAP + 'max_pool_percent'),
+        lru_gen_enabled=_switch(root, LRU_GEN + 'enabled'),
+        lru_gen_min_ttl_ms=root.number(LRU_GEN + 'min_ttl_ms'))
+
+
+def _switch(root: Root, path: str) -> bool | None:
+    """Return Y, 1 or a bit mask (lru_gen prints 0x0007) as true, None when it is not there."""
+    try:
+        word = root.read(path).strip()
+    except OSError:
+        return None
+    if word in (b'Y', b'y', b'N', b'n'):
+        return word in (b'Y', b'y')
+    try:
+        return int(word, 0) != 0
+    except ValueError:
+        return None
 
 
 def surroundings(root: Root, processes: Iterable[Process]) -> Surroundings:
@@ -47,11 +142,11 @@ def surroundings(root: Root, processes: Iterable[Process]) -> Surroundings:
     table = tuple(processes)
     # A script that /usr/bin/env starts has python3 as its comm.
     running = {name for p in table for name in (p.program.comm, p.program.executable)}
-    own = _systemd_path(root, 'self')
+    own = systemd_path(root, 'self')
     adj = root.number('/proc/self/oom_score_adj')
     in_session = own is not None and unit.in_user_session(own) and adj in (100, 200)
     return Surroundings(
-        container(root), _wsl(root), _units(root, table),
+        container(root), _wsl(root), units(root, table),
         adj if in_session else None, tuple(n for n in NEIGHBOURS if n in running))
 
 
@@ -61,14 +156,14 @@ class Lookout:
     def __init__(self, root: Root) -> None:
         """Read nothing yet."""
         self.root = root
-        self._looked_s = float('-inf')
+        self._read_s = NEVER_S
         self._found = VmPolicy(), Surroundings()
 
     def look(self, now_s: float,
              processes: Iterable[Process]) -> tuple[VmPolicy, Surroundings]:
-        """Return both, read anew every EVERY_S; some 0.5 ms."""
-        if now_s - self._looked_s >= EVERY_S:
-            self._looked_s = now_s
+        """Return both, read anew every SURROUNDINGS_PERIOD_S; some 0.5 ms."""
+        if due(now_s, self._read_s, SURROUNDINGS_PERIOD_S):
+            self._read_s = now_s
             self._found = policy(self.root), surroundings(self.root, processes)
         return self._found
 
@@ -125,62 +220,3 @@ def _on_a_machine_of_its_own(root: Root) -> bool:
               if line.split(' ')[4:5] == ['/']]
     return (namespace == INITIAL_PID_NAMESPACE and bool(mounts)
             and not any(' - overlay ' in line for line in mounts))
-
-
-def _systemd_path(root: Root, pid: int | str) -> str | None:
-    try:
-        return cgroup.systemd_path(root.read(f'/proc/{pid}/cgroup'))
-    except (OSError, ParseError):
-        return None
-
-
-def _units(root: Root, processes: tuple[Process, ...]) -> tuple[Unit, ...]:
-    """Return the services that ROS processes run in."""
-    counted: dict[tuple[str, bool], int] = {}
-    for process in processes:
-        path = _systemd_path(root, process.pid) if process.program.ros else None
-        found = unit.unit_of(path) if path is not None else None
-        if found is not None:
-            counted[found] = counted.get(found, 0) + 1
-    return tuple(_unit(root, name, user, count) for (name, user), count in counted.items())
-
-
-def _unit(root: Root, name: str, user: bool, count: int) -> Unit:
-    kind = 'user' if user else 'system'
-    said = unit.settings(_files(root, name, kind), 'Service')
-    manager = unit.settings(
-        [_bytes(root, f'{base}/{kind}.conf') for base in (*LIB[::-1], ETC)], 'Manager')
-    default = 'continue' if said.get('Delegate', 'no') not in ('no', 'false', '0', 'off') \
-        else manager.get('DefaultOOMPolicy', 'stop')
-    chosen = said.get('OOMPolicy', default)
-    try:
-        adjust = int(said['OOMScoreAdjust']) if 'OOMScoreAdjust' in said else None
-    except ValueError:
-        adjust = None
-    return Unit(name, chosen if chosen in POLICIES else default, adjust, user, count)
-
-
-def _bytes(root: Root, path: str) -> bytes:
-    try:
-        return root.read(path, whole=True)
-    except OSError:
-        return b''
-
-
-def _files(root: Root, name: str, kind: str) -> list[bytes]:
-    """Return the unit's file and its drop-ins, each as systemd.unit(5) orders them."""
-    folders = [f'{base}/{kind}' for base in (ETC, RUN, '/usr/local/lib/systemd', *LIB)]
-    files = [_bytes(root, f'{folder}/{file}') for file in unit.names(name) for folder in folders]
-    main = next((data for data in files if data), b'')
-    drop_ins: dict[str, bytes] = {}
-    for file in reversed(unit.names(name)):
-        for folder in reversed(folders):
-            below = f'{folder}/{file}.d'
-            try:
-                entries = os.listdir(root.prefix + below)
-            except OSError:
-                continue  # most units have none
-            for entry in entries:
-                if entry.endswith('.conf'):
-                    drop_ins[entry] = _bytes(root, f'{below}/{entry}')
-    return [main, *(drop_ins[entry] for entry in sorted(drop_ins))]

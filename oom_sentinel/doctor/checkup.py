@@ -19,6 +19,8 @@ from enum import IntEnum
 
 from oom_sentinel.facts.cgroup import CgroupChain
 from oom_sentinel.facts.host import Host
+from oom_sentinel.facts.host import KernelLog
+from oom_sentinel.facts.host import Limits
 from oom_sentinel.facts.host import Surroundings
 from oom_sentinel.facts.memory import DdsSegments
 from oom_sentinel.facts.memory import MemInfo
@@ -44,24 +46,6 @@ class Finding:
     severity: Severity
     evidence: str
     remedy: str
-
-
-@dataclass(frozen=True, slots=True)
-class KernelLog:
-    """Where this user can read the kernel's log, None nowhere; the group that would help."""
-
-    readable: str | None = None
-    why_not: str = ''
-    group: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Soft limits of getrlimit(2); None is unlimited or not known."""
-
-    address_space_bytes: int | None = None
-    data_bytes: int | None = None
-    open_files: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,17 +12,15 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What this process's own environment says of ROS."""
+"""One rule for everything that is done again after a while."""
 
-import os
-
-
-def ros_prefixes() -> tuple[str, ...]:
-    """Return the prefixes that hold ROS packages, from AMENT_PREFIX_PATH."""
-    return tuple(p.rstrip('/') for p in os.environ.get('AMENT_PREFIX_PATH', '').split(':') if p)
+NEVER_S = float('-inf')  # the time of what was never done
 
 
-def own_domain_id() -> int:
-    """Return this process's ROS_DOMAIN_ID, 0 when unset."""
-    value = os.environ.get('ROS_DOMAIN_ID', '').strip()
-    return int(value) if value.isdigit() else 0
+def due(now_s: float, last_s: float, period_s: float) -> bool:
+    """
+    Return whether something that was last done at `last_s` is due again.
+
+    :param period_s: seconds between two times; a clock that went back makes it due as well.
+    """
+    return not 0 <= now_s - last_s < period_s
