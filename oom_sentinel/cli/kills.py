@@ -34,13 +34,13 @@ from oom_sentinel.cli.output import Unusable
 from oom_sentinel.facts.kill import INFERRED
 from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.facts.kill import OomTask
+from oom_sentinel.facts.memory import MIB
 from oom_sentinel.kills.incident_folder import expanded
 from oom_sentinel.report import kills as words
 
 NAME = 'kills'
 HELP = ("Past kernel OOM kills, explained: from the kernel's buffer, the journal and /var/log, "
         'or from files. Exit code 1 when there are any.')
-MIB = 1 << 20
 EATERS = 5
 MAX_INCIDENT = 4 << 20
 KEYS = (

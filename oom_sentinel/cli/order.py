@@ -20,6 +20,7 @@ from oom_sentinel.cli import output
 from oom_sentinel.cli import params
 from oom_sentinel.cli.output import Reading
 from oom_sentinel.cli.output import Unusable
+from oom_sentinel.facts.memory import MIB
 from oom_sentinel.facts.process import Process
 from oom_sentinel.kernel.host import ros_prefixes
 from oom_sentinel.protection import plan
@@ -30,7 +31,6 @@ from oom_sentinel.settings import Settings
 
 NAME = 'order'
 HELP = 'The order in which the kernel would kill now, on the machine or inside a cgroup.'
-MIB = 1 << 20
 HEAD = ('RANK', 'BADNESS (pages)', 'oom_score', 'oom_score_adj', 'RSS (MiB)', 'SWAP (MiB)', 'PID',
         'NODE OR PROGRAM', 'GROUP')
 RIGHT = range(7)

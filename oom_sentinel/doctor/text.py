@@ -16,7 +16,7 @@
 
 from shlex import quote
 
-MIB = 1 << 20
+from oom_sentinel.facts.memory import MIB
 
 
 def mib(value: int) -> str:

@@ -26,6 +26,7 @@ import io
 import json
 
 from oom_sentinel.facts.kill import SeenKill
+from oom_sentinel.facts.memory import MIB
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.protection import Target
@@ -34,7 +35,6 @@ from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.report import kill_order
 from oom_sentinel.risk import badness
 
-MIB = 1 << 20
 # Together they stay below the 5 MB that a folder may have.
 REPORT_MAX, LOG_MAX, HISTORY_MAX, ORDER_MAX = MIB, MIB, 2 * MIB, MIB // 2
 ROWS_MAX = 600

@@ -21,6 +21,7 @@ from dataclasses import replace
 
 from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.facts.kill import OomTask
+from oom_sentinel.facts.memory import MIB
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.protection import Target
@@ -31,7 +32,6 @@ DEAD_TOLD_S = 600.0
 MOMENT_S = 5.0
 COMM_BYTES = 15  # TASK_COMM_LEN less its end
 EATERS = 3
-MIB = 1 << 20
 
 BY_PID = 'by PID'
 BY_NAME = 'by name, since the kernel counts PIDs of another PID namespace'

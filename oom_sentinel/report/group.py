@@ -14,6 +14,7 @@
 
 """Status Group NAME: one protection group's processes and what they hold."""
 
+from oom_sentinel.facts.memory import MIB
 from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.sample import Sample
@@ -23,7 +24,6 @@ from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.report.achieved import achieved
 from oom_sentinel.report.text import counted
 from oom_sentinel.report.text import listed
-from oom_sentinel.report.text import MIB
 from oom_sentinel.report.text import mib
 from oom_sentinel.risk import Assessment
 from oom_sentinel.risk import badness

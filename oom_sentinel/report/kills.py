@@ -21,12 +21,12 @@ from oom_sentinel.facts.kill import INFERRED
 from oom_sentinel.facts.kill import Kills
 from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.facts.kill import SeenKill
+from oom_sentinel.facts.memory import MIB
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Status
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.report.text import listed
-from oom_sentinel.report.text import MIB
 from oom_sentinel.report.text import sentence
 from oom_sentinel.settings import Settings
 

@@ -16,13 +16,13 @@
 
 from oom_sentinel.facts.memory import DdsSegments
 from oom_sentinel.facts.memory import MemInfo
+from oom_sentinel.facts.memory import MIB
 from oom_sentinel.facts.memory import VmPolicy
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Status
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.report.place import compressed
 from oom_sentinel.report.place import place
-from oom_sentinel.report.text import MIB
 from oom_sentinel.report.text import mib
 from oom_sentinel.report.text import number
 from oom_sentinel.report.text import sentence

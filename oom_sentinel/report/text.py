@@ -16,7 +16,8 @@
 
 from collections.abc import Sequence
 
-MIB = 1 << 20
+from oom_sentinel.facts.memory import MIB
+
 LISTED_MAX = 10
 
 

@@ -23,6 +23,7 @@ without a rest over half an hour, or slowly over two hours, and to where it has 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from oom_sentinel.facts.memory import MIB
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import TaskMemory
@@ -31,7 +32,6 @@ from oom_sentinel.risk.trend import Points
 from oom_sentinel.risk.trend import Trend
 from oom_sentinel.risk.trend import trend
 
-MIB = 1 << 20
 EVERY_S = 10.0
 POINTS_MAX = 60
 RECENT_EVERY_S, LONG_EVERY_S = 30.0, 120.0

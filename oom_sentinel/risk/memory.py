@@ -18,6 +18,7 @@ from collections.abc import Iterable
 
 from oom_sentinel.facts.cgroup import MemoryCgroup
 from oom_sentinel.facts.memory import MemInfo
+from oom_sentinel.facts.memory import MIB
 from oom_sentinel.facts.memory import Pressure
 from oom_sentinel.facts.memory import VmPolicy
 from oom_sentinel.facts.status import Level
@@ -25,8 +26,6 @@ from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.risk.headroom import Headroom
 from oom_sentinel.risk.levels import Finding
 from oom_sentinel.settings import Settings
-
-MIB = 1 << 20
 
 
 def available_bytes(meminfo: MemInfo) -> int | None:

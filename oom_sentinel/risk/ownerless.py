@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 from oom_sentinel.facts.memory import DdsSegments
 from oom_sentinel.facts.memory import MemInfo
+from oom_sentinel.facts.memory import MIB
 from oom_sentinel.facts.memory import SwapDevice
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.status import Level
@@ -30,7 +31,6 @@ from oom_sentinel.risk import growth
 from oom_sentinel.risk.growth import Grown
 from oom_sentinel.risk.levels import Finding
 
-MIB = 1 << 20
 NOBODY = Identity(0, 0)
 SEGMENTS_WARN = 0.05  # of MemTotal, in segments of dead processes
 

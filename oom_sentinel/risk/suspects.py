@@ -14,6 +14,7 @@
 
 """Who leaks, in words: node or memory that no process owns, pace, range, how sure."""
 
+from oom_sentinel.facts.memory import MIB
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.sample import Sample
@@ -22,7 +23,6 @@ from oom_sentinel.risk.growth import Growth
 from oom_sentinel.risk.ownerless import Ownerless
 from oom_sentinel.risk.trend import Trend
 
-MIB = 1 << 20
 SURE = 0.5  # a range narrower than this share of the pace leaves little doubt
 UNACCOUNTED = 'memory that no process owns (GPU, driver)'
 SHARED = 'shared memory (tmpfs, /dev/shm)'
