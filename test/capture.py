@@ -25,7 +25,6 @@ import glob
 import json
 import os
 import pathlib
-import re
 import socket
 import sys
 import time
@@ -34,6 +33,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 from oom_sentinel import kernel  # noqa: E402,I100
 from oom_sentinel.kernel.cgroups import MemoryCgroups  # noqa: E402,I100
+from oom_sentinel.settings import outside  # noqa: E402,I100
 
 HOST = (
     'meminfo', 'vmstat', 'pressure/memory', 'loadavg', 'self/cgroup', 'self/uid_map',
@@ -54,22 +54,12 @@ CGROUP = (
     'memory.usage_in_bytes', 'memory.memsw.limit_in_bytes', 'memory.memsw.usage_in_bytes',
     'memory.oom_control', 'memory.max', 'memory.high', 'memory.current', 'memory.swap.max',
     'memory.swap.current', 'memory.events', 'memory.oom.group', 'memory.pressure')
-SECRET = re.compile(rb'(?i)(pass|passwd|password|secret|token|key|auth|credential)s?$')
-STRUCK = b'STRUCK_OUT'
 
 
 def scrubbed(cmdline):
-    """Return a command line without the values of secret options and of URLs' passwords."""
-    words, after_secret = [], False
-    for word in cmdline.split(b'\0'):
-        name, assign, _ = word.partition(b'=')
-        if after_secret and word and not word.startswith(b'-'):
-            word = STRUCK
-        elif assign and SECRET.search(name.rstrip(b':')):
-            word = name + b'=' + STRUCK
-        after_secret = word.startswith(b'-') and bool(SECRET.search(word))
-        words.append(re.sub(rb'(://[^/@:]*):[^/@]*@', rb'\1:' + STRUCK + b'@', word))
-    return b'\0'.join(words)
+    """Return the bytes of a command line without the secrets in it."""
+    words = cmdline.decode('utf-8', 'surrogateescape').split('\0')
+    return '\0'.join(outside.scrubbed(words)).encode('utf-8', 'surrogateescape')
 
 
 def read(path):

@@ -21,6 +21,7 @@ from oom_sentinel.facts.host import Host
 from oom_sentinel.facts.process import Process
 from oom_sentinel.risk import badness
 from oom_sentinel.risk.badness import Candidate
+from oom_sentinel.settings.outside import scrubbed
 
 
 def document(order: Sequence[Candidate], *, host: Host, wall_s: float, totalpages: int,
@@ -44,7 +45,7 @@ def _process(candidate: Candidate, host: Host, machine: int,
     globally = badness.of(process, totalpages=machine, page_size=host.page_size)
     return {
         'rank': candidate.rank, 'pid': process.pid, 'start_time': process.start_time,
-        'comm': process.program.comm, 'cmdline': list(process.program.cmdline),
+        'comm': process.program.comm, 'cmdline': list(scrubbed(process.program.cmdline)),
         'node_names': list(process.node_names), 'package': process.program.package,
         'executable': process.program.executable, 'group': group,
         'rss_bytes': memory.rss_bytes if memory else None,
