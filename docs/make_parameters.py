@@ -12,10 +12,15 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Write docs/parameters.md from the one parameter table; test/test_docs.py keeps it current."""
+"""
+Write docs/parameters.md and config/oom_sentinel.yaml from the one parameter table.
+
+test/test_docs.py keeps them current.
+"""
 
 import pathlib
 import sys
+import textwrap
 
 ROOT = pathlib.Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -24,9 +29,23 @@ from oom_sentinel import settings  # noqa: E402,I100
 from oom_sentinel.settings import Declaration  # noqa: E402,I100
 
 TARGET = ROOT / 'docs' / 'parameters.md'
+EXAMPLE = ROOT / 'config' / 'oom_sentinel.yaml'
+EXAMPLE_HEAD = """\
+# Every parameter of oom_sentinel with its default.  Copy, keep what you change.  Why each selector
+# is there: nav2.yaml, turtlebot3.yaml and turtlebot4.yaml beside this file.
+#
+# Selectors: node:/amcl  exe:rplidar*  pkg:nav2_*  cgroup:/system.slice/docker*
+# cmd:*/ros2 launch *
+# Without a prefix /x is node:/x, anything else exe:.  A leading ! excludes.
+#
+# Made by docs/make_parameters.py from oom_sentinel/settings/table.py; do not edit.
+
+/**:
+  ros__parameters:
+"""
 HEAD = """# Parameters
 
-Made by `docs/make_parameters.py` from `oom_sentinel/settings/table.py`; do not edit.
+Made by `docs/make_parameters.py` from `oom_sentinel/settings/`; do not edit.
 
 All can be set while the node runs (`ros2 param set /oom_sentinel NAME VALUE`) and take effect
 within a second, unless marked read-only.  A bad value is refused with the allowed range and
@@ -37,11 +56,9 @@ COLUMNS = '| parameter | default | range | what it does |\n|---|---|---|---|'
 GROUPS = """
 ## Protection groups
 
-Each name in `groups` has two parameters.  A node belongs to the first group that matches it; a
+Each name in `groups` has these parameters.  A node belongs to the first group that matches it; a
 process with several nodes gets the lowest value of its nodes.
 
-| parameter | range | what it does |
-|---|---|---|
 {declared}
 
 As shipped:
@@ -73,7 +90,8 @@ def value(default: object) -> str:
 def allowed(declared: Declaration) -> str:
     """Return range or choices; the unit stands in the description."""
     if declared.choices:
-        return ', '.join(f'`{choice}`' for choice in declared.choices)
+        choices = ', '.join(f'`{choice}`' for choice in declared.choices)
+        return f'list of {choices}' if declared.type is tuple else choices
     if declared.low is None or declared.high is None:
         return {bool: 'true, false', str: 'text', tuple: 'list of text'}[declared.type]
     return f'{declared.low:g}..{declared.high:g}'
@@ -104,11 +122,9 @@ def sections() -> dict[str, list[Declaration]]:
 
 def groups() -> str:
     """Return the part on protection groups."""
-    match, adj, children = settings.group_declarations('NAME')
-    declared = (f'| `{match.name}` | list of selectors | which processes belong to it |\n'
-                f'| `{adj.name}` | {allowed(adj)} | the value they get |\n'
-                f'| `{children.name}` | true or false (false) | whether other programs that '
-                'they start keep the value |')
+    rows = '\n'.join(f'| `{d.name}` | `{value(d.default)}` | {allowed(d)} | {meaning(d)} |'
+                     for d in settings.group_declarations('NAME'))
+    declared = f'{COLUMNS}\n{rows}'
     shipped = '\n'.join(
         f'| {group} | {settings.PRESET_OOM_SCORE_ADJ[group]} | '
         + ', '.join(f'`{text}`' for text in match) + ' |'
@@ -121,5 +137,28 @@ def document() -> str:
     return HEAD + ''.join(section(*item) for item in sections().items()) + groups()
 
 
+def entry(declared: Declaration) -> str:
+    """Return a parameter as config/oom_sentinel.yaml holds it, with its comment."""
+    text = f'{declared.description} Allowed: {declared.allowed}.'
+    text += ' Read-only.' if declared.read_only else ''
+    comment = textwrap.fill(text, 99, initial_indent='    # ', subsequent_indent='    # ')
+    if declared.name.endswith('.match') and declared.default:
+        items = ''.join(f"\n      - '{item}'" for item in declared.default)
+        return f'{comment}\n    {declared.name}:{items}\n'
+    return f'{comment}\n    {declared.name}: {value(declared.default)}\n'
+
+
+def example() -> str:
+    """Return config/oom_sentinel.yaml; the groups' parameters follow `groups`."""
+    text = EXAMPLE_HEAD
+    for declared in settings.declarations():
+        text += entry(declared)
+        if declared.name == 'groups':
+            text += ''.join(entry(d) for name in declared.default
+                            for d in settings.group_declarations(name))
+    return text
+
+
 if __name__ == '__main__':
+    EXAMPLE.write_text(example(), encoding='utf-8')
     TARGET.write_text(document(), encoding='utf-8')

@@ -98,12 +98,21 @@ def ros_domain_id():
 
 @pytest.fixture(autouse=True)
 def own_runtime_dir(tmp_path, monkeypatch):
-    """Give each test a state directory and a ROS home of its own."""
-    for name in ('XDG_RUNTIME_DIR', 'ROS_HOME'):
+    """Give each test a state directory and a ROS home of its own; look at its logs at the end."""
+    for name in ('XDG_RUNTIME_DIR', 'ROS_HOME', 'OOM_SENTINEL_STATE'):
         folder = tmp_path / name.lower()
-        folder.mkdir()
+        folder.mkdir(mode=0o700)
         monkeypatch.setenv(name, str(folder))
     monkeypatch.setenv('ROS_LOG_DIR', str(tmp_path / 'ros_home'))
+    yield
+    for log in (*tmp_path.glob('log*'), *(tmp_path / 'ros_home').rglob('*.log')):
+        assert_clean(log.read_text(errors='replace'), log.name)
+
+
+def assert_clean(said, name='the node'):
+    """Fail when a log shows that something went wrong inside the node."""
+    for words in ('Traceback (most recent call last)', 'a cycle failed'):
+        assert words not in said, f'{words!r} in the log of {name}:\n{said}'
 
 
 class Robot:
@@ -174,8 +183,10 @@ def running_sentinel(parameters, *, env=None, command_prefix=(), remaps=()):
         os.chmod(file.name, 0o644)
         command = [*command_prefix, program('oom_sentinel_node'), '--ros-args',
                    '--params-file', file.name, *remaps]
-        child = subprocess.Popen(command, env=env, stdout=subprocess.PIPE,
-                                 stderr=subprocess.STDOUT)
+        descriptor, said = tempfile.mkstemp('.log', 'output_', os.environ['ROS_HOME'])
+        child = subprocess.Popen(command, env=env, stdout=descriptor, stderr=subprocess.STDOUT)
+        os.close(descriptor)
+        child.stdout = open(said, 'rb')  # noqa: SIM115 - what it said so far, without waiting
         try:
             yield child
         finally:
@@ -186,5 +197,6 @@ def running_sentinel(parameters, *, env=None, command_prefix=(), remaps=()):
                 except subprocess.TimeoutExpired:
                     child.kill()
                     child.wait()
-            print(child.stdout.read().decode(errors='replace'))  # shown when the test fails
             child.stdout.close()
+            with open(said, errors='replace') as stream:
+                print(stream.read())  # shown when the test fails

@@ -27,10 +27,11 @@ ROOT = pathlib.Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob('*.md'), *ROOT.glob('docs/*.md')])
 
 
-def test_parameters_md_is_current():
+def test_parameters_md_and_the_example_are_current():
     """Run `python3 docs/make_parameters.py` after changing a parameter."""
     made = runpy.run_path(str(ROOT / 'docs' / 'make_parameters.py'))
     assert made['TARGET'].read_text(encoding='utf-8') == made['document']()
+    assert made['EXAMPLE'].read_text(encoding='utf-8') == made['example']()
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -25,9 +25,9 @@ from typing import Any
 
 from oom_sentinel import settings as table
 from oom_sentinel.settings import Declaration
+from oom_sentinel.settings import GROUP_PARAMETER
 from oom_sentinel.settings import Settings
 from oom_sentinel.settings import SettingsError
-from oom_sentinel.settings.table import GROUP_PARAMETER
 from rcl_interfaces.msg import FloatingPointRange
 from rcl_interfaces.msg import IntegerRange
 from rcl_interfaces.msg import ParameterDescriptor

@@ -14,18 +14,20 @@
 
 """What can be set: the table of parameters, selectors, and parameter files.  Pure."""
 
+from oom_sentinel.settings.declaration import Declaration
+from oom_sentinel.settings.declaration import SettingsError
+from oom_sentinel.settings.groups import Group
+from oom_sentinel.settings.groups import group_declarations
+from oom_sentinel.settings.groups import GROUP_PARAMETER
+from oom_sentinel.settings.shipped_groups import PRESET_MATCH
+from oom_sentinel.settings.shipped_groups import PRESET_OOM_SCORE_ADJ
 from oom_sentinel.settings.table import build
-from oom_sentinel.settings.table import Declaration
 from oom_sentinel.settings.table import declarations
 from oom_sentinel.settings.table import declarations_for
-from oom_sentinel.settings.table import Group
-from oom_sentinel.settings.table import group_declarations
-from oom_sentinel.settings.table import PRESET_MATCH
-from oom_sentinel.settings.table import PRESET_OOM_SCORE_ADJ
+from oom_sentinel.settings.table import rebuild
 from oom_sentinel.settings.table import Settings
-from oom_sentinel.settings.table import SettingsError
 from oom_sentinel.settings.table import unknown
 
-__all__ = ['PRESET_MATCH', 'PRESET_OOM_SCORE_ADJ', 'Declaration', 'Group', 'Settings',
-           'SettingsError', 'build', 'declarations', 'declarations_for', 'group_declarations',
-           'unknown']
+__all__ = ['GROUP_PARAMETER', 'PRESET_MATCH', 'PRESET_OOM_SCORE_ADJ', 'Declaration', 'Group',
+           'Settings', 'SettingsError', 'build', 'declarations', 'declarations_for',
+           'group_declarations', 'rebuild', 'unknown']

@@ -62,7 +62,8 @@ def test_loads_the_whole_file_one_by_one(observer):
         refused = {m.name: r.reason for m, r in zip(made, observer.set_messages(made))
                    if not r.successful}
         assert set(refused) == {'protection.allow_unkillable', 'protection.other_users',
-                                'incident.directory'}
+                                'incident.directory', 'parameters.locked', 'metrics.port',
+                                'metrics.address'}
         assert all('read-only' in reason for reason in refused.values())
         assert observer.get('publish_period') == 1.0
 

@@ -19,6 +19,7 @@ import pathlib
 import subprocess
 import sys
 
+from conftest import assert_clean
 from conftest import program
 import pytest
 
@@ -50,5 +51,6 @@ def test_the_node_reads_a_preset_without_a_warning(preset):
         observer.close()
         node.terminate()
         said, _ = node.communicate(timeout=20)
+    assert_clean(said)
     # Of parameters: the kernel may well kill something meanwhile, which is a warning too.
     assert not any('WARN' in line and 'parameter' in line for line in said.splitlines()), said

@@ -18,6 +18,7 @@ import os
 import signal
 import subprocess
 
+from conftest import assert_clean
 from conftest import program
 from conftest import wait_for
 import pytest
@@ -39,6 +40,7 @@ def ended(child, timeout_s=20):
         child.kill()
         child.communicate()
         raise
+    assert_clean(said)
     return child.returncode, said
 
 

@@ -41,6 +41,14 @@ CONFIG = pathlib.Path(__file__).parents[3] / 'config' / 'oom_sentinel.yaml'
     ('group.bringup.match', ['nod:/amcl'], ('unknown kind', 'node')),
     ('group.bringup.oom_score_adj', -1001, ('-1001', '-1000..1000')),
     ('group.bringup.oom_score_adj', 1.5, ('1.5', 'integer')),
+    ('hardware_id', 'x' * 1025, ('hardware_id', '1024 bytes')),
+    ('hardware_id', 'ä' * 600, ('hardware_id', '1024 bytes')),
+    ('group.bringup.match', ['exe:' + 'a*' * 500_000], ('1024 bytes',)),
+    ('group.bringup.match', ['exe:a'] * 257, ('256', '257')),
+    ('groups', [f'g{i}' for i in range(65)], ('65', 'at most 64')),
+    ('groups', ['g' * 65], ('at most 64 characters',)),
+    ('group.bringup.shed', ['hug'], ("'hug'", "'interrupt'")),
+    ('shed.mode', 'on', ("'on'", "'off', 'report', 'act'")),
 ])
 def test_a_refusal_names_parameter_value_and_range(name, value, words):
     """Whoever reads it knows what to type instead."""
@@ -50,10 +58,35 @@ def test_a_refusal_names_parameter_value_and_range(name, value, words):
     assert name in text and all(word in text for word in words), text
 
 
+@pytest.mark.parametrize('digits', [20, 400, 5000])
+def test_a_number_of_any_length_is_refused(digits):
+    """Neither float() nor repr() takes them all."""
+    for name in ('publish_period', 'group.bringup.oom_score_adj'):
+        with pytest.raises(SettingsError, match=f'{name}: .{{1,90}} refused'):
+            settings.build({name: 10 ** digits})
+
+
 @pytest.mark.parametrize('value', [[], (), None, b''.split()])
 def test_an_empty_list_of_any_kind_is_an_empty_list_of_strings(value):
     """YAML and ros2 param both arrive as something else."""
     assert settings.build({'group.bringup.match': value}).protection_groups[0].match == ()
+
+
+def test_off_is_a_string_where_it_is_meant():
+    """YAML 1.1 and `ros2 param set NODE shed.mode off` make false of it."""
+    assert settings.build({'shed.mode': False}).shed_mode == 'off'
+    with pytest.raises(SettingsError):
+        settings.build({'protection.when_denied': False})
+
+
+def test_a_refusal_does_not_expand_what_yaml_aliases_stand_for():
+    """Nine lists in lists of nine are 3e8 strings when they are written out."""
+    laughs = ['lol'] * 9
+    for _ in range(8):
+        laughs = [laughs] * 9
+    with pytest.raises(SettingsError) as caught:
+        settings.build({'groups': laughs})
+    assert len(str(caught.value)) < 1000
 
 
 def test_integers_are_taken_where_floats_are_meant():

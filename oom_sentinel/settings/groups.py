@@ -1,0 +1,109 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Protection groups: their parameters, and how they are made from values.
+
+Each field of `Group` declares the parameter group.NAME.FIELD.  Pure.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+from dataclasses import dataclass
+from functools import lru_cache
+import re
+from typing import Any
+
+from oom_sentinel.settings import selector
+from oom_sentinel.settings.declaration import Declaration
+from oom_sentinel.settings.declaration import declared_by
+from oom_sentinel.settings.declaration import parameter
+from oom_sentinel.settings.declaration import SettingsError
+from oom_sentinel.settings.declaration import shortened
+from oom_sentinel.settings.selector import Selector
+from oom_sentinel.settings.shipped_groups import PRESET_MATCH
+from oom_sentinel.settings.shipped_groups import PRESET_OOM_SCORE_ADJ
+
+GROUP_NAME = re.compile(r'[a-z][a-z0-9_]{0,63}\Z')
+GROUPS = 64
+SHED_STEPS = ('deactivate', 'interrupt', 'terminate', 'kill')
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A protection group: who is meant, and what its processes get."""
+
+    name: str
+    match: tuple[Selector, ...] = parameter(
+        (), 'Selectors of group {}: node:, exe:, pkg:, cgroup:, cmd:, ! excludes.')
+    oom_score_adj: int = parameter(
+        0, 'oom_score_adj of group {}; below -600 is accepted with a warning.', -1000, 1000)
+    shed: tuple[str, ...] = parameter(
+        (), 'Steps that may end processes of group {} before the kernel must, in this order; '
+        'empty: never.  See shed.mode.', choices=SHED_STEPS)
+    memory_low_percent: float = parameter(
+        0.0, 'memory.low of a control group for group {}, in percent of the memory; 0: off.  '
+        'Needs cgroup v2 with delegation.', 0.0, 100.0)
+    memory_max_percent: float = parameter(
+        0.0, 'memory.max of a control group for group {}, in percent of the memory; 0: off.  '
+        'Needs cgroup v2 with delegation.', 0.0, 100.0)
+    children: bool = parameter(
+        False, 'Whether programs that a process of group {} starts keep its value.')
+
+
+@lru_cache(maxsize=2 * GROUPS)
+def group_declarations(name: str) -> tuple[Declaration, ...]:
+    """Return the parameters of one group."""
+    shipped = {'match': PRESET_MATCH.get(name), 'oom_score_adj': PRESET_OOM_SCORE_ADJ.get(name)}
+    return tuple(
+        dataclasses.replace(
+            declared, name=f'group.{name}.{field}', description=declared.description.format(name),
+            default=declared.default if shipped.get(field) is None else shipped[field])
+        for field, declared in declared_by(Group).items())
+
+
+GROUP_PARAMETER = re.compile(rf'group\.([^.]*)\.({"|".join(declared_by(Group))})\Z')
+
+
+def group_names(value: tuple[str, ...]) -> tuple[str, ...]:
+    """
+    Return the value of `groups` when its names are valid and distinct.
+
+    :raises SettingsError: when they are not, or too many.
+    """
+    for name in value:
+        if not GROUP_NAME.match(name):
+            raise SettingsError(f'groups: {shortened(name)} refused, allowed: names of a-z, 0-9 '
+                                'and _, a letter first, at most 64 characters')
+    if len(set(value)) != len(value):
+        raise SettingsError(f'groups: {shortened(list(value))} refused, allowed: each name once')
+    if len(value) > GROUPS:
+        raise SettingsError(f'groups: {len(value)} names refused, allowed: at most {GROUPS}')
+    return value
+
+
+def group(name: str, values: Mapping[str, Any]) -> Group:
+    """
+    Return the group that these values of its parameters make.
+
+    :raises SettingsError: when a selector is empty or malformed.
+    """
+    fields = {declared.name.rpartition('.')[2]: values[declared.name]
+              for declared in group_declarations(name)}
+    try:
+        fields['match'] = tuple(selector.parse(text) for text in fields['match'])
+    except selector.SelectorError as error:
+        raise SettingsError(f'group.{name}.match: {error}; allowed: selectors such as '
+                            'node:/amcl or exe:rplidar*') from error
+    return Group(name, **fields)
