@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""From an assessment to statuses: sentences an operator understands, keys that stay."""
+"""Compose the diagnostics statuses from an assessment; keys and names are stable."""
 
 from oom_sentinel.facts.kill import Kills
 from oom_sentinel.facts.protection import Protection

@@ -57,7 +57,7 @@ def compose(sample: Sample, assessment: Assessment) -> Status:
     else:
         grows = assessment.unaccounted_grows
         message = sentence((
-            f'{percent:.0f} % of {mib(info.mem_total_bytes)} MiB is available',
+            f'enough memory: {percent:.0f} % of {mib(info.mem_total_bytes)} MiB available',
             *(() if grows is None else (
                 f'memory that no process owns grows by {3600 * grows / MIB:.0f} MiB/h',))))
     values = (mib(info.mem_total_bytes), mib(available, NO_MEM_AVAILABLE),
@@ -68,7 +68,7 @@ def compose(sample: Sample, assessment: Assessment) -> Status:
 
 
 def _unaccounted(info: MemInfo | Unavailable, assessment: Assessment) -> str:
-    """Return the memory that nobody owns, and what is known to be in it."""
+    """Return the memory that no process owns, and what is known to be in it."""
     if isinstance(info, Unavailable):
         return str(info)
     parts = [mib(assessment.unaccounted_bytes)]

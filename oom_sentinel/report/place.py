@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Where this runs and what the administrator chose, in words that change no level."""
+"""Texts about the surroundings (container, WSL, sysctl) that change no level."""
 
 from oom_sentinel.facts.host import Surroundings
 from oom_sentinel.facts.memory import VmPolicy
@@ -22,7 +22,7 @@ BOUND = {
     'Docker': '--memory and --memory-swap bound it',
     'Podman': '--memory and --memory-swap bound it',
     'Kubernetes': 'resources.limits.memory bounds it'}
-WSL = {1: 'WSL 1 (no kernel of its own: nothing here holds)',
+WSL = {1: 'WSL 1 (it has no Linux kernel: nothing here applies)',
        2: 'WSL 2 (memory= and swap= in .wslconfig bound it)'}
 
 NEIGHBOURS = {
@@ -66,7 +66,7 @@ def when_exhausted(policy: VmPolicy) -> str:
                  if seconds is not None else 'kernel.panic was not readable')
         return f'panics (vm.panic_on_oom={policy.panic_on_oom}); {after}'
     if policy.oom_kill_allocating_task:
-        return 'kills whoever asks for memory (vm.oom_kill_allocating_task=1)'
+        return 'kills the process that asks for memory (vm.oom_kill_allocating_task=1)'
     if policy.overcommit_memory == 2:
         return 'lets malloc fail at CommitLimit (vm.overcommit_memory=2)'
     if policy.panic_on_oom is None:
@@ -76,7 +76,7 @@ def when_exhausted(policy: VmPolicy) -> str:
 
 
 def neighbours(surroundings: Surroundings) -> tuple[str, ...]:
-    """Return who kills before the kernel, units that end whole, and a session's floor."""
+    """Return what else kills processes here, and the floor of this session."""
     found = [NEIGHBOURS[name] for name in surroundings.neighbours if name in NEIGHBOURS]
     for unit in surroundings.units:
         if unit.oom_policy == 'stop':

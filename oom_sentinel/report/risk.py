@@ -12,13 +12,15 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Status OOM risk: the level with its reasons, and whom the kernel would kill first."""
+"""Status OOM risk: the level, its reasons, and the processes that would be killed first."""
 
 from oom_sentinel.facts.memory import VmPolicy
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Status
+from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.report.place import when_exhausted
 from oom_sentinel.report.text import listed
+from oom_sentinel.report.text import mib
 from oom_sentinel.report.text import sentence
 from oom_sentinel.risk import Assessment
 from oom_sentinel.risk.badness import Candidate
@@ -41,7 +43,7 @@ def compose(sample: Sample, assessment: Assessment) -> Status:
     victims = [c for c in assessment.kill_order if c.rank is not None]
     left = assessment.exhaustion
     return Status('OOM risk', verdict.level, sentence((
-        *(verdict.reasons or ('memory suffices',)),
+        *(verdict.reasons or (_enough(sample),)),
         _next(sample.policy, victims, assessment.domain))), (
         ('oom_risk (0..1)', f'{assessment.oom_risk:.2f}'),
         ('time to exhaustion (s)', 'none foreseen' if left is None else
@@ -56,15 +58,23 @@ def compose(sample: Sample, assessment: Assessment) -> Status:
         ('woken by', ', '.join(sample.woken_by) or 'timer')))
 
 
+def _enough(sample: Sample) -> str:
+    """Return how much memory is available while nothing is wrong."""
+    info, percent = sample.meminfo, sample.mem_available_percent
+    if isinstance(info, Unavailable) or percent is None:
+        return 'no risk is known'
+    return f'enough memory: {percent:.0f} % of {mib(info.mem_total_bytes)} MiB available'
+
+
 def _next(policy: VmPolicy, victims: list[Candidate], domain: str) -> str:
-    """Return what the kernel would do, /proc/sys/vm considered (mm/oom_kill.c)."""
+    """Return what the kernel would do at an OOM, with /proc/sys/vm (mm/oom_kill.c)."""
     machine = domain == MACHINE
     if policy.panic_on_oom == 2 or (policy.panic_on_oom == 1 and machine):
         return (f'the kernel would panic instead of killing a process, because '
                 f'vm.panic_on_oom is {policy.panic_on_oom}')
     if policy.oom_kill_allocating_task and machine:
-        return ('the kernel would kill whichever process asks for memory, because '
-                'vm.oom_kill_allocating_task is set: scores do not count')
+        return ('the kernel would kill the process that asks for memory, because '
+                'vm.oom_kill_allocating_task is set: oom_score_adj does not count')
     if not victims:
         return 'no process that the kernel may kill is known'
     where = '' if machine else f' inside {domain}'

@@ -12,8 +12,9 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The assessment of one sample against the history."""
+"""Judge one sample: levels, time to exhaustion, kill order and leaks."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from oom_sentinel.facts.cgroup import MemoryCgroup
@@ -21,56 +22,52 @@ from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Unavailable
-from oom_sentinel.risk import growth
 from oom_sentinel.risk import headroom
 from oom_sentinel.risk import kill_order
-from oom_sentinel.risk import memory
-from oom_sentinel.risk import ownerless
+from oom_sentinel.risk import leaks
+from oom_sentinel.risk import levels
 from oom_sentinel.risk import places
 from oom_sentinel.risk.badness import Candidate
 from oom_sentinel.risk.exhaustion import Forecast
-from oom_sentinel.risk.growth import Growth
 from oom_sentinel.risk.headroom import Headroom
+from oom_sentinel.risk.kill_order import LastOrder
 from oom_sentinel.risk.kill_order import Order
+from oom_sentinel.risk.leaks import Growth
 from oom_sentinel.risk.levels import Finding
 from oom_sentinel.risk.levels import Hold
-from oom_sentinel.risk.levels import hold
+from oom_sentinel.risk.levels import Latched
 from oom_sentinel.risk.levels import Verdict
-from oom_sentinel.risk.levels import verdict
-from oom_sentinel.risk.ownerless import Ownerless
 from oom_sentinel.risk.places import Places
 from oom_sentinel.risk.score import score
-from oom_sentinel.risk.suspects import suspects
 from oom_sentinel.settings import Settings
+
+SUBJECTS = ('memory', 'pressure', 'cgroups', 'risk')  # each has a level of its own
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What earlier samples leave behind; `History()` is the start."""
+    """What the next assessment needs of earlier samples; `History()` is the start."""
 
-    memory: Hold = Hold()
-    pressure: Hold = Hold()
-    cgroups: Hold = Hold()
-    risk: Hold = Hold()
+    holds: tuple[Hold, ...] = (Hold(),) * len(SUBJECTS)
+    latched: Latched = ()
     places: Places = Places()
     growth: Growth = Growth()
-    order: Order = Order()
+    order: LastOrder = LastOrder()
     high: tuple[tuple[str, int], ...] = ()
-    ownerless: Ownerless = Ownerless()
 
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
     """
-    How near an OOM is and whom it would take.
+    How near an OOM is, and which process the kernel would kill.
 
-    `time_to_exhaustion_s` is the soonest end of all places (likeliest), `exhaustion` the same
-    with its range.  `domain` is where memory is shortest: 'this machine' or a group's path;
-    `totalpages`, `kill_order` and `killable_percent` (the share of used memory that belongs to
-    processes which the kernel may kill before a protected one) hold inside it.  `oom_risk` is
-    0..1.  `growth` is bytes a second per tracked process, where a trend is told; `leaking` are
-    those which grew all the time, `leak_suspects` the same in words.  `unaccounted_bytes` are
-    in no line of /proc/meminfo; `unaccounted_grows` bytes a second, None when they do not.
+    `exhaustion` is the soonest end of memory in any place.  `domain` is where memory is
+    shortest: 'this machine' or a group's path; `totalpages`, `kill_order` and
+    `killable_percent` (the share of used memory that belongs to processes which the kernel may
+    kill before a protected one) hold inside it.  `oom_risk` is 0..1.  `growth` is bytes a
+    second of each tracked process that has a trend; `leaking` are those which grew all the
+    time, `leak_suspects` the same in words.  `unaccounted_bytes` are in no line of
+    /proc/meminfo; `unaccounted_grows` is bytes a second, None when they do not grow.
     """
 
     memory: Verdict = Verdict()
@@ -81,7 +78,6 @@ class Assessment:
     totalpages: int | None = None
     kill_order: tuple[Candidate, ...] = ()
     tightest: Headroom | None = None
-    time_to_exhaustion_s: float | None = None
     exhaustion: Forecast | None = None
     killable_percent: float | None = None
     oom_risk: float = 0.0
@@ -99,7 +95,7 @@ class _Found:
     memory: tuple[Finding, ...]
     pressure: tuple[Finding, ...]
     machine_soon: tuple[Finding, ...]
-    cgroups: tuple[tuple[str, Finding], ...]
+    in_groups: tuple[tuple[str, Finding], ...]
     throttled: tuple[Finding, ...]
 
     @property
@@ -107,52 +103,54 @@ class _Found:
         return self.memory + self.pressure + self.machine_soon
 
     @property
-    def everywhere(self) -> tuple[Finding, ...]:
-        return self.machine + tuple(f for _, f in self.cgroups) + self.throttled
+    def cgroups(self) -> tuple[Finding, ...]:
+        return tuple(finding for _, finding in self.in_groups) + self.throttled
 
 
 def assess(sample: Sample, history: History, settings: Settings,
            protection: Protection = Protection()) -> tuple[Assessment, History]:
     """Return what this sample means, and the history for the next one."""
-    meminfo, now_s = sample.meminfo, sample.monotonic_s
-    limits = headroom.rooms(sample.chains, meminfo)
+    meminfo = sample.meminfo
+    limits = headroom.limits(sample.chains, meminfo)
     tightest = limits[0] if limits else None
     known = places.remember(history.places, sample, limits, settings)
-    forecast = min((p.forecast for p in known.places if p.forecast is not None),
-                   key=lambda f: f.middle_s, default=None)
-    left_s = None if forecast is None else forecast.middle_s
+    soonest = known.soonest
     groups = _groups(sample)
     high = tuple((g.path, g.high) for g in groups if g.high is not None)
-    found = _find(sample, known, limits, groups, _grew(history.high, high), settings)
-    made = kill_order.order(sample, kill_order.where(meminfo, tightest), protection,
-                            history.order, bool(found.everywhere))
-    danger = found.everywhere + _wrong_victims(sample, found, limits, made, protection)
-    hold_s = settings.hold_s
-    of_memory, memory_held = hold(history.memory, verdict(found.memory), now_s, hold_s)
-    of_pressure, pressure_held = hold(history.pressure, verdict(found.pressure), now_s, hold_s)
-    of_cgroups, cgroups_held = hold(history.cgroups, verdict(tuple(
-        f for _, f in found.cgroups) + found.throttled), now_s, hold_s)
-    of_risk, risk_held = hold(history.risk, verdict(danger), now_s, hold_s)
-    grown = growth.watch(history.growth, now_s, sample.processes, protection)
-    nobodys = history.ownerless
-    if grown is not history.growth:
-        nobodys = ownerless.watch(nobodys, now_s, meminfo, sample.swaps)
-    leak = nobodys.unaccounted.leak
+    throttled = levels.throttling(groups, _grew(history.high, high))
+    found = _find(sample, known, limits, throttled, history.latched, settings)
+    made, last_order = kill_order.kept_order(
+        sample, kill_order.where(meminfo, tightest), protection, history.order,
+        bool(found.machine + found.cgroups))
+    wrong = _wrong_victims(sample, found, limits, made, protection)
+    verdicts, holds = _held(history.holds, (
+        found.memory, found.pressure, found.cgroups, found.machine + found.cgroups + wrong),
+        sample.monotonic_s, settings.hold_s)
+    growth = leaks.watch(history.growth, sample, protection)
+    memory, pressure, cgroups, risk = verdicts
+    leak = growth.unowned.leak
     assessment = Assessment(
-        memory=of_memory, pressure=of_pressure, cgroups=of_cgroups, risk=of_risk,
-        domain=made.domain, totalpages=made.totalpages, kill_order=made.first,
-        tightest=tightest, time_to_exhaustion_s=left_s, exhaustion=forecast,
+        memory, pressure, cgroups, risk, domain=made.domain, totalpages=made.totalpages,
+        kill_order=made.first, tightest=tightest, exhaustion=soonest,
         killable_percent=made.killable_percent,
-        oom_risk=score(sample, tightest, left_s, settings),
-        leak_suspects=suspects(grown, nobodys, sample, protection),
-        leaking=frozenset(g.identity for g in grown.processes if g.leaks),
-        growth=tuple((g.identity, g.bytes_per_s) for g in grown.processes
+        oom_risk=score(sample, tightest, soonest, settings),
+        leak_suspects=leaks.suspects(growth, sample, protection),
+        leaking=frozenset(g.identity for g in growth.processes if g.leaks),
+        growth=tuple((g.identity, g.bytes_per_s) for g in growth.processes
                      if g.bytes_per_s is not None),
         unaccounted_bytes=None if isinstance(meminfo, Unavailable)
-        else ownerless.unaccounted_bytes(meminfo, sample.swaps),
+        else leaks.unowned_bytes(meminfo, sample.swaps),
         unaccounted_grows=None if leak is None else leak.middle)
-    return assessment, History(memory_held, pressure_held, cgroups_held, risk_held, known,
-                               grown, made, high, nobodys)
+    latched = levels.latched(found.machine + found.cgroups)
+    return assessment, History(holds, latched, known, growth, last_order, high)
+
+
+def _held(holds: tuple[Hold, ...], findings: tuple[Iterable[Finding], ...], now_s: float,
+          hold_s: float) -> tuple[tuple[Verdict, ...], tuple[Hold, ...]]:
+    """Return the verdict to show of each of SUBJECTS, and what to remember."""
+    held = [levels.hold(last, levels.verdict(found), now_s, hold_s)
+            for last, found in zip(holds, findings)]
+    return tuple(verdict for verdict, _ in held), tuple(hold for _, hold in held)
 
 
 def _groups(sample: Sample) -> tuple[MemoryCgroup, ...]:
@@ -169,31 +167,31 @@ def _grew(last: tuple[tuple[str, int], ...],
 
 
 def _find(sample: Sample, known: Places, limits: tuple[Headroom, ...],
-          groups: tuple[MemoryCgroup, ...], throttled: frozenset[str],
-          settings: Settings) -> _Found:
-    now_s = sample.monotonic_s
-    of_groups = memory.cgroups(limits, settings)
+          throttled: tuple[Finding, ...], latched: Latched, settings: Settings) -> _Found:
+    """Return what is wrong by the fixed thresholds and by the forecasts."""
+    now_s, last = sample.monotonic_s, dict(latched)
+    in_groups = levels.cgroups(limits, settings, last)
     for limit in limits:
         path = limit.group.path
-        of_groups += tuple((path, f) for f in places.soon(
+        in_groups += tuple((path, f) for f in places.soon(
             known.of(path), f'the limit of {limit.group.label} is reached', now_s, settings))
     return _Found(
-        memory.memory(sample.meminfo, sample.policy, settings)
-        + ownerless.segments(sample.dds_segments, sample.meminfo),
-        memory.pressure(sample.pressure, settings),
+        levels.memory(sample.meminfo, sample.policy, settings, last)
+        + leaks.segments(sample.dds_segments, sample.meminfo),
+        levels.pressure(sample.pressure, settings, last),
         places.soon(known.of(None), 'memory is exhausted', now_s, settings),
-        of_groups, memory.throttling(groups, throttled))
+        in_groups, throttled)
 
 
 def _wrong_victims(sample: Sample, found: _Found, limits: tuple[Headroom, ...], made: Order,
                    protection: Protection) -> tuple[Finding, ...]:
     """
-    Return which protected process would be the first choice where memory is short.
+    Return which protected process would be killed first where memory is short.
 
-    Each place is judged by its own shortage: were only the shortest one looked at, less memory
+    Each place is judged by its own shortage: with only the shortest one judged, less memory
     on the machine could hide the error of a control group.
     """
-    short = {path for path, _ in found.cgroups}
+    short = {path for path, _ in found.in_groups}
     here: list[Headroom | None] = [None] if found.machine else []
     here += [limit for limit in limits if limit.group.path in short]
     wrong: tuple[Finding, ...] = ()

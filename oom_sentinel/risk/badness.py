@@ -27,7 +27,6 @@ from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.process import Process
 
 OOM_SCORE_ADJ_MIN = -1000
-OOM_SCORE_ADJ_MAX = 1000
 
 
 def _c_div(a: int, b: int) -> int:

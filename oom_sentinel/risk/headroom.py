@@ -80,8 +80,8 @@ def headroom(group: MemoryCgroup, meminfo: MemInfo | None = None) -> Headroom | 
     return Headroom(group, left, 100.0 * left / group.limit_bytes, until_oom, swap_used)
 
 
-def rooms(chains: tuple[CgroupChain, ...] | Unavailable,
-          meminfo: MemInfo | Unavailable) -> tuple[Headroom, ...]:
+def limits(chains: tuple[CgroupChain, ...] | Unavailable,
+           meminfo: MemInfo | Unavailable) -> tuple[Headroom, ...]:
     """Return every limit, the tightest first; one above the machine's memory is none."""
     if isinstance(chains, Unavailable):
         return ()

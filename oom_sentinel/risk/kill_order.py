@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Whom the kernel would kill, on the machine or inside a control group."""
+"""Which process the kernel would kill, on the machine or inside a control group."""
 
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ SHOWN = 10
 @dataclass(frozen=True, slots=True)
 class Order:
     """
-    The first of the kill order inside one domain, and what it was made from.
+    The first processes of the kill order inside one domain.
 
     `domain` is 'this machine' or a control group's path.  `killable_percent` is the share of
     held memory that dies before the first protected process, None when none is protected.
@@ -44,6 +44,13 @@ class Order:
     totalpages: int | None = None
     first: tuple[Candidate, ...] = ()
     killable_percent: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LastOrder:
+    """The order of the last cycle, and the readings it was made from."""
+
+    order: Order = Order()
     made_from: tuple[object, ...] = ()
 
 
@@ -57,31 +64,45 @@ def where(meminfo: MemInfo | Unavailable, room: Headroom | None) -> Headroom | N
     return None
 
 
-def order(sample: Sample, room: Headroom | None, protection: Protection,
-          last: Order = Order(), anew: bool = True) -> Order:
+def kept_order(sample: Sample, room: Headroom | None, protection: Protection,
+               last: LastOrder, anew: bool) -> tuple[Order, LastOrder]:
     """
-    Return the order inside the control group of `room`, on the machine when that is None.
+    Return the order, and what to remember; without a new reading it is the last one.
 
-    :param last: what is returned when it was made from the same readings.
-    :param anew: whether to make it all the same, because somebody must act.
+    :param anew: make it in any case, because memory is at risk.
     """
-    meminfo, page = sample.meminfo, sample.host.page_size
-    if isinstance(meminfo, Unavailable):
-        return Order(MACHINE if room is None else room.group.path)
-    domain, processes = MACHINE, sample.processes
-    totalpages = badness.machine_totalpages(meminfo, page)
-    if room is not None:
-        domain = room.group.path
-        totalpages = badness.cgroup_totalpages(room.group, meminfo, page)
-    made_from = (domain, totalpages, sample.processes_monotonic_s, *(
-        (t.process.identity, t.process.oom_score_adj, t.wanted) for t in protection.targets))
+    made_from = (room.group.path if room is not None else None, _totalpages(sample, room),
+                 sample.processes_monotonic_s, *(
+                     (t.process.identity, t.process.oom_score_adj, t.wanted)
+                     for t in protection.targets))
     if made_from == last.made_from and not anew:
-        return last
+        return last.order, last
+    made = order(sample, room, protection)
+    return made, LastOrder(made, made_from)
+
+
+def order(sample: Sample, room: Headroom | None, protection: Protection) -> Order:
+    """Return the order inside the control group of `room`, on the machine when that is None."""
+    domain = MACHINE if room is None else room.group.path
+    totalpages = _totalpages(sample, room)
+    if totalpages is None:
+        return Order(domain)
+    processes = sample.processes
     if room is not None:
         members = dict(sample.members).get(domain, frozenset())
         processes = tuple(p for p in processes if p.pid in members)
-    found = badness.kill_order(processes, totalpages=totalpages, page_size=page)
-    return Order(domain, totalpages, found[:SHOWN], _killable(found, protection), made_from)
+    found = badness.kill_order(processes, totalpages=totalpages,
+                               page_size=sample.host.page_size)
+    return Order(domain, totalpages, found[:SHOWN], _killable(found, protection))
+
+
+def _totalpages(sample: Sample, room: Headroom | None) -> int | None:
+    meminfo, page = sample.meminfo, sample.host.page_size
+    if isinstance(meminfo, Unavailable):
+        return None
+    if room is None:
+        return badness.machine_totalpages(meminfo, page)
+    return badness.cgroup_totalpages(room.group, meminfo, page)
 
 
 def _protected(protection: Protection) -> frozenset[Identity]:

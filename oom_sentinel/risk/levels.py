@@ -12,18 +12,39 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A level with its reasons, and how long a level is held."""
+"""
+Levels: what is wrong now by the fixed thresholds, and how long a level is held.
 
+A level rises at once.  It falls when the value has passed its threshold by a tenth, and the
+condition has been gone for `hold_s`; a condition that keeps coming back is held longer.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import replace
 
+from oom_sentinel.facts.cgroup import MemoryCgroup
+from oom_sentinel.facts.memory import MemInfo
+from oom_sentinel.facts.memory import MIB
+from oom_sentinel.facts.memory import Pressure
+from oom_sentinel.facts.memory import VmPolicy
 from oom_sentinel.facts.status import Level
+from oom_sentinel.facts.status import Unavailable
+from oom_sentinel.risk.headroom import Headroom
+from oom_sentinel.settings import Settings
 
-REMEMBERED = 3
+REASONS_HELD = 3  # of a level that is held, so many old reasons are shown
+HYSTERESIS = 0.1  # of the threshold
+# A level that falls and comes back within COMES_BACK_S would flap: it is then held
+# HELD_GAPS times the gap.
+COMES_BACK_S = 600.0
+HELD_GAPS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A level and the sentences that gave it; without a reason it is OK."""
+    """A level and the sentences that explain it; OK has none."""
 
     level: Level = Level.OK
     reasons: tuple[str, ...] = ()
@@ -31,14 +52,23 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One condition that holds now."""
+    """One condition that holds now; `value` names the measured value that has a threshold."""
 
     level: Level
     text: str
+    value: str = ''
 
 
-def verdict(findings: tuple[Finding, ...]) -> Verdict:
-    """Return the highest level, its reasons first."""
+Latched = tuple[tuple[str, Level], ...]
+
+
+def latched(findings: Iterable[Finding]) -> Latched:
+    """Return the level of each measured value that passed a threshold, for the hysteresis."""
+    return tuple((f.value, f.level) for f in findings if f.value)
+
+
+def verdict(findings: Iterable[Finding]) -> Verdict:
+    """Return the highest level of the findings, and their texts, the gravest first."""
     ordered = sorted(findings, key=lambda f: -f.level)
     level = ordered[0].level if ordered else Level.OK
     return Verdict(level, tuple(f.text for f in ordered))
@@ -46,34 +76,151 @@ def verdict(findings: tuple[Finding, ...]) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Met:
-    """When a level (or a higher one) was last met, and what was said then."""
+    """
+    When a level, or a higher one, was last met, and the reasons given then.
+
+    `learned_s` is how long it is held at least, because it came back soon after it fell;
+    `fell` says that it has fallen since.
+    """
 
     at_s: float = float('-inf')
     reasons: tuple[str, ...] = ()
+    learned_s: float = 0.0
+    fell: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """What is remembered of each alarming level."""
+    """When WARN and ERROR of one subject were last met."""
 
     warn: Met = Met()
     error: Met = Met()
 
 
 def hold(last: Hold, now: Verdict, now_s: float, hold_s: float) -> tuple[Verdict, Hold]:
-    """Return the level to show: it rises at once and falls when the condition is gone hold_s."""
-    warn = _met(last.warn, Level.WARN, now, now_s)
-    error = _met(last.error, Level.ERROR, now, now_s)
+    """Return the verdict to show, which falls only after `hold_s`, and what to remember."""
+    warn = _met(last.warn, Level.WARN, now, now_s, hold_s)
+    error = _met(last.error, Level.ERROR, now, now_s, hold_s)
     held = Hold(warn, error)
     for level, met in ((Level.ERROR, error), (Level.WARN, warn)):
-        if now.level < level and now_s - met.at_s < hold_s:
-            before = tuple(f'a moment ago: {r}' for r in met.reasons[:REMEMBERED])
+        if now.level < level and now_s - met.at_s < max(hold_s, met.learned_s):
+            before = tuple(f'a moment ago: {r}' for r in met.reasons[:REASONS_HELD])
             return Verdict(level, now.reasons + before), held
     return now, held
 
 
-def _met(last: Met, level: Level, now: Verdict, now_s: float) -> Met:
-    """Return the latest meeting; of a clock set back the hold starts anew."""
-    if now.level >= level:
+def _met(last: Met, level: Level, now: Verdict, now_s: float, hold_s: float) -> Met:
+    """Return when `level` was last met; after a clock was set back the hold starts again."""
+    gap_s = now_s - last.at_s
+    if now.level < level:
+        if gap_s < 0:
+            return Met(now_s, last.reasons, last.learned_s)
+        if last.fell or gap_s < max(hold_s, last.learned_s):
+            return last
+        return replace(last, fell=True)
+    if gap_s > COMES_BACK_S:
         return Met(now_s, now.reasons)
-    return last if last.at_s <= now_s else Met(now_s, last.reasons)
+    learned_s = min(COMES_BACK_S, HELD_GAPS * gap_s) if last.fell else last.learned_s
+    return Met(now_s, now.reasons, learned_s)
+
+
+def _low(value: float, warn: float, error: float, last: Level) -> Level:
+    """Return the level of a value that must not be low; it recovers a tenth above."""
+    margin = 1.0 + HYSTERESIS
+    if value < error * (margin if last == Level.ERROR else 1.0):
+        return Level.ERROR
+    return Level.WARN if value < warn * (margin if last >= Level.WARN else 1.0) else Level.OK
+
+
+def _high(value: float, warn: float, error: float, last: Level) -> Level:
+    """Return the level of a value that must not be high; it recovers a tenth below."""
+    margin = 1.0 - HYSTERESIS
+    if value > error * (margin if last == Level.ERROR else 1.0):
+        return Level.ERROR
+    return Level.WARN if value > warn * (margin if last >= Level.WARN else 1.0) else Level.OK
+
+
+def _found(level: Level, text: str, value: str) -> tuple[Finding, ...]:
+    return (Finding(level, text, value),) if level else ()
+
+
+def memory(meminfo: MemInfo | Unavailable, policy: VmPolicy, settings: Settings,
+           last: Mapping[str, Level]) -> tuple[Finding, ...]:
+    """
+    Return what is wrong with the machine's memory; swap counts only while memory is low.
+
+    :param last: the levels of the measured values in the last sample.
+    """
+    if isinstance(meminfo, Unavailable):
+        return (Finding(Level.WARN, f'Memory is {meminfo}'),)
+    warn, error = settings.memory_available_warn_percent, settings.memory_available_error_percent
+    found: tuple[Finding, ...] = ()
+    if meminfo.mem_available_bytes is not None:
+        percent = 100.0 * meminfo.mem_available_bytes / meminfo.mem_total_bytes
+        found += _found(_low(percent, warn, error, last.get('memory', Level.OK)),
+                        f'{percent:.0f} % of memory is available', 'memory')
+    if meminfo.swap_total_bytes and found:
+        used = 100.0 * (1 - meminfo.swap_free_bytes / meminfo.swap_total_bytes)
+        found += _found(_high(used, settings.swap_used_warn_percent,
+                              settings.swap_used_error_percent, last.get('swap', Level.OK)),
+                        f'{used:.0f} % of swap is used', 'swap')
+    limit, committed = meminfo.commit_limit_bytes, meminfo.committed_as_bytes
+    if policy.overcommit_memory == 2 and limit and committed is not None:
+        left = 100.0 * (limit - committed) / limit
+        found += _found(_low(left, warn, error, last.get('CommitLimit', Level.OK)),
+                        f'{left:.0f} % of CommitLimit is left; at the limit malloc fails '
+                        '(vm.overcommit_memory=2)', 'CommitLimit')
+    return found
+
+
+def pressure(reading: Pressure | Unavailable, settings: Settings,
+             last: Mapping[str, Level]) -> tuple[Finding, ...]:
+    """Return what pressure stall information (PSI) shows; nothing without PSI."""
+    if isinstance(reading, Unavailable):
+        return ()
+    some = reading.some.avg10
+    found = _found(_high(some, settings.pressure_some_avg10_warn, float('inf'),
+                         last.get('some', Level.OK)),
+                   f'some tasks waited for memory {some:.0f} % of the last 10 s', 'some')
+    if reading.full is None:
+        return found
+    full, limit = reading.full.avg10, settings.pressure_full_avg10_error
+    return found + _found(_high(full, float('inf'), limit, last.get('full', Level.OK)),
+                          f'every task waited for memory {full:.0f} % of the last 10 s', 'full')
+
+
+def cgroups(limits: Iterable[Headroom], settings: Settings,
+            last: Mapping[str, Level]) -> tuple[tuple[str, Finding], ...]:
+    """Return (path, finding) of each limited control group, by the machine's thresholds."""
+    return tuple((limit.group.path, finding) for limit in limits
+                 for finding in _cgroup(limit, settings, last))
+
+
+def _cgroup(limit: Headroom, settings: Settings,
+            last: Mapping[str, Level]) -> tuple[Finding, ...]:
+    group, label = limit.group, limit.group.label
+    memory_of, swap_of = f'memory of {group.path}', f'swap of {group.path}'
+    found = _found(_low(limit.percent, settings.memory_available_warn_percent,
+                        settings.memory_available_error_percent,
+                        last.get(memory_of, Level.OK)),
+                   f'{limit.percent:.0f} % of the limit of {label} is left', memory_of)
+    if found and limit.swap_used_percent is not None:
+        used = limit.swap_used_percent
+        found += _found(_high(used, settings.swap_used_warn_percent,
+                              settings.swap_used_error_percent, last.get(swap_of, Level.OK)),
+                        f'{used:.0f} % of the swap of {label} is used', swap_of)
+    if group.oom_kill_disable and group.under_oom:
+        found += (Finding(Level.ERROR, f'{label} is at its limit and has oom_kill_disable: '
+                          'its tasks hang'),)
+    elif group.oom_kill_disable:
+        found += (Finding(Level.WARN, f'{label} has oom_kill_disable: at its limit its tasks '
+                          'hang instead of one being killed'),)
+    return found
+
+
+def throttling(groups: Iterable[MemoryCgroup],
+               throttled: frozenset[str]) -> tuple[Finding, ...]:
+    """Return which groups the kernel slows down at memory.high; it kills nobody there."""
+    return tuple(Finding(Level.WARN, f'{group.label} is throttled: above memory.high '
+                         f'({(group.high_bytes or 0) / MIB:.0f} MiB) its tasks are slowed down')
+                 for group in groups if group.path in throttled)

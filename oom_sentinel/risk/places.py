@@ -64,6 +64,12 @@ class Places:
         """Return the place of this path, one without history when there is none."""
         return next((p for p in self.places if p.path == path), Place(path))
 
+    @property
+    def soonest(self) -> Forecast | None:
+        """Return the forecast of the place that is exhausted first, None without any."""
+        return min((p.forecast for p in self.places if p.forecast is not None),
+                   key=lambda f: f.middle_s, default=None)
+
 
 def remember(last: Places, sample: Sample, rooms: tuple[Headroom, ...],
              settings: Settings) -> Places:

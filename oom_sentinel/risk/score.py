@@ -16,11 +16,12 @@
 
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Unavailable
+from oom_sentinel.risk.exhaustion import Forecast
 from oom_sentinel.risk.headroom import Headroom
 from oom_sentinel.settings import Settings
 
 
-def score(sample: Sample, room: Headroom | None, left_s: float | None,
+def score(sample: Sample, room: Headroom | None, soonest: Forecast | None,
           settings: Settings) -> float:
     """Return the worst of memory, control group, pressure and time left."""
     parts = [0.0]
@@ -33,8 +34,8 @@ def score(sample: Sample, room: Headroom | None, left_s: float | None,
     if not isinstance(sample.pressure, Unavailable):
         full = sample.pressure.full.avg10 if sample.pressure.full else 0.0
         parts.append(min(1.0, sample.pressure.some.avg10 / 200 + full / 100))
-    if left_s is not None and settings.exhaustion_warn_s > 0:
-        parts.append(max(0.0, 1.0 - left_s / (2 * settings.exhaustion_warn_s)))
+    if soonest is not None and settings.exhaustion_warn_s > 0:
+        parts.append(max(0.0, 1.0 - soonest.middle_s / (2 * settings.exhaustion_warn_s)))
     return round(max(parts), 3)
 
 

@@ -175,7 +175,7 @@ def test_levels_follow_warn_s_and_error_s():
     assert 'memory is exhausted in about' in found[40].risk.reasons[0]
     assert ' to ' in found[40].risk.reasons[0]
     first = levels.index(Level.ERROR)
-    assert found[first].time_to_exhaustion_s == pytest.approx(44, abs=2)
+    assert found[first].exhaustion.middle_s == pytest.approx(44, abs=2)
 
 
 def test_a_suspend_cuts_the_series():
@@ -207,7 +207,7 @@ def test_two_control_groups_that_fill_up_are_both_named():
     found = cycle(sample(float(at), chains=(group(5 * at, '/a'), group(3 * at, '/b')))
                   for at in range(25))[-1]
     assert len([r for r in found.risk.reasons if 'is reached in about' in r]) == 2
-    assert found.time_to_exhaustion_s == pytest.approx((200 - 5 * 24) / 5, rel=0.05)
+    assert found.exhaustion.middle_s == pytest.approx((200 - 5 * 24) / 5, rel=0.05)
 
 
 def test_a_control_group_removed_while_read_and_made_anew_disturbs_nobody():

@@ -31,7 +31,8 @@ from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Unavailable
-from oom_sentinel.risk import growth
+from oom_sentinel.risk import floors
+from oom_sentinel.risk import leaks
 import pytest
 
 MIB = 1 << 20
@@ -129,22 +130,25 @@ def test_a_protected_leak_is_a_warning_and_growth_is_told_early():
 
 def test_a_respawned_node_starts_anew():
     """The same name, another process."""
-    first = growth.Growth()
+    first = leaks.Growth()
     for at in range(0, 1600, 10):
-        first = growth.watch(first, float(at), (node(10, 100 + at / 40),), Protection())
+        taken = Sample(float(at), at, Host('r', 4096, '6.1.0'), MEMINFO, OFF, VmStat(0),
+                       processes=(node(10, 100 + at / 40),))
+        first = leaks.watch(first, taken, Protection())
     assert first.processes[0].leaks
-    born = replace(node(10, 400), start_time=99)
-    assert not growth.watch(first, 1600.0, (born,), Protection()).processes[0].leaks
+    born = replace(taken, monotonic_s=1600.0,
+                   processes=(replace(node(10, 400), start_time=99),))
+    assert not leaks.watch(first, born, Protection()).processes[0].leaks
 
 
 @given(st.lists(st.tuples(st.floats(0.1, 300), st.floats(0, 1e12)), min_size=1, max_size=150))
 def test_floors_are_bounded_and_never_above_what_was_held(steps):
     """Whatever comes in."""
-    grown, now_s, held = growth.Grown(node(1, 1).identity), 0.0, []
+    grown, now_s, held = floors.Grown(node(1, 1).identity), 0.0, []
     for wait_s, value in steps:
         now_s += wait_s
         held.append(value)
-        grown = growth.extend(grown, now_s, value)
-    assert len(grown.recent) <= growth.POINTS_MAX and len(grown.long) <= growth.POINTS_MAX
+        grown = floors.extend(grown, now_s, value)
+    assert len(grown.recent) <= floors.POINTS_MAX and len(grown.long) <= floors.POINTS_MAX
     assert {v for _, v in grown.recent} <= set(held)
     assert grown.recent[-1][1] <= held[-1]

@@ -13,29 +13,22 @@
 # limitations under the License.
 
 """
-How the robot's nodes grow, and which of them leak.
+The least that something held in each stretch of time, and whether that floor rises.
 
-A node is looked at by the least it held in each stretch of time: what it allocates and frees in
-cycles leaves that floor where it is, what it never gives back lifts it.  A leak lifts the floor
-without a rest over half an hour, or slowly over two hours, and to where it has not been before.
+Memory that is allocated and freed in cycles leaves the floor where it is; a leak raises it
+without a rest over half an hour, or slowly over two hours, above what was held before.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from oom_sentinel.facts.memory import MIB
 from oom_sentinel.facts.process import Identity
-from oom_sentinel.facts.process import Process
-from oom_sentinel.facts.process import TaskMemory
-from oom_sentinel.facts.protection import Protection
 from oom_sentinel.risk.trend import Points
 from oom_sentinel.risk.trend import Trend
 from oom_sentinel.risk.trend import trend
 
-EVERY_S = 10.0
 POINTS_MAX = 60
 RECENT_EVERY_S, LONG_EVERY_S = 30.0, 120.0
-RECENT_S = POINTS_MAX * RECENT_EVERY_S
 TREND_AFTER_S = 120.0
 TREND_POINTS = 20  # of a window, thinned: 190 pairs instead of 1770
 # A warm-up that slows down looks like a leak while it is young; after 25 minutes it rests.
@@ -64,34 +57,6 @@ class Grown:
     def leaks(self) -> bool:
         """Tell whether it grew all the time and never gave anything back."""
         return self.leak is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Growth:
-    """Every tracked process, as last looked at; trends are made only then."""
-
-    at_s: float = float('-inf')
-    processes: tuple[Grown, ...] = ()
-
-
-def watch(last: Growth, now_s: float, processes: Iterable[Process],
-          protection: Protection) -> Growth:
-    """Return the growth with a point more, the last one as it stands when none is due."""
-    if 0 <= now_s - last.at_s < EVERY_S:
-        return last
-    known = {grown.identity: grown for grown in last.processes}
-    tracked = {p.identity: p.memory for p in processes
-               if p.program.ros and p.memory is not None}
-    tracked.update((t.process.identity, t.process.memory) for t in protection.targets
-                   if t.process.memory is not None)
-    return Growth(now_s, tuple(
-        extend(known.get(identity, Grown(identity)), now_s, float(kept_bytes(memory)))
-        for identity, memory in tracked.items() if memory is not None))
-
-
-def kept_bytes(memory: TaskMemory) -> int:
-    """Return what only freeing gives back: file pages come and go with the page cache."""
-    return memory.rss_bytes - (memory.file_bytes or 0) + memory.swap_bytes
 
 
 def extend(last: Grown, now_s: float, value: float) -> Grown:
