@@ -212,7 +212,7 @@ def test_systemds_own_hierarchy_comes_before_the_empty_unified_one():
 @pytest.mark.parametrize('policy, words', [
     (VmPolicy(0, 0, 0), 'highest badness'), (VmPolicy(), 'unavailable'),
     (VmPolicy(0, 0, 1, 0), 'hangs'), (VmPolicy(0, 0, 2, 10), 'reboots'),
-    (VmPolicy(0, 1, 0), 'whoever asks'), (VmPolicy(2, 0, 0), 'malloc fail'),
+    (VmPolicy(0, 1, 0), 'process that asks'), (VmPolicy(2, 0, 0), 'malloc fail'),
     (VmPolicy(0, 0, 0, lru_gen_min_ttl_ms=1000), 'before the working set')])
 def test_what_the_kernel_does_when_memory_is_exhausted(policy, words):
     """In a sentence for an operator."""
