@@ -65,7 +65,7 @@ setup(
         ('lib/' + package_name, ['scripts/oom_exec']), ('bin', ['scripts/oom_exec']),
         *shared('launch'), *shared('config'),
     ],
-    install_requires=['setuptools', 'psutil>=5.9.0'],
+    install_requires=['setuptools', 'psutil>=5.9.0', 'rich>=11.2.0'],
     extras_require={'kilted': KILTED, 'jazzy': JAZZY, 'test': TEST},
     zip_safe=True,
     python_requires='>=3.10',

@@ -33,6 +33,9 @@ with contextlib.suppress(ImportError):  # a guest or a robot may do without
     hypothesis.settings.load_profile('patient')
 pytest_plugins = ['launches']
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+# pytest-xdist sets COLUMNS; what is printed must not depend on the terminal of the tests.
+for _name in ('COLUMNS', 'LINES', 'NO_COLOR'):
+    os.environ.pop(_name, None)
 HERE = os.path.dirname(os.path.abspath(__file__))
 STANDIN = os.path.join(HERE, 'standin.py')
 # An emulated guest (test/vm) is that many times slower than its host.

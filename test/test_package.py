@@ -31,8 +31,8 @@ KEYS = {'rclpy', 'diagnostic_msgs', 'std_msgs', 'std_srvs', 'rcl_interfaces', 'l
         'python3-pytest', 'python3-hypothesis', 'launch_testing'}
 
 # Modules whose rosdep key has another name, and what is looked up only when it is there.
-RENAMED = {'psutil': 'python3-psutil', 'yaml': 'python3-yaml'}
-OPTIONAL = {'composition_interfaces', 'ros2cli', 'ros2doctor'}
+RENAMED = {'psutil': 'python3-psutil', 'rich': 'python3-rich', 'yaml': 'python3-yaml'}
+OPTIONAL = {'argcomplete', 'composition_interfaces', 'ros2cli', 'ros2doctor'}
 
 
 def test_versions_agree():

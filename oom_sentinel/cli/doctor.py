@@ -18,16 +18,16 @@ import argparse
 
 from oom_sentinel import doctor
 from oom_sentinel.cli import output
+from oom_sentinel.cli.printer import Printer
+from oom_sentinel.cli.printer import SEVERITY_STYLES
+from oom_sentinel.cli.tree import read
 from oom_sentinel.doctor import look
 from oom_sentinel.doctor.checkup import Finding
 from oom_sentinel.doctor.checkup import Severity
-from oom_sentinel.kernel.host import ros_prefixes
 
 NAME = 'doctor'
 HELP = 'What on this host makes an OOM likely or protection impossible, with the remedy.'
 NOTHING = 'No finding: nothing here makes an OOM likelier or protection impossible.'
-TINT = {Severity.INFO: output.BOLD, Severity.WARNING: output.YELLOW,
-        Severity.ERROR: output.RED}
 
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
@@ -40,18 +40,17 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         output.as_json({'findings': [_finding(f) for f in found]})
     else:
-        for text in described(found, output.colored(arguments.color)):
-            output.say(text)
+        show(Printer(arguments.color), found)
     return int(any(f.severity > Severity.INFO for f in found))
 
 
 def findings(root: str) -> tuple[Finding, ...]:
     """
-    Return what there is to say about a host, the gravest first.
+    Return the findings of a host, the gravest first.
 
     :raises Unusable: when the tree cannot be read.
     """
-    reading = output.read(root, ros_prefixes())
+    reading = read(root)
     return doctor.examine(look.take(
         reading.root, reading.table, reading.meminfo, reading.processes))
 
@@ -61,15 +60,25 @@ def _finding(finding: Finding) -> dict[str, str]:
             'evidence': finding.evidence, 'remedy': finding.remedy}
 
 
-def described(found: tuple[Finding, ...], color: bool) -> list[str]:
-    """Return the findings as lines; a remedy stands on one line, so that it can be copied."""
+def show(printer: Printer, found: tuple[Finding, ...]) -> None:
+    """Print each finding and its remedy; a command stands on one line, so that it is copied."""
     if not found:
-        return [NOTHING]
-    lines = []
+        printer.line(NOTHING)
     for finding in found:
-        level = f'{finding.severity.name:<7}'
-        if color:
-            level = f'{TINT[finding.severity]}{level}{output.PLAIN}'
-        lines.append(f'{level}  {finding.id}: {output.shown(finding.evidence, 1000)}.')
-        lines.append(f'         Remedy: {output.shown(finding.remedy, 1000)}')
-    return lines
+        printer.entry(f'{finding.severity.name:<7}  ', f'{finding.id}: {finding.evidence}.',
+                      SEVERITY_STYLES[finding.severity])
+        for text in numbered(finding.remedy):
+            printer.command(text, 9)
+
+
+def numbered(remedy: str) -> list[str]:
+    """Return the lines of a remedy; several commands are numbered."""
+    lines = remedy.splitlines()
+    commands = [text for text in lines if not text.startswith('#')]
+    if len(commands) < 2:
+        return lines
+    made, number = [], 0
+    for text in lines:
+        number += not text.startswith('#')
+        made.append(text if text.startswith('#') else f'{number}. {text}')
+    return made

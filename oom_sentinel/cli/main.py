@@ -12,34 +12,27 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Arguments, exit codes, and the one line on standard error."""
+"""Run a verb: arguments, exit codes, and one line on standard error when something is wrong."""
 
 import argparse
 from collections.abc import Sequence
 import os
 import sys
-from typing import NoReturn
 
 from oom_sentinel.cli import doctor
 from oom_sentinel.cli import kills
 from oom_sentinel.cli import order
+from oom_sentinel.cli import output
 from oom_sentinel.cli import plan
 from oom_sentinel.cli import protect
 from oom_sentinel.cli import status
-from oom_sentinel.cli.output import Unusable
+from oom_sentinel.cli.parser import Parser
+from oom_sentinel.cli.parser import Version
 
 VERBS = (order, plan, status, protect, kills, doctor)
-ABOUT = 'Who dies when memory runs out, and how to change it.'
+ABOUT = 'Shows which process dies when memory runs out, and changes it.'
 EXIT_CODES = 'Exit codes: 0 fine, 1 a finding or something denied, 2 usage or unreadable input.'
 INTERRUPTED = 130
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser that says in one line what is wrong."""
-
-    def error(self, message: str) -> NoReturn:
-        """End with exit code 2."""
-        self.exit(2, f'{self.prog}: {" ".join(message.split())}\n')
 
 
 def _common(parser: argparse.ArgumentParser, default: dict[str, object]) -> None:
@@ -51,7 +44,10 @@ def _common(parser: argparse.ArgumentParser, default: dict[str, object]) -> None
                         help='print one JSON document')
     parser.add_argument('--root', default=given('root'), metavar='DIR',
                         help='read a captured /proc and /sys tree instead of the live one')
-    parser.add_argument('--color', choices=('auto', 'always', 'never'), default=given('color'))
+    parser.add_argument('--color', choices=('auto', 'always', 'never'), default=given('color'),
+                        help='color the output; auto: on a terminal, unless NO_COLOR is set or '
+                             'TERM is dumb')
+    parser.add_argument('--version', action=Version)
 
 
 def add_verbs(top: argparse.ArgumentParser) -> None:
@@ -79,7 +75,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     :raises SystemExit: from argparse, for --help and for usage errors.
     """
-    return run(parser().parse_args(argv), 'oom_sentinel')
+    top = parser()
+    if '_ARGCOMPLETE' in os.environ:
+        _complete(top)
+    return run(top.parse_args(argv), 'oom_sentinel')
+
+
+def _complete(top: argparse.ArgumentParser) -> None:
+    """Let argcomplete answer the shell and end the process, where it is installed."""
+    try:
+        import argcomplete
+    except ImportError:
+        return  # the shell shows no completions
+    argcomplete.autocomplete(top)
 
 
 def run(arguments: argparse.Namespace, program: str) -> int:
@@ -93,14 +101,28 @@ def run(arguments: argparse.Namespace, program: str) -> int:
             f'which verb? There are: {", ".join(m.NAME for m in VERBS)}')
     try:
         code = int(arguments.run(arguments))
-        sys.stdout.flush()
+        output.flush()
         return code
-    except Unusable as error:
-        print(f'{program} {arguments.verb}: {error}', file=sys.stderr)
-        return 2
+    except output.Unusable as error:
+        said = str(error)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read has enough; the interpreter must not fail on its last flush.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()  # the reader has enough
         return 0
+    except OSError as error:
+        said = f'{error.filename}: {error.strerror}' if error.filename else str(error)
+    _discard_output()
+    output.complain(f'{program} {arguments.verb}: {said}')
+    return 2
+
+
+def _discard_output() -> None:
+    """Print what was already printed where that works, else let it go: never fail at exit."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # The interpreter flushes once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -15,14 +15,18 @@
 """`oom_sentinel order`: the order in which the kernel would kill now."""
 
 import argparse
+from collections.abc import Callable
 
 from oom_sentinel.cli import output
 from oom_sentinel.cli import params
-from oom_sentinel.cli.output import Reading
+from oom_sentinel.cli.columns import Column
 from oom_sentinel.cli.output import Unusable
+from oom_sentinel.cli.printer import Printer
+from oom_sentinel.cli.printer import RED
+from oom_sentinel.cli.tree import read
+from oom_sentinel.cli.tree import Reading
 from oom_sentinel.facts.memory import MIB
 from oom_sentinel.facts.process import Process
-from oom_sentinel.kernel.host import ros_prefixes
 from oom_sentinel.protection import plan
 from oom_sentinel.report import kill_order as order_document
 from oom_sentinel.risk import badness
@@ -31,9 +35,14 @@ from oom_sentinel.settings import Settings
 
 NAME = 'order'
 HELP = 'The order in which the kernel would kill now, on the machine or inside a cgroup.'
-HEAD = ('RANK', 'BADNESS (pages)', 'oom_score', 'oom_score_adj', 'RSS (MiB)', 'SWAP (MiB)', 'PID',
-        'NODE OR PROGRAM', 'GROUP')
-RIGHT = range(7)
+COLUMNS = (
+    Column('RANK', right=True), Column('NODE OR PROGRAM', least=14),
+    Column('PID', right=True, drop=2), Column('BADNESS', right=True, drop=3),
+    Column('SHARE', right=True), Column('ADJ', right=True), Column('RSS', right=True),
+    Column('SWAP', right=True, drop=5), Column('SCORE', right=True, drop=6),
+    Column('GROUP', drop=4))
+LEGEND = ('BADNESS in pages of {page_size} bytes, SHARE of the {totalpages} pages of {where}; '
+          'ADJ is oom_score_adj, SCORE is oom_score; RSS and SWAP in MiB.')
 
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
@@ -47,14 +56,15 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
 
 def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 10) or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'{text!r} is no number of at least 1')
+        raise argparse.ArgumentTypeError(
+            f'{output.shown(text, 40)!r} is no number of at least 1')
     return int(text)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the order; return 0."""
     settings = params.load(arguments.params_file)
-    reading = output.read(arguments.root, ros_prefixes())
+    reading = read(arguments.root)
     page = reading.host.page_size
     totalpages = badness.machine_totalpages(reading.meminfo, page)
     processes = reading.processes
@@ -63,21 +73,37 @@ def run(arguments: argparse.Namespace) -> int:
     order = badness.kill_order(processes, totalpages=totalpages, page_size=page)
     if arguments.json:
         output.as_json(document(order[:arguments.n], reading, totalpages, settings))
-    else:
-        output.table(HEAD, rows(order[:arguments.n or 20], settings), RIGHT,
-                     output.colored(arguments.color), 1)
+        return 0
+    printer = Printer(arguments.color)
+    printer.table(COLUMNS, rows(order[:arguments.n or 20], totalpages, group_namer(settings)),
+                  (RED,))
+    printer.line(LEGEND.format(
+        page_size=page, totalpages=totalpages,
+        where='memory and swap' if arguments.cgroup is None else 'the control group'))
     return 0
 
 
+def group_namer(settings: Settings) -> Callable[[Process], str | None]:
+    """Return a function that names the group of a process, None where no group matches."""
+    def name_of(process: Process) -> str | None:
+        group = plan.group_of(process, settings)
+        return group.name if group else None
+    return name_of
+
+
 def inside(path: str, reading: Reading) -> tuple[tuple[Process, ...], int]:
-    """Return the processes in a control group and its own totalpages."""
+    """
+    Return the processes in a control group and its own totalpages.
+
+    :raises Unusable: when there is no such group.
+    """
     cgroups = reading.table.cgroups
     if cgroups.mount is None:
         raise Unusable(f'--cgroup {path}: {cgroups.unavailable.why}')
     if path.startswith(cgroups.mount.mount_point + '/'):
         path = path[len(cgroups.mount.mount_point):]
     path = '/' + path.strip('/')
-    if '..' in path.split('/') or not cgroups.exists(path):
+    if '\0' in path or '..' in path.split('/') or not cgroups.exists(path):
         raise Unusable(f'--cgroup {path}: no such control group below '
                        f'{cgroups.mount.mount_point}')
     members = cgroups.members(path)
@@ -89,27 +115,33 @@ def inside(path: str, reading: Reading) -> tuple[tuple[Process, ...], int]:
 def document(order: tuple[Candidate, ...], reading: Reading, totalpages: int,
              settings: Settings) -> dict[str, object]:
     """Return the JSON document of INTERFACE.md."""
-    def group_of(process: Process) -> str | None:
-        group = plan.group_of(process, settings)
-        return group.name if group else None
-
     machine = badness.machine_totalpages(reading.meminfo, reading.host.page_size)
     return order_document.document(
         order, host=reading.host, wall_s=reading.wall_s, totalpages=totalpages,
-        machine_totalpages=machine, group_of=group_of)
+        machine_totalpages=machine, group_of=group_namer(settings))
 
 
-def rows(order: tuple[Candidate, ...], settings: Settings) -> list[tuple[str, ...]]:
-    """Return the order as rows below HEAD."""
+def rows(order: tuple[Candidate, ...], totalpages: int,
+         group_of: Callable[[Process], str | None]) -> list[tuple[str, ...]]:
+    """Return the order as rows below COLUMNS."""
     made: list[tuple[str, ...]] = []
     for candidate in order:
         process, memory = candidate.process, candidate.process.memory
-        group = plan.group_of(process, settings)
+        points = candidate.badness
         made.append((
-            '-' if candidate.rank is None else str(candidate.rank),
-            'never' if candidate.badness is None else str(candidate.badness),
-            str(process.oom_score), str(process.oom_score_adj),
+            '-' if candidate.rank is None else str(candidate.rank), process.label,
+            str(process.pid), 'never' if points is None else str(points),
+            share(points, totalpages), _known(process.oom_score_adj),
             f'{memory.rss_bytes / MIB:.0f}' if memory else '?',
             f'{memory.swap_bytes / MIB:.0f}' if memory else '?',
-            str(process.pid), output.shown(process.label), group.name if group else ''))
+            _known(process.oom_score), group_of(process) or ''))
     return made
+
+
+def share(points: int | None, totalpages: int) -> str:
+    """Return a badness as a share of the memory at stake, '-' for none."""
+    return '-' if points is None or totalpages <= 0 else f'{100 * points / totalpages:.1f} %'
+
+
+def _known(value: int | None) -> str:
+    return '?' if value is None else str(value)

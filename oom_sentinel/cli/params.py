@@ -14,8 +14,7 @@
 
 """The parameter file of a verb: warnings go to standard error, refusals are `Unusable`."""
 
-import sys
-
+from oom_sentinel.cli import output
 from oom_sentinel.cli.output import Unusable
 from oom_sentinel.settings import parameter_file
 from oom_sentinel.settings import Settings
@@ -26,12 +25,15 @@ def load(path: str | None) -> Settings:
     """
     Return the settings of a parameter file, the defaults without one.
 
-    :raises Unusable: naming file and key, when it is unreadable or a value is refused.
+    :raises Unusable: naming file and key, when it is unreadable, a value is refused, or it
+        has parameters for other nodes only: the defaults would be a wrong answer.
     """
     try:
         loaded = parameter_file.load(*([] if path is None else [path]))
     except ParamsError as error:
         raise Unusable(str(error)) from error
+    if loaded.warnings and not loaded.named:
+        raise Unusable(loaded.warnings[0])
     for warning in loaded.warnings:
-        print(f'oom_sentinel: {warning}', file=sys.stderr)
+        output.complain(f'oom_sentinel: {warning}')
     return loaded.settings

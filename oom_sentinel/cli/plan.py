@@ -20,19 +20,30 @@ import os
 
 from oom_sentinel.cli import output
 from oom_sentinel.cli import params
-from oom_sentinel.cli.output import Reading
+from oom_sentinel.cli.columns import Column
+from oom_sentinel.cli.printer import Printer
+from oom_sentinel.cli.tree import read
+from oom_sentinel.cli.tree import Reading
+from oom_sentinel.cli.tree import view_of
 from oom_sentinel.facts.protection import Target
+from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.kernel import libc
-from oom_sentinel.kernel.host import own_domain_id
-from oom_sentinel.kernel.host import ros_prefixes
+from oom_sentinel.kernel.oom_score_adj import floor
 from oom_sentinel.protection import plan
 
 NAME = 'plan'
+HELP = 'What protection would change with a parameter file, changing nothing.'
 DENIED = ('{count} may be denied: lowering needs CAP_SYS_RESOURCE, or a floor granted at the '
-          "start, such as OOMScoreAdjust= in the robot's systemd unit.")
+          "start, such as OOMScoreAdjust= in the robot's systemd unit; `oom_sentinel doctor` "
+          'prints the command.')
+RUNNING = ('a sentinel runs (PID {}) and protects with its own parameters: its next scan puts '
+           'its values back.')
 # user_namespaces(7): what the initial namespace shows.
 WHOLE_UID_MAP = [b'0', b'0', b'4294967295']
-HELP = 'What protection would change with a parameter file, changing nothing.'
+COLUMNS = (
+    Column('NODE OR PROGRAM', least=14), Column('PID', right=True, drop=1),
+    Column('GROUP', drop=2), Column('FROM', right=True), Column('WANTED', right=True),
+    Column('POSSIBLE', right=True), Column('WHY', least=12, wraps=True, drop=3))
 
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
@@ -44,39 +55,39 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the adjustments; return 1 when something would be denied."""
     settings = params.load(arguments.params_file)
-    reading = output.read(arguments.root, ros_prefixes())
-    view = view_of(reading)
+    reading = read(arguments.root)
     may = _permission(reading)
-    planned = plan.plan(reading.processes, settings, view, {}, {})
+    planned = plan.plan(reading.processes, settings, view_of(reading), {}, {})
     changes = tuple(t for t in planned.targets if t.process.oom_score_adj != t.value)
     found = [_adjustment(t, may) for t in changes]
     doubtful = sum(entry['achievable'] != entry['wanted'] for entry in found)
     if arguments.json:
         output.as_json({'adjustments': found})
-    else:
-        _print(changes, found, output.colored(arguments.color))
-        if doubtful:
-            output.say(DENIED.format(count=doubtful))
-        for note in planned.lost_order + planned.notes:
-            output.say(f'Note: {note}.')
+        return int(doubtful > 0)
+    printer = Printer(arguments.color)
+    _print(printer, changes, found)
+    if doubtful:
+        printer.line(DENIED.format(count=doubtful))
+    for note in planned.lost_order + planned.notes:
+        printer.line(f'Note: {note}.', indent=6)
+    if reading.sentinel is not None:
+        printer.line(f'Note: {RUNNING.format(reading.sentinel.pid)}', indent=6)
     return int(doubtful > 0)
-
-
-def view_of(reading: Reading) -> plan.View:
-    """Return the live user's view; in a captured tree every user's process counts as ours."""
-    uid = os.geteuid()
-    if not reading.root.live:
-        uids = [p.uid for p in reading.processes if p.program.ros]
-        uid = uids[0] if uids else 0
-    return plan.View(uid, os.getpid() if reading.root.live else 0, own_domain_id())
 
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """What can be known of it without writing; `uid` is None in a captured tree."""
+    """
+    What is known of permission without writing to the process.
+
+    `uid` is None in a captured tree.  `lower` says that CAP_SYS_RESOURCE is there.  `floor` is
+    the lowest value that is permitted to what this user starts here, None when unknown; a
+    process that another service started may have another one.
+    """
 
     uid: int | None
     lower: bool
+    floor: int | None = None
 
     def achievable(self, target: Target) -> tuple[int | None, str]:
         """Return the value that a write would come to, None when unknown, and why."""
@@ -85,7 +96,11 @@ class Permission:
             return present, f'; the process belongs to uid {target.process.uid}, denied'
         if present is None or target.value >= present or self.lower:
             return target.value, ''
-        return None, '; whether lowering is permitted only a write can tell'
+        if self.floor is None:
+            return None, '; only a write shows whether lowering is permitted'
+        if target.value >= self.floor:
+            return target.value, f'; permitted to what is started here (floor {self.floor})'
+        return min(present, self.floor), f'; the floor here is {self.floor}'
 
 
 def _permission(reading: Reading) -> Permission:
@@ -96,7 +111,9 @@ def _permission(reading: Reading) -> Permission:
         initial = reading.root.read('/proc/self/uid_map').split() == WHOLE_UID_MAP
     except OSError:
         initial = False
-    return Permission(os.geteuid(), initial and libc.holds_sys_resource())
+    lowest = floor(reading.root)
+    return Permission(os.geteuid(), initial and libc.holds_sys_resource(),
+                      None if isinstance(lowest, Unavailable) else lowest)
 
 
 def _adjustment(target: Target, may: Permission) -> dict[str, object]:
@@ -108,14 +125,13 @@ def _adjustment(target: Target, may: Permission) -> dict[str, object]:
             'why': target.why + doubt}
 
 
-def _print(changes: tuple[Target, ...], found: list[dict[str, object]],
-           color: bool) -> None:
+def _print(printer: Printer, changes: tuple[Target, ...],
+           found: list[dict[str, object]]) -> None:
     if not found:
-        output.say('Nothing to change: every matching process has the value that is wanted.')
+        printer.line('Nothing to change: every matching process has the value that is wanted.')
         return
-    rows = [(str(entry['pid']), output.shown(target.process.label), target.group or '',
-             str(entry['from']), str(entry['wanted']),
-             'unknown' if entry['achievable'] is None else str(entry['achievable']),
-             str(entry['why'])) for target, entry in zip(changes, found)]
-    output.table(('PID', 'NODE OR PROGRAM', 'GROUP', 'FROM', 'WANTED', 'ACHIEVABLE', 'WHY'),
-                 rows, (0, 3, 4, 5), color)
+    printer.table(COLUMNS, [
+        (target.process.label, str(entry['pid']), target.group or '', str(entry['from']),
+         str(entry['wanted']),
+         'unknown' if entry['achievable'] is None else str(entry['achievable']),
+         target.why) for target, entry in zip(changes, found)])

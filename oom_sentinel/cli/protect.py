@@ -20,36 +20,41 @@ from dataclasses import replace
 from oom_sentinel import kernel
 from oom_sentinel import settings
 from oom_sentinel.cli import output
-from oom_sentinel.cli.output import Reading
+from oom_sentinel.cli.columns import Column
 from oom_sentinel.cli.output import Unusable
-from oom_sentinel.cli.plan import view_of
+from oom_sentinel.cli.printer import Printer
+from oom_sentinel.cli.tree import read
+from oom_sentinel.cli.tree import Reading
+from oom_sentinel.cli.tree import view_of
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.protection import Adjustment
 from oom_sentinel.facts.protection import Outcome
 from oom_sentinel.facts.protection import Result
 from oom_sentinel.facts.protection import Target
-from oom_sentinel.kernel.host import ros_prefixes
 from oom_sentinel.protection import plan
 from oom_sentinel.settings import Group
 from oom_sentinel.settings import selector
 from oom_sentinel.settings import Settings
-from oom_sentinel.settings.programs import OWN_NODE
 from oom_sentinel.settings.selector import SelectorError
 
 NAME = 'protect'
 HELP = "Set oom_score_adj of the matching processes once, by the sentinel's own rules."
 GROUP = 'once'
-SENTINEL = ('a sentinel runs (PID {}): what its groups match it puts back; for a lasting '
-            'value change them: ros2 param set /oom_sentinel group.NAME.match')
+SENTINEL = ('a sentinel runs (PID {}) and puts back the value of what its groups match; for a '
+            'lasting value change a group: ros2 param set /oom_sentinel group.NAME.match')
 FLOOR = ('lowering further needs CAP_SYS_RESOURCE, or a floor granted at the start, such as '
          "OOMScoreAdjust= in the robot's systemd unit")
+COLUMNS = (
+    Column('NODE OR PROGRAM', least=14), Column('PID', right=True, drop=1),
+    Column('FROM', right=True), Column('WANTED', right=True), Column('NOW', right=True),
+    Column('RESULT', least=12, wraps=True))
 
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
     """Add the verb's own arguments."""
     verb.add_argument('selector', metavar='SELECTOR', type=_selector,
-                      help='whom: exe:NAME, pkg:NAME, cgroup:PATH, cmd:WORDS, or node:/NAME '
-                           'where the command line tells the name')
+                      help='which processes: exe:NAME, pkg:NAME, cgroup:PATH, cmd:WORDS, or '
+                           'node:/NAME where the command line has the name')
     verb.add_argument('value', metavar='VALUE', type=_value,
                       help='the oom_score_adj to set, -1000..1000; -1000 is written as -999')
     verb.add_argument('--other-users', action='store_true',
@@ -73,7 +78,7 @@ def _value(text: str) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the value; return 1 when somewhere it was denied, or nobody matches."""
-    reading = output.read(arguments.root, ros_prefixes())
+    reading = read(arguments.root)
     if not reading.root.live:
         raise Unusable(f'--root {arguments.root}: a captured tree is never written')
     chosen = replace(
@@ -85,9 +90,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         output.as_json({'adjustments': [_adjustment(t, o) for t, o in done]})
     else:
-        _print(done, output.colored(arguments.color))
+        printer = Printer(arguments.color)
+        _print(printer, done)
         for note in _notes(done, planned.notes, reading, chosen):
-            output.say(f'Note: {note}.')
+            printer.line(f'Note: {note}.', indent=6)
     return int(not done or any(o.achieved != t.wanted for t, o in done))
 
 
@@ -106,15 +112,14 @@ def _adjustment(target: Target, outcome: Outcome) -> dict[str, object]:
             'achievable': outcome.achieved, 'why': outcome.why or outcome.result.value}
 
 
-def _print(done: list[tuple[Target, Outcome]], color: bool) -> None:
+def _print(printer: Printer, done: list[tuple[Target, Outcome]]) -> None:
     if not done:
-        output.say('Nobody matches: nothing was written.')
+        printer.line('No process matches: nothing was written.')
         return
-    rows = [(str(t.process.pid), output.shown(t.process.label), str(t.process.oom_score_adj),
-             str(t.wanted), 'unknown' if o.achieved is None else str(o.achieved),
-             o.why or o.result.value) for t, o in done]
-    output.table(('PID', 'NODE OR PROGRAM', 'FROM', 'WANTED', 'NOW', 'RESULT'), rows, (0, 2, 3, 4),
-                 color)
+    printer.table(COLUMNS, [
+        (t.process.label, str(t.process.pid), str(t.process.oom_score_adj), str(t.wanted),
+         'unknown' if o.achieved is None else str(o.achieved), o.why or o.result.value)
+        for t, o in done])
 
 
 def _notes(done: list[tuple[Target, Outcome]], planned: tuple[str, ...], reading: Reading,
@@ -130,9 +135,8 @@ def _notes(done: list[tuple[Target, Outcome]], planned: tuple[str, ...], reading
         notes.append(f'{len(left)} more match and were left alone, as {left[0].label} (PID '
                      f'{left[0].pid}, uid {left[0].uid}): of another user or ROS_DOMAIN_ID, '
                      'PID 1, or ended')
-    running = [p for p in reading.processes if p.program.executable == OWN_NODE]
-    if running:
-        notes.append(SENTINEL.format(running[0].pid))
+    if reading.sentinel is not None:
+        notes.append(SENTINEL.format(reading.sentinel.pid))
     return notes
 
 

@@ -15,28 +15,23 @@
 """`oom_sentinel status [--watch]`: all statuses in the terminal, as the node publishes them."""
 
 import argparse
-import contextlib
-import sys
 import time
 
-from oom_sentinel.cli import order
 from oom_sentinel.cli import output
 from oom_sentinel.cli import params
-from oom_sentinel.cli import screen
-from oom_sentinel.cli import terminal
-from oom_sentinel.cli.output import Reading
+from oom_sentinel.cli import watch
 from oom_sentinel.cli.output import Unusable
-from oom_sentinel.cli.plan import view_of
+from oom_sentinel.cli.printer import LEVEL_STYLES
+from oom_sentinel.cli.printer import Printer
+from oom_sentinel.cli.status_document import document
+from oom_sentinel.cli.tree import read
+from oom_sentinel.cli.tree import Reading
+from oom_sentinel.cli.tree import view_of
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Status
-from oom_sentinel.facts.status import Unavailable
-from oom_sentinel.kernel.host import ros_prefixes
 from oom_sentinel.kernel.root import CaptureError
-from oom_sentinel.report.risk import KILL_ORDER_OF
-from oom_sentinel.risk import badness
 from oom_sentinel.sentinel import Sentinel
 from oom_sentinel.settings import Settings
-from oom_sentinel.settings.programs import OWN_NODE
 
 NAME = 'status'
 HELP = 'All statuses, as the node would publish them; writes nothing.'
@@ -59,103 +54,83 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.watch and arguments.json:
         raise Unusable('--watch and --json exclude each other: JSON is one document')
     settings = params.load(arguments.params_file)
-    watcher = _sentinel(settings, arguments.root)
-    color = output.colored(arguments.color)
-    if not arguments.watch:
-        statuses = watcher.cycle().statuses
-        if arguments.json:
-            output.as_json({'statuses': [_status(s) for s in statuses]})
-        else:
-            _print(watcher, statuses, arguments.values, color)
-    elif sys.stdout.isatty():
-        statuses = _live(watcher, settings, color)
+    reading = read(arguments.root)
+    look = Look(settings, reading)
+    if arguments.json:
+        statuses = look.statuses()
+        output.as_json(document(statuses))
+    elif arguments.watch and watch.can_draw():
+        statuses = watch.draw(look.statuses, look.title, watch.KillOrder(reading, settings),
+                              settings.publish_period, arguments.color)
+    elif arguments.watch:
+        statuses = _repeat(look, arguments, settings.publish_period)
     else:
-        statuses = _again_and_again(watcher, settings, arguments.values, color)
+        statuses = _print(Printer(arguments.color), look, arguments.values)
     return int(any(s.level > Level.OK for s in statuses))
 
 
-def _sentinel(settings: Settings, root: str) -> Sentinel:
-    reading = output.read(root, ros_prefixes())
-    running = next((p.pid for p in reading.processes
-                    if p.program.executable == OWN_NODE), None)
-    why = WATCHING + ('' if running is None else PROTECTING.format(running))
+class Look:
+    """What a sentinel of our own sees, which writes nothing."""
+
+    def __init__(self, settings: Settings, reading: Reading) -> None:
+        """
+        Start it.
+
+        :raises Unusable: when the tree is no captured one.
+        """
+        self._reading = reading
+        running = reading.sentinel
+        why = WATCHING + ('' if running is None else PROTECTING.format(running.pid))
+        path = reading.root.path
+        try:
+            self._sentinel = Sentinel(settings, root=path, watching=why)
+        except CaptureError as error:
+            raise Unusable(f'--root {path}: not a captured tree: {error}') from error
+        # A captured tree is seen as its own robot's user sees it, not as the one who looks.
+        self._sentinel.guard.view = view_of(reading)
+
+    def statuses(self) -> tuple[Status, ...]:
+        """Return the statuses as of now."""
+        return self._sentinel.cycle().statuses
+
+    def title(self) -> str:
+        """Return host and time, with the time zone named."""
+        root = self._reading.root
+        wall_s = time.time() if root.live else self._reading.wall_s
+        return f'oom_sentinel on {self._reading.host.hostname}, {local_time(wall_s)}'
+
+
+def local_time(wall_s: float) -> str:
+    """Return a moment in this machine's time zone, which is named."""
     try:
-        watcher = Sentinel(settings, root=root, watching=why)
-        # A captured tree is seen as its own robot's user, not as whoever looks at it.
-        watcher.guard.view = view_of(reading)
-        return watcher
-    except CaptureError as error:
-        raise Unusable(f'--root {root}: not a captured tree: {error}') from error
-    except OSError as error:
-        raise Unusable(f'--root {root}: {error.filename}: {error.strerror}') from error
+        return time.strftime('%Y-%m-%d %H:%M:%S %Z', time.localtime(wall_s))
+    except (OverflowError, ValueError, OSError):
+        return f'{wall_s:g} s after 1970-01-01'
 
 
-def _status(status: Status) -> dict[str, object]:
-    return {'name': f'oom_sentinel: {status.name}', 'level': status.level.name,
-            'message': status.message, 'values': dict(status.values)}
-
-
-def _title(watcher: Sentinel) -> str:
-    capture = watcher.root.capture
-    wall_s = time.time() if capture is None else capture.wall_s
-    when = time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(wall_s))
-    return f'oom_sentinel on {watcher.hostname}, {when}'
-
-
-def _print(watcher: Sentinel, statuses: tuple[Status, ...], values: bool, color: bool) -> None:
-    output.say(_title(watcher))
+def _print(printer: Printer, look: Look, values: bool) -> tuple[Status, ...]:
+    """Print what is seen now and return it."""
+    statuses = look.statuses()
+    printer.line(look.title())
     for status in statuses:
-        level = f'{status.level.name:<5}'
-        tint = screen.TINT[status.level]
-        output.say((f'{tint}{level}{output.PLAIN}' if color else level)
-                   + f'  {status.name}: {output.shown(status.message, 2000)}')
+        printer.entry(f'{status.level.name:<5}  ', f'{status.name}: {status.message}',
+                      LEVEL_STYLES[status.level])
         if values or status.level > Level.OK:
             for key, value in status.values:
-                output.say(f'         {key}: {output.shown(value, 2000)}')
+                printer.line(f'         {key}: {value}', indent=11)
+    return statuses
 
 
-def _again_and_again(watcher: Sentinel, settings: Settings, values: bool,
-                     color: bool) -> tuple[Status, ...]:
-    """Print the statuses every publish_period until interrupted."""
+def _repeat(look: Look, arguments: argparse.Namespace,
+            period_s: float) -> tuple[Status, ...]:
+    """Print what is seen every period until ctrl-c; return what was seen last."""
+    printer = Printer(arguments.color)
     statuses: tuple[Status, ...] = ()
     try:
         while True:
-            statuses = watcher.cycle().statuses
-            _print(watcher, statuses, values, color)
-            output.say('')
-            sys.stdout.flush()
-            time.sleep(settings.publish_period)
+            statuses = _print(printer, look, arguments.values)
+            printer.line('')
+            output.flush()
+            time.sleep(period_s)
     except KeyboardInterrupt:
         return statuses
-
-
-def _live(watcher: Sentinel, settings: Settings, color: bool) -> tuple[Status, ...]:
-    """Draw the statuses every publish_period and on a new size, until q or a signal."""
-    with terminal.taken() as screen_of:
-        while True:
-            statuses = watcher.cycle().statuses
-            title = f'{_title(watcher)}   (q ends)'
-            size = screen_of.size()
-            order_now = _victims(watcher, settings, statuses, size.rows)
-            screen_of.draw(screen.picture(title, statuses, order_now, size, color))
-            screen_of.wait(settings.publish_period)
-            if screen_of.ended:
-                return statuses
-
-
-def _victims(watcher: Sentinel, settings: Settings, statuses: tuple[Status, ...],
-             most: int) -> list[str]:
-    """Return the kill order where memory is shortest as lines of a table, with its heading."""
-    meminfo, page = watcher.root.meminfo(), watcher.host.page_size
-    if isinstance(meminfo, Unavailable):
-        return []
-    processes = watcher.table.read(time.monotonic(), scores=True)
-    totalpages = badness.machine_totalpages(meminfo, page)
-    short = next((value for s in statuses for key, value in s.values
-                  if key == KILL_ORDER_OF), '')
-    if short.startswith('/'):
-        reading = Reading(watcher.root, watcher.table, watcher.host, meminfo, processes, 0.0)
-        with contextlib.suppress(Unusable):  # the group may be gone by now
-            processes, totalpages = order.inside(short, reading)
-    candidates = badness.kill_order(processes, totalpages=totalpages, page_size=page)
-    return output.aligned(order.HEAD, order.rows(candidates[:most], settings), order.RIGHT)

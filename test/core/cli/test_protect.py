@@ -86,7 +86,7 @@ def test_nobody_matching_is_a_finding(capsys):
     """Exit code 1 and a sentence."""
     assert protect(capsys, 'exe:no_such_program_anywhere', 100, code=1) == {}
     assert main(['protect', 'exe:no_such_program_anywhere', '100']) == 1
-    assert 'Nobody matches' in capsys.readouterr().out
+    assert 'No process matches' in capsys.readouterr().out
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason='only root can start a process of another user')

@@ -15,6 +15,7 @@
 """`oom_sentinel status`: the node's statuses in a terminal, in a pipe, and drawn live."""
 
 import fcntl
+import io
 import json
 import os
 import pty
@@ -31,18 +32,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oom_sentinel import settings
 from oom_sentinel.cli import main
-from oom_sentinel.cli import screen
-from oom_sentinel.cli.screen import Size
+from oom_sentinel.cli.gauges import gauges
+from oom_sentinel.cli.growth import Growth
+from oom_sentinel.cli.picture import Picture
+from oom_sentinel.cli.printer import new_console
+from oom_sentinel.cli.status_document import plain
+from oom_sentinel.cli.status_document import snake_case
+from oom_sentinel.facts.process import Process
+from oom_sentinel.facts.process import Program
+from oom_sentinel.facts.process import TaskMemory
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Status
 from oom_sentinel.report.risk import KILL_ORDER_OF
 from oom_sentinel.sentinel import Sentinel
 import pytest
+from rich.cells import cell_len
 import trees
 
 FIXED = ['Memory', 'Memory pressure', 'Control groups', 'OOM risk', 'Protection']
 ENTER, LEAVE = b'\x1b[?1049h', b'\x1b[?1049l'
-SIZE = Size(100, 40)
 
 
 def run(capsys, *words, code=0):
@@ -62,7 +70,7 @@ def test_the_document_has_every_status_under_its_published_name(capsys):
     assert set(names) >= {f'oom_sentinel: {name}' for name in FIXED}
     assert 'oom_sentinel: Group drivers' in names
     assert {s['level'] for s in statuses} <= {'OK', 'WARN', 'ERROR'}
-    assert float(statuses[0]['values']['MemTotal (MiB)']) > 0
+    assert float(statuses[0]['values']['mem_total_mib']) > 0
 
 
 @pytest.mark.parametrize('board, level, said', [
@@ -117,6 +125,23 @@ def test_unusable_input_is_exit_code_2_and_one_line(words, said, capsys):
     assert said in err and len(err.splitlines()) == 1
 
 
+@pytest.mark.parametrize('key, name', [
+    ('MemAvailable (MiB)', 'mem_available_mib'), ('some avg10 (%)', 'some_avg10_percent'),
+    ('oom_risk (0..1)', 'oom_risk'), ('time to exhaustion (s)', 'time_to_exhaustion_s'),
+    ('1st victim', '1st_victim'), ('Committed_AS (MiB)', 'committed_as_mib')])
+def test_json_keys_are_snake_case_with_units(key, name):
+    """As scripts and jq want them."""
+    assert snake_case(key) == name
+
+
+@pytest.mark.parametrize('text, value', [
+    ('3', 3), ('-0.25', -0.25), ('none', 'none'), ('9' * 401, '9' * 401), ('1e999', '1e999'),
+    ('nan', 'nan'), ('unavailable (off)', 'unavailable (off)'), ('2 of 3', '2 of 3')])
+def test_json_values_are_numbers_where_they_are_numbers(text, value):
+    """Text stays text, also what Python would call a number and JSON does not."""
+    assert plain(text) == value and type(plain(text)) is type(value)
+
+
 # drawn
 
 @pytest.mark.parametrize('board', ['docker_v2', 'zram_swap'])
@@ -124,14 +149,14 @@ def test_the_picture_finds_in_real_statuses_what_it_draws(board, tmp_path):
     """A key that is renamed in the report is renamed there too."""
     watcher = Sentinel(settings.build({}), root=str(trees.make(tmp_path / 'tree', board)))
     found = watcher.cycle().statuses
-    drawn = {bar.name: bar for bar in screen.bars({s.name: s for s in found})}
+    drawn = {gauge.name: gauge for gauge in gauges(found)}
     assert {'Memory left', 'Swap left', 'Pressure', 'OOM risk'} <= set(drawn)
     assert ('Group left' in drawn) == (board == 'docker_v2')
-    assert all(bar.percent is not None and 'unknown' not in bar.text for bar in drawn.values())
+    assert all(g.percent is not None and 'unknown' not in g.text for g in drawn.values())
     assert KILL_ORDER_OF in {key for s in found for key, _ in s.values}
 
 
-def statuses(level=Level.OK, victim='amcl', percent='63.0'):
+def statuses(level=Level.OK, victim='amcl', percent='63.0', alarm='It would kill {}.'):
     """Return what a node would publish, as far as the picture looks."""
     return (
         Status('Memory', level, 'Fine.', (
@@ -140,43 +165,102 @@ def statuses(level=Level.OK, victim='amcl', percent='63.0'):
         Status('Memory pressure', Level.OK, 'Fine.', (('some avg10 (%)', '3.00'),)),
         Status('Control groups', Level.OK, 'Fine.', (
             ('tightest', '/robot'), ('limit (MiB)', '512'), ('headroom (MiB)', '128'))),
-        Status('OOM risk', Level.WARN, f'It would kill {victim}.', (
+        Status('OOM risk', Level.WARN, alarm.replace('{}', victim), (
             ('oom_risk (0..1)', '0.40'), ('time to exhaustion (s)', '90'))))
 
 
-def test_the_picture_has_bars_times_and_victims():
-    """Headroom of memory, swap and group, pressure, time left, kill order."""
-    lines = screen.picture('title', statuses(), ['RANK', '1 amcl'], SIZE, False)
+def row(name, growth='+3.0', rank='1'):
+    """Return a row of the kill order."""
+    return (rank, name, '1234', '15000', '1.5 %', '0', '58', growth, '0', '700', 'navigation')
+
+
+def drawn(found, order=(), columns=100, rows=40, picture=None):
+    """Return the lines of the picture on a terminal of this size, without color."""
+    picture = picture or Picture('title')
+    picture.statuses, picture.order = found, order
+    console = new_console(False, columns, height=rows, file=io.StringIO())
+    with console.capture() as captured:
+        console.print(picture, end='')
+    return captured.get().split('\n')
+
+
+def test_the_picture_has_gauges_times_and_victims():
+    """Headroom of memory, swap and group, pressure, time left, kill order with growth."""
+    lines = drawn(statuses(), [row('/amcl')])
     text = '\n'.join(lines)
-    assert lines[0] == 'title'
-    assert re.search(r'Memory left +\[#+-+\] 63 % of 4000 MiB', text)
-    assert re.search(r'Swap left +\[#+-+\] 25 % of 1000 MiB', text)
-    assert re.search(r'Group left +\[#+-+\] 25 % of 512 MiB in /robot', text)
+    assert lines[0].strip() == 'title' and len(lines) == 40
+    assert re.search(r'Memory left .*63 % of 4000 MiB', text)
+    assert re.search(r'Swap left .*25 % of 1000 MiB', text)
+    assert re.search(r'Group left .*25 % of 512 MiB in /robot', text)
     assert '3.0 % of the last 10 s waited' in text and 'time left: 90 s' in text
-    assert 'WARN   OOM risk: It would kill amcl.' in lines and lines[-1] == '1 amcl'
+    assert 'WARN  OOM risk: It would kill amcl.' in text
+    assert re.search(r'RANK +NODE OR PROGRAM.*MiB/min', text)
+    assert re.search(r'/amcl .*\+3\.0', text)
+    assert lines[-1].startswith('q ends   ? keys')
 
 
 def test_what_is_unknown_is_drawn_as_unknown_and_not_as_empty():
     """PSI off, MemAvailable missing."""
     made = (Status('Memory', Level.OK, '', (('MemAvailable (%)', 'unavailable (old)'),)),
             Status('Memory pressure', Level.OK, '', (('some avg10 (%)', 'unavailable (off)'),)))
-    text = '\n'.join(screen.picture('', made, [], SIZE, False))
-    assert re.search(r'Memory left +\[\?+\] unknown', text)
-    assert re.search(r'Pressure +\[\?+\] not available', text)
+    text = '\n'.join(drawn(made))
+    assert re.search(r'Memory left +\? +unknown', text)
+    assert re.search(r'Pressure +\? +not available', text)
+
+
+@pytest.mark.parametrize('columns, rows', [(80, 24), (40, 15)])
+def test_a_small_terminal_shows_the_alarm_whole_and_the_kill_order(columns, rows):
+    """Whatever the length of the alarm, the first three of the kill order stand there."""
+    words = ' '.join(f'word{i}' for i in range(30))
+    lines = drawn(statuses(alarm=words), [row(f'/node_{i}', rank=str(i)) for i in range(1, 9)],
+                  columns, rows)
+    text = '\n'.join(lines)
+    assert all(f'/node_{i}' in text for i in (1, 2, 3)) and len(lines) == rows
+    picture, seen = Picture('title'), ''
+    for _ in range(40):
+        seen += '\n'.join(drawn(statuses(alarm=words), [row('/a')], columns, rows, picture))
+        picture.press('down')
+    assert all(f'word{i}' in seen for i in range(30)) and '...' not in seen
+
+
+def test_keys_scroll_help_and_end():
+    """Down and up move, never beyond the ends; ? shows the keys; q ends."""
+    picture = Picture('title')
+    many = [row(f'/node_{i}') for i in range(60)]
+    for _ in range(500):
+        assert picture.press('j')
+    assert drawn(statuses(), many, 60, 12, picture)[-2].strip().startswith('OK')
+    assert 0 < picture.scroll < 100
+    picture.press('home')
+    assert drawn(statuses(), many, 60, 12, picture)[0].strip() == 'title'
+    picture.press('?')
+    assert 'killed next' in '\n'.join(drawn(statuses(), many, 80, 24, picture))
+    picture.press('?')
+    assert 'killed next' not in '\n'.join(drawn(statuses(), many, 80, 24, picture))
+    assert not picture.press('q')
 
 
 @given(st.integers(1, 200), st.integers(1, 60), st.text(), st.text())
 def test_no_name_and_no_size_breaks_the_picture(columns, rows, name, percent):
-    """Never more lines than rows, never a control character, never wider than the terminal."""
-    lines = screen.picture(name, statuses(victim=name, percent=percent), ['HEAD', name],
-                           Size(columns, rows), False)
-    assert len(lines) <= rows
-    assert all(len(line) <= columns and line.isprintable() for line in lines)
+    """As many lines as rows, never a control character, never wider than the terminal."""
+    lines = drawn(statuses(victim=name, percent=percent), [row(name)], columns, rows)
+    assert len(lines) == rows
+    assert all(cell_len(line) <= columns and line.isprintable() for line in lines)
 
 
-def test_wide_characters_count_as_two_columns():
-    """As a terminal draws them."""
-    assert screen.clipped('\u4f60\u597d\u4f60', 5) == '\u4f60\u597d'
+def test_growth_is_told_per_minute_and_after_a_while():
+    """6 MiB in 30 s are 12 a minute; one reading says nothing, and an ended process is gone."""
+    def held(mib, start=1):
+        return Process(7, start, 1, 0, Program('x'), memory=TaskMemory(mib << 20, 0, 0))
+
+    growth = Growth()
+    growth.take(0.0, [held(10)])
+    assert growth.mib_per_min(held(10)) is None
+    growth.take(30.0, [held(16)])
+    assert growth.mib_per_min(held(16)) == 12.0
+    assert growth.mib_per_min(held(16, start=2)) is None
+    growth.take(31.0, [])
+    assert growth.mib_per_min(held(16)) is None
 
 
 # live
@@ -193,7 +277,8 @@ class Session:
         self.child = subprocess.Popen(
             [sys.executable, '-m', 'oom_sentinel.cli', 'status', '--watch', *words],
             stdin=terminal, stdout=terminal, stderr=subprocess.PIPE, start_new_session=True,
-            env=env, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+            env={'TERM': 'xterm', **(env or os.environ)},
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
         self.seen = b''
 
     def resize(self, rows, columns):
@@ -257,13 +342,20 @@ def test_a_new_size_is_drawn_at_once_and_fits(session):
     live.resize(6, 30)
 
     def fits(seen):
-        picture = seen.split(b'\x1b[H')[-1]
-        lines = re.sub(rb'\x1b\[[0-9;?]*[A-Za-z]', b'', picture).split(b'\r\n')
-        return picture.endswith(b'\x1b[J') and len(lines) <= 6 and all(
+        picture = seen.split(b'\x1b[H')[-1].decode('utf-8', 'replace')
+        lines = re.sub(r'\x1b\[[0-9;?]*[A-Za-z]', '', picture).split('\r\n')
+        return len(lines) == 6 and lines[-1].startswith('q ends') and all(
             len(line) <= 30 for line in lines)
 
     live.until(fits, 'a picture of the new size')
     assert live.child.poll() is None
+
+
+def test_a_dumb_terminal_gets_text(session):
+    """No cursor is moved where none can be."""
+    live = session(env={**os.environ, 'TERM': 'dumb'})
+    seen = live.until(lambda seen: seen.count(b'oom_sentinel on ') == 2, 'two texts')
+    assert b'\x1b' not in seen
 
 
 def test_no_color_is_respected_on_a_terminal(session):

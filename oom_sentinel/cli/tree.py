@@ -1,0 +1,83 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The tree that every verb starts from: the live machine or a captured one, read once."""
+
+from dataclasses import dataclass
+import os
+import time
+
+from oom_sentinel import kernel
+from oom_sentinel.cli.output import Unusable
+from oom_sentinel.facts.host import Host
+from oom_sentinel.facts.memory import MemInfo
+from oom_sentinel.facts.process import Process
+from oom_sentinel.facts.status import Unavailable
+from oom_sentinel.kernel.host import own_domain_id
+from oom_sentinel.kernel.host import ros_prefixes
+from oom_sentinel.kernel.root import CaptureError
+from oom_sentinel.protection import plan
+from oom_sentinel.settings.programs import OWN_NODE
+
+GROWN_UP_S = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The tree, the host, memory and the whole process table; wall_s is when it was read."""
+
+    root: kernel.Root
+    table: kernel.Table
+    host: Host
+    meminfo: MemInfo
+    processes: tuple[Process, ...]
+    wall_s: float
+
+    @property
+    def sentinel(self) -> Process | None:
+        """Return the process of a running sentinel, None when there is none."""
+        return next((p for p in self.processes if p.program.executable == OWN_NODE), None)
+
+
+def read(path: str) -> Reading:
+    """
+    Read a tree.
+
+    :param path: '/' for the live machine, or the folder of a captured tree.
+    :raises Unusable: when it is no captured tree or lacks /proc/meminfo.
+    """
+    try:
+        root = kernel.Root(path)
+        host = root.host()
+        meminfo = root.meminfo()
+        if isinstance(meminfo, Unavailable):
+            raise Unusable(f'--root {path}: memory is {meminfo}')
+        table = kernel.Table(root, ros_prefixes=ros_prefixes())
+        table.read(0.0)
+        # At the second reading no process is young: those that map librcl are recognised too.
+        processes = table.read(GROWN_UP_S, scores=True)
+    except CaptureError as error:
+        raise Unusable(f'--root {path}: not a captured tree: {error}') from error
+    except OSError as error:
+        raise Unusable(f'--root {path}: {error.filename}: {error.strerror}') from error
+    wall_s = time.time() if root.capture is None else root.capture.wall_s
+    return Reading(root, table, host, meminfo, processes, wall_s)
+
+
+def view_of(reading: Reading) -> plan.View:
+    """Return the live user's view; in a captured tree that of the robot's own user."""
+    if reading.root.live:
+        return plan.View(os.geteuid(), os.getpid(), own_domain_id())
+    uids = [p.uid for p in reading.processes if p.program.ros]
+    return plan.View(uids[0] if uids else 0, 0, own_domain_id())
