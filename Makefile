@@ -41,6 +41,10 @@ run: $(VENV)/.run
 	@echo '  tuning    $(PARAMS), or ros2 param set /oom_sentinel scan_period 1.0'
 	$(BIN)/oom_sentinel_node --ros-args --params-file $(PARAMS)
 
+# Below two minutes; says so and replays a recording where no memory control group can be made.
+demo: $(VENV)/.run
+	@$(BIN)/python -m demo $(DEMO)
+
 test: setup
 	$(LOOPBACK) $(BIN)/python -m pytest $(TESTS)
 

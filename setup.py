@@ -47,7 +47,7 @@ def shared(folder):
     """Return the (target, files) pairs that install a folder's files into share/."""
     pairs = []
     for place, _, names in os.walk(folder):
-        files = [os.path.join(place, name) for name in sorted(names)]
+        files = [os.path.join(place, name) for name in sorted(names) if name[-4:] != '.pyc']
         if files:
             pairs.append((os.path.join('share', package_name, place), files))
     return pairs
@@ -63,7 +63,7 @@ setup(
         ('share/' + package_name, ['package.xml']),
         # setup.cfg puts scripts into lib/PKG alone; a prefix is looked up on PATH too.
         ('lib/' + package_name, ['scripts/oom_exec']), ('bin', ['scripts/oom_exec']),
-        *shared('launch'), *shared('config'),
+        *shared('launch'), *shared('config'), *shared('demo'),
     ],
     install_requires=['setuptools', 'psutil>=5.9.0', 'rich>=11.2.0'],
     extras_require={'kilted': KILTED, 'jazzy': JAZZY, 'test': TEST},

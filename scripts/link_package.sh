@@ -7,7 +7,7 @@ here=$(pwd)
 mkdir -p "$venv/share/ament_index/resource_index/packages" "$venv/share/oom_sentinel" \
   "$venv/lib/oom_sentinel"
 touch "$venv/share/ament_index/resource_index/packages/oom_sentinel"
-for item in package.xml config; do
+for item in package.xml config demo; do
   ln -sfn "$here/$item" "$venv/share/oom_sentinel/$item"
 done
 # `ros2 launch PACKAGE FILE` does not follow a linked folder.

@@ -21,7 +21,8 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
-CODE = [str(ROOT / name) for name in ('oom_sentinel', 'launch', 'test', 'bench', 'setup.py')
+CODE = [str(ROOT / name)
+        for name in ('oom_sentinel', 'launch', 'test', 'bench', 'demo', 'setup.py')
         if (ROOT / name).exists()]
 # ament_pep257's own ignore list.
 PEP257 = 'D100,D101,D102,D103,D104,D105,D106,D107,D203,D212,D404'
