@@ -13,10 +13,10 @@
 # limitations under the License.
 
 """
-One cycle: sample, assess, plan, apply, compose; the sentinel without ROS.
+One cycle: sample, assess, plan, write, compose; the sentinel without ROS.
 
-Node, tests and benches run the same one.  It holds the history between cycles and decides
-when the process table is worth reading; everything it concludes comes from the pure rooms.
+Node, command line, tests and benches run the same one.  It holds what goes on from cycle to
+cycle; everything it concludes comes from the pure rooms.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,9 @@ import time
 from oom_sentinel import kernel
 from oom_sentinel import report
 from oom_sentinel import risk
-from oom_sentinel.facts.memory import VmStat
+from oom_sentinel.facts import parts
+from oom_sentinel.facts.kill import Kills
+from oom_sentinel.facts.parts import Parts
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import Program
 from oom_sentinel.facts.protection import Protection
@@ -40,23 +42,21 @@ from oom_sentinel.facts.status import Report
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.kernel.host import own_domain_id
 from oom_sentinel.kernel.host import ros_prefixes
+from oom_sentinel.kernel.sampling import Sampler
+from oom_sentinel.kernel.scanning import Scanner
 from oom_sentinel.kills import kill_log
 from oom_sentinel.protection import plan
 from oom_sentinel.protection.guard import Guard
 from oom_sentinel.settings import selector
 from oom_sentinel.settings import Settings
 
-# While memory is plentiful the whole table's memory is read this seldom, in seconds: it only
-# feeds the kill order shown; new processes are met at every scan all the same.
-PLENTIFUL_SWEEP_S = 40.0
-LISTING_S = 10.0  # a listing comes this often even when nothing was forked
 PLENTIFUL_SHARE = 2.0  # times memory.available_warn_percent
 
-_NOBODY = Process(0, 0, 0, 0, Program(''))  # what a node without a process is matched as
+_NO_PROCESS = Process(0, 0, 0, 0, Program(''))  # what a node without a process is matched as
 
 
 class Sentinel:
-    """Knows and protects; call `cycle` every publish_period, `scan` when something forked."""
+    """Knows and protects; call `cycle` every publish_period, `meet` when a program began."""
 
     def __init__(self, settings: Settings, *, root: str = '/',
                  node_name: str = '/oom_sentinel', watching: str | None = None,
@@ -69,27 +69,20 @@ class Sentinel:
         self._wall = wall
         self.root = kernel.Root(root)
         self.host = self.root.host()
-        self._lookout = kernel.Lookout(self.root)
+        self.parts = Parts()
         self.table = kernel.Table(self.root, ros_prefixes=ros_prefixes())
-        self._chains = kernel.Chains(self.table.cgroups)
-        self._swaps = kernel.Swaps(self.root)
-        self._shm = kernel.SharedMemory(self.root)
-        self._vmstat: VmStat | Unavailable | None = None
+        self.scanner = Scanner(self.table)
+        self.sampler = Sampler(self.scanner, self.host, self.parts, wall)
         self.guard = Guard(self.root, self.host, plan.View(
             os.geteuid(), os.getpid(), own_domain_id()), watching=watching)
-        self._graph: dict[int, tuple[str, ...]] = {}
-        self._missing: tuple[str, ...] = ()
-        self._processes: tuple[Process, ...] = ()
-        self._scanned_s = self._swept_s = self._listed_s = float('-inf')
-        self._last_pid: int | None = None
-        self.told_of_execs = False  # whether whoever begins a program is sure to be told to meet
-        self._history = risk.History()
-        self._assessment: risk.Assessment | None = None
-        self._levels: tuple[tuple[str, Level], ...] = ()
-        self._plentiful = False
-        self._sample: Sample | None = None
         self.kill_log = kill_log.open_kill_log(
             self.root, self.table, settings.incident_directory, monotonic, wall)
+        self._missing_nodes: tuple[str, ...] = ()
+        self._history = risk.History()
+        self._assessment: risk.Assessment | None = None
+        self._sample: Sample | None = None
+        self._kills = Kills()
+        self._journal = report.Journal()
 
     @property
     def hostname(self) -> str:
@@ -97,42 +90,36 @@ class Sentinel:
         return self.host.hostname
 
     def configure(self, settings: Settings) -> None:
-        """Take new settings; the next scan, due at once, follows them."""
+        """Set new settings; the next scan, due at once, follows them."""
         self.settings = settings
-        self._scanned_s = self._listed_s = float('-inf')
+        self.scanner.hasten()
 
-    def learn(self, names: Mapping[int, tuple[str, ...]],
-              missing: tuple[str, ...] = ()) -> bool:
-        """Take node names by PID and nodes without a process; tell whether names changed."""
-        self._missing = missing
-        if dict(names) == self._graph:
-            return False
-        self._graph = dict(names)
-        self._scanned_s = self._listed_s = float('-inf')  # the next scan is due at once
-        return True
+    def set_graph_names(self, names: Mapping[int, tuple[str, ...]],
+                        missing: tuple[str, ...] = ()) -> bool:
+        """
+        Set the node names by PID that the ROS graph knows; return whether they changed.
+
+        :param missing: nodes of this host whose process is not known.
+        """
+        self._missing_nodes = missing
+        return self.scanner.set_graph_names(names)
 
     def ros_processes(self) -> tuple[Process, ...]:
-        """Return what looks like ROS, of this domain, the sentinel included."""
-        view = self.guard.view
-        return tuple(p for p in self._processes
-                     if p.program.ros and p.program.ros_domain_id in (None, view.ros_domain_id))
-
-    def forked(self) -> bool:
-        """Tell, for a microsecond or two, whether a new process may have come."""
-        last = self.root.last_pid()
-        return last != self._last_pid or self.table.young(self._monotonic())
-
-    def _sweep_due(self, now_s: float) -> bool:
-        return not self._plentiful or now_s - self._swept_s >= PLENTIFUL_SWEEP_S
+        """Return the processes that look like ROS, of this domain, the sentinel included."""
+        domain = self.guard.view.ros_domain_id
+        return tuple(p for p in self.scanner.processes
+                     if p.program.ros and p.program.ros_domain_id in (None, domain))
 
     def meet(self, pids: frozenset[int]) -> int:
         """
-        Look at who began a program, scan if one of them matters; return how many live.
+        Read processes that began a program and scan if one matters; return how many live.
 
-        :param pids: who; when none is named whoever came since the last reading is looked for.
+        :param pids: their PIDs; when empty, those that came since the last reading.
         """
-        now_s = self._monotonic()
-        met = self.table.meet(pids or self.table.strangers(now_s), now_s)
+        now_s = self.parts.now_s = self._monotonic()
+        nobody: tuple[Process, ...] = ()
+        met = self.parts.run(parts.NEW_PROGRAMS, lambda: self.table.meet(
+            pids or self.table.strangers(now_s), now_s), nobody)
         if any(plan.eligible(p, self.settings, self.guard.view) and (
                 p.program.ros or p.oom_score_adj or plan.group_of(p, self.settings))
                 for p in met):
@@ -140,71 +127,40 @@ class Sentinel:
         return len(met)
 
     def scan(self, *, new: bool = False) -> None:
-        """Read the process table and protect; `new` says that somebody is new for certain."""
-        now_s = self._monotonic()
-        names = self.guard.hear()
+        """Read the process table and protect; `new` says that a process is new for certain."""
+        now_s = self.parts.now_s = self._monotonic()
+        names = self.parts.run(parts.LAUNCHES, self.guard.hear, None)
         if names is not None:
-            self.table.learn(names)
-        elif not new and self._nobody_came(now_s):
-            self._scanned_s = now_s
-            return
-        self._last_pid = self.root.last_pid()
-        everything = self._sweep_due(now_s)
+            self.scanner.set_launched_names(names)
         tracked = frozenset(t.process.pid for t in self.guard.planned.targets)
-        processes = self.table.read(now_s, everything=everything, tracked=tracked)
-        self._processes = tuple(
-            replace(p, graph_node_names=self._graph[p.pid]) if p.pid in self._graph else p
-            for p in processes)
-        self._scanned_s = self._listed_s = now_s
-        if everything:
-            self._swept_s = now_s
-        ancestors = plan.ancestors(self._processes, os.getppid())
+        swept_s = self.scanner.swept_s
+        if self.parts.run(parts.PROCESSES, lambda: self.scanner.read(
+                now_s, tracked, new=new or names is not None), False):
+            self.parts.run(parts.PROTECTION,
+                           lambda: self._protect(now_s, self.scanner.swept_s != swept_s), None)
+            self.parts.run(parts.KNOWN_PROCESSES, lambda: self.kill_log.remember_processes(
+                self.scanner.processes, self.guard.planned.targets), None)
+
+    def _protect(self, now_s: float, everything_read: bool) -> None:
+        """Plan which value each process gets, and write those that differ."""
+        processes = self.scanner.processes
+        ancestors = plan.ancestors(processes, os.getppid())
         if ancestors != self.guard.view.ancestors:
             self.guard.view = replace(self.guard.view, ancestors=ancestors)
-        if everything:
-            self.guard.heed(self._processes, now_s)
-        self.guard.protect(self._processes, self.settings, self._wall())
-        self.kill_log.remember_processes(self._processes, self.guard.planned.targets)
+        if everything_read:
+            self.guard.heed(processes, now_s)
+        self.guard.protect(processes, self.settings, self._wall())
 
     def _rescan(self) -> None:
         """Read the whole table now, also what is settled."""
-        self._swept_s = self._listed_s = float('-inf')
+        self.scanner.hasten(everything=True)
         self.scan()
-
-    def _nobody_came(self, now_s: float) -> bool:
-        """
-        Tell, while memory is plentiful, whether a listing would show nothing new.
-
-        Without a fork there is no new process, and where execs are told `meet` has met it;
-        the tracked ones are looked at all the same, so that a drift or a death is noticed
-        within scan_period.
-        """
-        if not self._plentiful or now_s - self._listed_s >= LISTING_S:
-            return False
-        if self.table.ripen(now_s) if self.told_of_execs else self.forked():
-            return False
-        return not self.table.refresh(t.process.pid for t in self.guard.planned.targets)
-
-    @property
-    def cgroup_paths(self) -> frozenset[str]:
-        """Return the control groups at stake and their ancestors, as last read."""
-        return self._chains.paths
 
     def sample(self, woken_by: tuple[str, ...] = (), waking: Waking = Waking()) -> Sample:
         """Return a reading of the machine with the process table as last scanned."""
-        now_s, meminfo, vmstat = self._monotonic(), self.root.meminfo(), self.root.vmstat()
-        policy, surroundings = self._lookout.look(now_s, self._processes)
-        own = self._chains.own(now_s)
-        paths = dict.fromkeys([own] + [t.process.cgroup for t in self.guard.planned.targets
-                                       if t.group is not None])
-        killed, self._vmstat = vmstat != self._vmstat, vmstat
-        chains = self._chains.read(tuple(p for p in paths if p is not None), now_s, killed)
-        return Sample(
-            now_s, self._wall(), self.host, meminfo, self.root.pressure(), vmstat,
-            policy, chains, own, self._processes, self._swept_s,
-            self._chains.members(chains, now_s, self._listed_s), woken_by, surroundings,
-            boottime_s=self.root.boottime(), swaps=self._swaps.read(meminfo, now_s),
-            dds_segments=self._shm.read(now_s), waking=waking)
+        return self.sampler.read(
+            self._monotonic(), (t.process.cgroup for t in self.guard.planned.targets
+                                if t.group is not None), woken_by, waking)
 
     def protection(self, sample: Sample) -> Protection:
         """Return the state of protection against this sample."""
@@ -213,36 +169,50 @@ class Sentinel:
         groups = tuple(dict.fromkeys(
             group.path for chain in chains if chain.path in at_stake or not at_stake
             for group in chain.groups if group.oom_group))
-        missing = tuple(name for name in self._missing if self._named(name))
+        missing = tuple(name for name in self._missing_nodes if self._is_selected(name))
         return self.guard.protection(self.settings, missing, groups)
 
-    def _named(self, node_name: str) -> bool:
-        """Tell whether a node: selector of a group means this node."""
+    def _is_selected(self, node_name: str) -> bool:
+        """Return whether a node: selector of a group matches this node."""
         return any(s.kind == 'node' and not s.exclude and selector.matches(
-            (s,), _NOBODY, node_name) for g in self.settings.protection_groups for s in g.match)
+            (s,), _NO_PROCESS, node_name)
+            for g in self.settings.protection_groups for s in g.match)
 
     def cycle(self, woken_by: tuple[str, ...] = (), waking: Waking = Waking()) -> Report:
-        """Sample, assess, protect when a scan is due, and return what there is to say."""
-        # Whatever woke is told first (a scan takes 38 ms measured), but delays a scan only once.
-        due_s = self._scanned_s + self.settings.scan_period * (2 if woken_by else 0.95)
-        if self._monotonic() >= due_s:
+        """Sample, assess, plan and write when a scan is due, compose; return the report."""
+        run = self.parts.run
+        now_s = self.parts.now_s = self._monotonic()
+        # What woke the node is reported first: a scan takes 38 ms (measured, 500 processes).
+        if self.scanner.due(now_s, self.settings.scan_period, bool(woken_by)):
             self.scan()
-        self.kill_log.read_log()
+        run(parts.KERNEL_LOG, self.kill_log.read_log, None)
         sample = self.sample(woken_by, waking)
-        stalled, self._sample = sample.stalled(self._sample), sample
-        protection = self.protection(sample)
-        assessment, self._history = risk.assess(
-            sample, self._history, self.settings, protection)
-        self._assessment = assessment
-        self._plentiful = self._is_plentiful(sample, assessment)
-        keep = 0 if self.guard.watching else self.settings.incident_keep  # the first writes
-        kills = self.kill_log.update(sample, self.guard.planned.targets, keep, self._rescan)
-        statuses = report.compose(sample, assessment, protection, self.settings, kills)
-        levels = tuple((s.name, s.level) for s in statuses)
-        changed, self._levels = bool(self._levels) and levels != self._levels, levels
+        protection = run(parts.OUTCOMES, lambda: self.protection(sample), Protection())
+        assessment = run(parts.RISK, lambda: self._assess(sample, protection),
+                         self._assessment or risk.Assessment())
+        kills = run(parts.KILLS, lambda: self._update_kills(sample),
+                    replace(self._kills, fresh=()))
+        self.scanner.plentiful = self._is_plentiful(sample, assessment)
+        stalled = sample.stalled(self._sample)
+        self._sample, self._assessment, self._kills = sample, assessment, kills
+        statuses = report.compose(sample, assessment, protection, self.settings, kills,
+                                  self.parts)
+        changed = self._journal.update(statuses, protection, now_s)
         return Report(statuses, sample.mem_available_percent, sample.some_avg10,
                       assessment.oom_risk, changed, tuple(map(report.kill, kills.fresh)),
-                      stalled)
+                      stalled, None if assessment.exhaustion is None
+                      else assessment.exhaustion.middle_s,
+                      report.group_memory(self.settings, assessment, protection),
+                      self.parts.log_lines() + self._journal.log_lines())
+
+    def _assess(self, sample: Sample, protection: Protection) -> risk.Assessment:
+        assessment, self._history = risk.assess(
+            sample, self._history, self.settings, protection)
+        return assessment
+
+    def _update_kills(self, sample: Sample) -> Kills:
+        keep = 0 if self.guard.watching else self.settings.incident_keep  # the first one writes
+        return self.kill_log.update(sample, self.guard.planned.targets, keep, self._rescan)
 
     def _is_plentiful(self, sample: Sample, assessment: risk.Assessment) -> bool:
         percent, room = sample.mem_available_percent, assessment.tightest

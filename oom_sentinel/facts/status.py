@@ -47,12 +47,30 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line for the log of the node; OK means information."""
+
+    level: Level
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupMemory:
+    """What a protection group holds, in MiB, and its growth in MiB a minute; None: unknown."""
+
+    name: str
+    rss_mib: float | None = None
+    growth_mib_per_min: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """
     What one cycle has to say; percentages 0..100, `oom_risk` 0..1, None unavailable.
 
     `kills` has one status for each OOM kill that this cycle brought; `stalled` says that tasks
-    waited for memory as long as the trigger asks, by the counter.
+    waited for memory as long as the trigger asks, by the counter.  `time_to_exhaustion_s` is
+    None while nothing is foreseen.  `log` is what the node's log says of this cycle.
     """
 
     statuses: tuple[Status, ...] = ()
@@ -62,6 +80,9 @@ class Report:
     level_changed: bool = False
     kills: tuple[Status, ...] = ()
     stalled: bool = False
+    time_to_exhaustion_s: float | None = None
+    groups: tuple[GroupMemory, ...] = ()
+    log: tuple[LogLine, ...] = ()
 
     @property
     def urgent(self) -> bool:

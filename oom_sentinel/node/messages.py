@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Statuses as ROS messages."""
+"""Statuses as ROS messages; words from outside are made printable and cut here."""
 
 from typing import Any
 
@@ -20,14 +20,18 @@ from diagnostic_msgs.msg import DiagnosticArray
 from diagnostic_msgs.msg import DiagnosticStatus
 from diagnostic_msgs.msg import KeyValue
 from oom_sentinel.facts.status import Status
+from oom_sentinel.settings.outside import printable
+
+KEY_MAX, VALUE_MAX, MESSAGE_MAX = 200, 4000, 2000
 
 
 def status(found: Status, node_name: str, hardware_id: str) -> DiagnosticStatus:
     """Return one status, named `node: status`, the node without its leading slash."""
     return DiagnosticStatus(
         level=bytes([found.level]), name=f'{node_name.lstrip("/")}: {found.name}',
-        message=found.message, hardware_id=hardware_id,
-        values=[KeyValue(key=key, value=value) for key, value in found.values])
+        message=printable(found.message, MESSAGE_MAX), hardware_id=printable(hardware_id),
+        values=[KeyValue(key=printable(key, KEY_MAX), value=printable(value, VALUE_MAX))
+                for key, value in found.values])
 
 
 def array(statuses: tuple[Status, ...], stamp: Any, node_name: str,

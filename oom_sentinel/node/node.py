@@ -23,29 +23,31 @@ import math
 import traceback
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray
-from oom_sentinel.facts.status import Report
-from oom_sentinel.facts.status import Status
+from oom_sentinel.facts import parts
+from oom_sentinel.facts.due import due
+from oom_sentinel.facts.due import NEVER_S
+from oom_sentinel.facts.parts import error_place
+from oom_sentinel.facts.status import Level
+from oom_sentinel.facts.status import LogLine
 from oom_sentinel.kernel.wake import Watch
 from oom_sentinel.kills.kill_log import KERNEL_LOG
 from oom_sentinel.node import kills
-from oom_sentinel.node import messages
-from oom_sentinel.node.containers import Containers
-from oom_sentinel.node.graph import Attribution
-from oom_sentinel.node.graph import Graph
+from oom_sentinel.node.names import Names
 from oom_sentinel.node.parameters import foreign
 from oom_sentinel.node.parameters import Parameters
 from oom_sentinel.node.parameters import refused
+from oom_sentinel.node.topics import Topics
 from oom_sentinel.node.wakes import Wakes
 from oom_sentinel.sentinel import Sentinel
 from oom_sentinel.settings import declarations_for
 from oom_sentinel.settings import Settings
 from oom_sentinel.settings import SettingsError
+from oom_sentinel.settings.outside import LINE_MAX
+from oom_sentinel.settings.outside import printable
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock
 from rclpy.clock import ClockType  # type: ignore[attr-defined]  # where Humble has it
 from rclpy.node import Node
-from std_msgs.msg import Float64
 from std_srvs.srv import Trigger
 
 CYCLE_S = 1.0  # levels are looked at this often even when publish_period is longer
@@ -72,19 +74,15 @@ class OomSentinel(Node):
         self.parameters = Parameters(self, self.declare_parameter, self.undeclare_parameter)
         self.sentinel = Sentinel(self.parameters.settings,
                                  node_name=self.get_fully_qualified_name())
-        self.graph = Graph(self)
-        self.containers = Containers(self)
-        self._attribution = Attribution()
+        self.names = Names(self, self.sentinel)
+        self.topics = Topics(self, self.sentinel.hostname)
+        self.topics.hardware_id = self.parameters.settings.hardware_id
         self._said: dict[str, float] = {}
-        self._published_s = float('-inf')
-        self.wakes = Wakes(watch, self.sentinel, self._learn, self.cycle)
+        self._published_s = NEVER_S
+        self.wakes = Wakes(watch, self.sentinel, self.names.update, self.cycle)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._system = Clock(clock_type=ClockType.SYSTEM_TIME)
-        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
-        self.kills = kills.Kills(self, watch, self.sentinel.kill_log.feed, self._message)
-        self._available = self.create_publisher(Float64, '~/memory_available_percent', 10)
-        self._pressure = self.create_publisher(Float64, '~/memory_pressure_some_avg10', 10)
-        self._risk = self.create_publisher(Float64, '~/oom_risk', 10)
+        self.kills = kills.Kills(self, watch, self.sentinel.kill_log.feed,
+                                 self.topics.message)
         self.create_service(Trigger, '~/apply', self._apply)
         self.create_service(Trigger, '~/restore', self._restore)
         settings = self.parameters.settings
@@ -97,9 +95,9 @@ class OomSentinel(Node):
     def _tell_start(self) -> None:
         watching = self.sentinel.guard.watching
         self.get_logger().info(
-            f'watching {self.sentinel.hostname}; diagnostics on '
-            f'{self._diagnostics.topic_name}' + (f'; only watching: {watching}'
-                                                 if watching else ''))
+            f'watching {printable(self.sentinel.hostname)}; diagnostics on '
+            f'{self.topics.diagnostics_topic}'
+            + (f'; only watching: {printable(watching)}' if watching else ''))
 
     def _guarded(self, work: Any) -> Any:
         """Return work that can't end the node: an error is logged once a minute."""
@@ -111,25 +109,14 @@ class OomSentinel(Node):
         return run
 
     def _complain(self, error: Exception) -> None:
-        key = f'{type(error).__name__}: {error}'
-        now_s = self._steady.now().nanoseconds / 1e9
-        if now_s - self._said.get(key, float('-inf')) >= COMPLAIN_S:
-            self._said[key] = now_s
-            self.get_logger().error(f'a cycle failed and is tried again: {key}\n'
-                                    + traceback.format_exc())
+        place = error_place(error)  # not its text: others could vary that without end
+        if due(self._now_s(), self._said.get(place, NEVER_S), COMPLAIN_S):
+            self._said[place] = self._now_s()
+            self.get_logger().error(f'a cycle failed and is tried again: {place}: '
+                                    f'{printable(str(error))}\n{traceback.format_exc(-8)}')
 
-    def _learn(self) -> None:
-        processes = self.sentinel.ros_processes()
-        if self.graph.changed(processes):
-            self._attribution = self.graph.names(processes)
-            if self.sentinel.table.examine(self._attribution.unclaimed):
-                self.sentinel.scan(new=True)
-                processes = self.sentinel.ros_processes()
-                self._attribution = self.graph.names(processes)
-        inside = self.containers.names(processes, self._attribution.names)
-        if self.sentinel.learn({**self._attribution.names, **inside},
-                               self._attribution.missing):
-            self.sentinel.scan()
+    def _now_s(self) -> float:
+        return float(self._steady.now().nanoseconds / 1e9)
 
     def woken(self) -> None:
         """Answer whatever woke the executor; run the cycle at once where that is due."""
@@ -138,32 +125,31 @@ class OomSentinel(Node):
     def cycle(self) -> None:
         """Run the sentinel's cycle; publish every publish_period, at once when woken."""
         assert self.parameters is not None
-        woken_by = self.wakes.begin()
-        if KERNEL_LOG not in woken_by:  # a kill is told first
-            self._learn()
+        woken_by, run = self.wakes.begin(), self.sentinel.parts.run
         report = self.sentinel.cycle(woken_by, self.wakes.waking)
-        now_s = self._steady.now().nanoseconds / 1e9
-        due_s = self._published_s + self.parameters.settings.publish_period
-        self.kills.tell(report.kills)
-        if woken_by or report.urgent or now_s >= due_s - 0.05:
+        self._log(report.log)
+        now_s = self._now_s()
+        run(parts.PUBLISHING, lambda: self.kills.tell(report.kills), None)
+        if woken_by or report.urgent or due(
+                now_s, self._published_s, self.parameters.settings.publish_period - 0.05):
             self._published_s = now_s
-            self.publish(report)
-        self.wakes.follow(self.parameters.settings, self.sentinel.cgroup_paths)
+            run(parts.PUBLISHING, lambda: self.topics.publish(report), None)
+        run(parts.WAKES, lambda: self.wakes.follow(
+            self.sentinel.settings, self.sentinel.sampler.cgroup_paths), None)
+        if KERNEL_LOG not in woken_by:  # a kill is reported first
+            self.names.update()
 
-    def _message(self, statuses: tuple[Status, ...]) -> DiagnosticArray:
-        assert self.parameters is not None
-        return messages.array(
-            statuses, self._system.now().to_msg(), self.get_fully_qualified_name(),
-            self.parameters.settings.hardware_id or self.sentinel.hostname)
-
-    def publish(self, report: Report) -> None:
-        """Publish a report."""
-        self._diagnostics.publish(self._message(report.statuses))
-        for publisher, value in ((self._available, report.memory_available_percent),
-                                 (self._pressure, report.memory_pressure_some_avg10),
-                                 (self._risk, report.oom_risk)):
-            if value is not None:
-                publisher.publish(Float64(data=float(value)))
+    def _log(self, lines: tuple[LogLine, ...]) -> None:
+        """Log each line; rclpy wants one place in the source for each severity."""
+        log = self.get_logger()
+        for line in lines:
+            text = printable(line.text, LINE_MAX)
+            if line.level == Level.OK:
+                log.info(text)
+            elif line.level == Level.WARN:
+                log.warning(text)
+            else:
+                log.error(text)
 
     def _apply(self, _request: Any, response: Any) -> Any:
         return self._answer(response, self.sentinel.apply)
@@ -209,6 +195,7 @@ class OomSentinel(Node):
         assert self.parameters is not None
         self.parameters.settings = settings
         self.sentinel.configure(settings)
+        self.topics.hardware_id = settings.hardware_id
         seconds = cycle_period(settings.publish_period)
         if self._cycle_timer.timer_period_ns != int(seconds * 1e9):
             self._cycle_timer.timer_period_ns = int(seconds * 1e9)
@@ -231,4 +218,4 @@ class OomSentinel(Node):
         line = self.sentinel.close(orderly)
         self.get_logger().info(line)
         if orderly:
-            self._guarded(lambda: self.publish(self.sentinel.cycle()))()
+            self._guarded(lambda: self.topics.publish(self.sentinel.cycle()))()

@@ -66,7 +66,7 @@ class Wakes:
         self.answers: dict[str, Callable[[Wake], bool]] = {
             ALARM: self._look_again, NEW_PROGRAMS: self._meet, 'signal': lambda wake: False}
         self._new_programs = NewPrograms(watch, sentinel.root.last_pid)
-        sentinel.told_of_execs = self._new_programs.reported
+        sentinel.scanner.reports_execs = self._new_programs.reported
         self._stalls = Stalls(watch, sentinel.root)
         self._mount = sentinel.table.cgroups.mount
         self._groups: GroupEvents | None = None

@@ -14,9 +14,14 @@
 
 """Compose the diagnostics statuses from an assessment; keys and names are stable."""
 
+from collections.abc import Callable
+
+from oom_sentinel.facts import parts as cycle
 from oom_sentinel.facts.kill import Kills
+from oom_sentinel.facts.parts import Parts
 from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.sample import Sample
+from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Status
 from oom_sentinel.report import cgroups
 from oom_sentinel.report import group
@@ -25,22 +30,49 @@ from oom_sentinel.report import memory
 from oom_sentinel.report import pressure
 from oom_sentinel.report import protection as protection_status
 from oom_sentinel.report import risk as risk_status
+from oom_sentinel.report.group import group_memory
+from oom_sentinel.report.journal import Journal
 from oom_sentinel.report.kills import one as kill
 from oom_sentinel.risk import Assessment
 from oom_sentinel.settings import Settings
 
-__all__ = ['compose', 'kill']
+__all__ = ['Journal', 'compose', 'group_memory', 'kill']
+
+Maker = Callable[[], Status]
 
 
 def compose(sample: Sample, assessment: Assessment, protection: Protection,
-            settings: Settings, kills: Kills = Kills()) -> tuple[Status, ...]:
-    """Return every status in its fixed order."""
-    return (
-        memory.compose(sample, assessment),
-        pressure.compose(sample, assessment),
-        cgroups.compose(sample, assessment),
-        risk_status.compose(sample, assessment),
-        protection_status.compose(assessment, protection, settings, sample.surroundings),
-        kills_status.compose(kills, sample, settings),
-        *(group.compose(g, sample, assessment, protection)
-          for g in settings.protection_groups))
+            settings: Settings, kills: Kills = Kills(),
+            running: Parts | None = None) -> tuple[Status, ...]:
+    """
+    Return every status in its fixed order.
+
+    :param running: the parts of the cycle; those that failed are shown in their statuses.
+    """
+    makers: list[tuple[str, Maker]] = [
+        ('Memory', lambda: memory.compose(sample, assessment)),
+        ('Memory pressure', lambda: pressure.compose(sample, assessment)),
+        ('Control groups', lambda: cgroups.compose(sample, assessment)),
+        ('OOM risk', lambda: risk_status.compose(sample, assessment)),
+        ('Protection', lambda: protection_status.compose(
+            assessment, protection, settings, sample.surroundings)),
+        ('OOM kills', lambda: kills_status.compose(kills, sample, settings))]
+    makers += [(f'Group {g.name}', lambda g=g: group.compose(  # type: ignore[misc]
+        g, sample, assessment, protection)) for g in settings.protection_groups]
+    running = running or Parts()
+    made = [running.run(cycle.status_part(name), maker, Status(name, Level.WARN, ''))
+            for name, maker in makers]
+    return tuple(marked(status, running) for status in made) if running.troubles else tuple(made)
+
+
+def marked(status: Status, running: Parts) -> Status:
+    """Return the status with the failed parts of the cycle that belong to it."""
+    failed = [(part, f'unavailable ({why})') for part, why in running.troubles.items()
+              if any(status.name == name or (name == cycle.GROUPS and status.name.startswith(name))
+                     for name in part.statuses)]
+    if not failed:
+        return status
+    words = '; '.join(f'{part.name} {why}' for part, why in failed)
+    kept = '' if any(part.replaces for part, _ in failed) else f'  {status.message}'
+    return Status(status.name, max(status.level, Level.WARN), f'{words}.{kept}',
+                  tuple((part.name, why) for part, why in failed) + status.values)

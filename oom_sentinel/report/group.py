@@ -18,6 +18,7 @@ from oom_sentinel.facts.memory import MIB
 from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.sample import Sample
+from oom_sentinel.facts.status import GroupMemory
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Status
 from oom_sentinel.facts.status import Unavailable
@@ -28,6 +29,7 @@ from oom_sentinel.report.text import mib
 from oom_sentinel.risk import Assessment
 from oom_sentinel.risk import badness
 from oom_sentinel.settings import Group
+from oom_sentinel.settings import Settings
 
 NOT_READ = 'unavailable (not read yet)'
 
@@ -47,6 +49,22 @@ def compose(group: Group, sample: Sample, assessment: Assessment,
     return Status(name, Level.OK,
                   f'{counted(len(targets))}, {mib(rss)} MiB resident, oom_score_adj '
                   f'{listed(adj) if adj else NOT_READ}.', values)
+
+
+def group_memory(settings: Settings, assessment: Assessment,
+                 protection: Protection) -> tuple[GroupMemory, ...]:
+    """Return what each group holds and by how much it grows; a group without process holds 0."""
+    growth = dict(assessment.growth)
+    found = []
+    for group in settings.protection_groups:
+        processes = [t.process for t in protection.targets if t.group == group.name]
+        memories = [p.memory for p in processes if p.memory is not None]
+        rates = [growth[p.identity] for p in processes if p.identity in growth]
+        found.append(GroupMemory(
+            group.name,
+            sum(m.rss_bytes for m in memories) / MIB if memories or not processes else None,
+            sum(rates) * 60 / MIB if rates or not processes else None))
+    return tuple(found)
 
 
 def _values(targets: tuple[Target, ...], present: list[int | None], sample: Sample,

@@ -32,6 +32,9 @@ from std_msgs.msg import Float64
 from std_srvs.srv import Trigger
 
 ASK_AGAIN_S = 5.0
+NUMBERS = ('memory_available_percent', 'memory_pressure_some_avg10', 'oom_risk',
+           'time_to_exhaustion_s', 'group/expendable/rss_mib',
+           'group/expendable/growth_mib_per_min')
 
 
 class Observer:
@@ -48,7 +51,7 @@ class Observer:
         self.arrays = []
         self.floats = {}
         self.node.create_subscription(DiagnosticArray, '/diagnostics', self.arrays.append, 10)
-        for name in ('memory_available_percent', 'memory_pressure_some_avg10', 'oom_risk'):
+        for name in NUMBERS:
             self.node.create_subscription(
                 Float64, f'/{target}/{name}',
                 lambda message, name=name: self.floats.__setitem__(name, message.data), 10)

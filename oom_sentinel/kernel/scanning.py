@@ -1,0 +1,112 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+When the process table is worth reading, and how much of it.
+
+While memory is plentiful the whole table is read seldom: new processes are met all the same.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from oom_sentinel.facts.due import due
+from oom_sentinel.facts.due import NEVER_S
+from oom_sentinel.facts.process import Identity
+from oom_sentinel.facts.process import Process
+from oom_sentinel.kernel.table import Table
+
+# While memory is plentiful the whole table's memory is read this seldom, in seconds: it only
+# feeds the kill order shown; new processes are met at every scan all the same.
+PLENTIFUL_SWEEP_S = 40.0
+LISTING_S = 10.0  # a listing comes this often even when nothing was forked
+DUE_SHARE = 0.95  # of the period: a cycle a little early still scans
+WOKEN_PERIODS = 2.0  # what woke the node is reported first, but it delays a scan only once
+
+
+class Scanner:
+    """Reads the table when that is due; `processes` is the result of the last reading."""
+
+    def __init__(self, table: Table) -> None:
+        """Read nothing yet."""
+        self.table = table
+        self.processes: tuple[Process, ...] = ()
+        self.plentiful = False  # whether memory is so plentiful that a sweep may wait
+        self.reports_execs = False  # whether every new program is reported by the kernel
+        self.swept_s = self.listed_s = NEVER_S
+        self._scanned_s = NEVER_S
+        self._last_pid: int | None = None
+        self._graph: dict[int, tuple[str, ...]] = {}
+
+    def due(self, now_s: float, period_s: float, woken: bool) -> bool:
+        """Return whether a reading is due."""
+        return due(now_s, self._scanned_s, period_s * (WOKEN_PERIODS if woken else DUE_SHARE))
+
+    def hasten(self, *, everything: bool = False) -> None:
+        """Make a reading due at once; of the whole table when everything is asked for."""
+        self._scanned_s = self.listed_s = NEVER_S
+        if everything:
+            self.swept_s = NEVER_S
+
+    def set_graph_names(self, names: Mapping[int, tuple[str, ...]]) -> bool:
+        """Set the node names by PID that the ROS graph knows; return whether they changed."""
+        if dict(names) == self._graph:
+            return False
+        self._graph = dict(names)
+        self.hasten()
+        return True
+
+    def set_launched_names(self, names: Mapping[Identity, tuple[str, ...]]) -> None:
+        """Set the node names that launches know."""
+        self.table.learn(names)
+        self.listed_s = NEVER_S
+
+    def forked(self, now_s: float) -> bool:
+        """Return, within microseconds, whether there may be a new process."""
+        return self.table.root.last_pid() != self._last_pid or self.table.young(now_s)
+
+    def read(self, now_s: float, tracked: frozenset[int], *, new: bool = False) -> bool:
+        """
+        Read the table; return whether that was worth it.
+
+        :param tracked: PIDs whose memory and values are read every time.
+        :param new: there is a new process for certain.
+        """
+        self._scanned_s = now_s
+        if not new and self._nothing_new(now_s, tracked):
+            return False
+        last_pid = self.table.root.last_pid()
+        everything = not self.plentiful or due(now_s, self.swept_s, PLENTIFUL_SWEEP_S)
+        processes = self.table.read(now_s, everything=everything, tracked=tracked)
+        self.processes = tuple(
+            replace(p, graph_node_names=self._graph[p.pid]) if p.pid in self._graph else p
+            for p in processes)
+        self._last_pid, self.listed_s = last_pid, now_s
+        if everything:
+            self.swept_s = now_s
+        return True
+
+    def _nothing_new(self, now_s: float, tracked: frozenset[int]) -> bool:
+        """
+        Return, while memory is plentiful, whether a listing would show nothing new.
+
+        Without a fork there is no new process, and where execs are reported it was met then;
+        the tracked ones are read all the same, so that a drift or a death is noticed within
+        scan_period.
+        """
+        if not self.plentiful or due(now_s, self.listed_s, LISTING_S):
+            return False
+        if self.table.ripen(now_s) if self.reports_execs else self.forked(now_s):
+            return False
+        return not self.table.refresh(tracked)

@@ -1,0 +1,57 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Node names for the sentinel: from the ROS graph and from component containers."""
+
+from typing import Any
+
+from oom_sentinel.facts import parts
+from oom_sentinel.node.containers import Containers
+from oom_sentinel.node.graph import Attribution
+from oom_sentinel.node.graph import Graph
+from oom_sentinel.sentinel import Sentinel
+
+
+class Names:
+    """Asks graph and containers, each as a part of its own, and tells the sentinel."""
+
+    def __init__(self, node: Any, sentinel: Sentinel) -> None:
+        """Ask nothing yet."""
+        self._sentinel = sentinel
+        self._graph = Graph(node)
+        self._containers = Containers(node)
+        self._attribution = Attribution()
+        self._inside: dict[int, tuple[str, ...]] = {}
+
+    def update(self) -> None:
+        """Ask what could have changed; scan when a name is new."""
+        run = self._sentinel.parts.run
+        self._attribution = run(parts.GRAPH, self._ask_graph, self._attribution)
+        self._inside = run(parts.CONTAINERS, self._ask_containers, self._inside)
+        if self._sentinel.set_graph_names({**self._attribution.names, **self._inside},
+                                          self._attribution.missing):
+            self._sentinel.scan()
+
+    def _ask_graph(self) -> Attribution:
+        processes = self._sentinel.ros_processes()
+        if not self._graph.changed(processes):
+            return self._attribution
+        found = self._graph.names(processes)
+        if self._sentinel.table.examine(found.unclaimed):
+            self._sentinel.scan(new=True)
+            found = self._graph.names(self._sentinel.ros_processes())
+        return found
+
+    def _ask_containers(self) -> dict[int, tuple[str, ...]]:
+        return self._containers.names(self._sentinel.ros_processes(), self._attribution.names)

@@ -1,0 +1,86 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The topics of the node: statuses, numbers for plots, and one set of numbers a group."""
+
+import math
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from oom_sentinel.facts.status import Report
+from oom_sentinel.facts.status import Status
+from oom_sentinel.node import messages
+from rclpy.clock import Clock
+from rclpy.clock import ClockType  # type: ignore[attr-defined]  # where Humble has it
+from std_msgs.msg import Float64
+
+DEPTH = 10
+NUMBERS = ('memory_available_percent', 'memory_pressure_some_avg10', 'oom_risk',
+           'time_to_exhaustion_s')
+
+
+class Topics:
+    """Publishes reports."""
+
+    def __init__(self, node: Any, hostname: str) -> None:
+        """Create the publishers that stay; those of groups follow the reports."""
+        self._node = node
+        self._hostname = hostname
+        self.hardware_id = ''  # empty: the host's name
+        self._system = Clock(clock_type=ClockType.SYSTEM_TIME)
+        self._diagnostics = node.create_publisher(DiagnosticArray, '/diagnostics', DEPTH)
+        self._numbers = {name: node.create_publisher(Float64, f'~/{name}', DEPTH)
+                         for name in NUMBERS}
+        self._groups: dict[str, tuple[Any, Any]] = {}
+
+    @property
+    def diagnostics_topic(self) -> str:
+        """Return the name of the diagnostics topic after remapping."""
+        return str(self._diagnostics.topic_name)
+
+    def message(self, statuses: tuple[Status, ...]) -> DiagnosticArray:
+        """Return the statuses as a message of this node, stamped with system time."""
+        return messages.array(
+            statuses, self._system.now().to_msg(), self._node.get_fully_qualified_name(),
+            self.hardware_id or self._hostname)
+
+    def publish(self, report: Report) -> None:
+        """Publish a report; a number that is unknown is not published."""
+        self._diagnostics.publish(self.message(report.statuses))
+        for name, publisher in self._numbers.items():
+            value = getattr(report, name)
+            if value is not None:
+                publisher.publish(Float64(data=float(value)))
+        self._follow(tuple(group.name for group in report.groups))
+        for group in report.groups:
+            rss, growth = self._groups[group.name]
+            rss.publish(_number(group.rss_mib))
+            growth.publish(_number(group.growth_mib_per_min))
+
+    def _follow(self, names: tuple[str, ...]) -> None:
+        """Create publishers for new groups, destroy those of groups that are gone."""
+        for name in [name for name in self._groups if name not in names]:
+            for publisher in self._groups.pop(name):
+                self._node.destroy_publisher(publisher)
+        for name in names:
+            if name not in self._groups:
+                base = f'~/group/{name}'
+                self._groups[name] = (
+                    self._node.create_publisher(Float64, f'{base}/rss_mib', DEPTH),
+                    self._node.create_publisher(Float64, f'{base}/growth_mib_per_min', DEPTH))
+
+
+def _number(value: float | None) -> Float64:
+    """Return a message; what is unknown is a gap in a plot."""
+    return Float64(data=math.nan if value is None else float(value))
