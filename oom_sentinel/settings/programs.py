@@ -28,11 +28,19 @@ DEBUGGERS = frozenset(('gdb', 'gdbserver', 'lldb', 'strace', 'ltrace', 'perf', '
 TOOLS = frozenset((
     'sudo', 'su', 'env', 'less', 'more', 'tail', 'grep', 'rg', 'watch', 'tmux', 'screen', 'ssh',
     'docker', 'man', 'cat', 'pgrep', 'pkill', 'timeout', 'script', 'xterm', 'journalctl', 'git',
-    'find', 'xargs'))
+    'find', 'xargs', 'head', 'sed', 'awk', 'gawk', 'mawk', 'diff', 'ls', 'cp', 'mv', 'rm', 'ln',
+    'chmod', 'chown', 'stat', 'file', 'du', 'tar', 'zip', 'gzip', 'xz', 'zstd', 'rsync', 'scp',
+    'sftp', 'curl', 'wget', 'tee', 'logger', 'nohup', 'nice', 'setsid', 'setpriv', 'choom',
+    'systemd-run', 'systemd-cat', 'podman'))
+
+# A package manager that is killed at work leaves a broken system.
+PACKAGE_MANAGERS = frozenset((
+    'apt', 'apt-get', 'aptitude', 'dpkg', 'dpkg-deb', 'unattended-upgr', 'unattended-upgrade',
+    'packagekitd', 'rpm', 'dnf', 'yum', 'pacman', 'apk', 'zypper', 'snapd', 'flatpak'))
 
 # Programs whose command line often carries the name of another program: a `cmd:` selector
 # never matches them.
-BYSTANDERS = SHELLS | EDITORS | DEBUGGERS | TOOLS | OWN
+BYSTANDERS = SHELLS | EDITORS | DEBUGGERS | TOOLS | PACKAGE_MANAGERS | OWN
 
 # Programs that may carry --ros-args for another program and are not ROS themselves.
 MENTION_ROS_ARGS = (BYSTANDERS - OWN) | {'ros2'}
@@ -62,10 +70,6 @@ SESSION = frozenset((
 # What holds containers together; a version or `-v2` may follow the name.
 CONTAINER_SHIMS = ('containerd', 'dockerd', 'docker-proxy', 'conmon', 'crio', 'runc', 'crun',
                    'podman', 'lxc-start', 'lxc-monitord', 'kubelet', 'buildkitd')
-# A package manager that is killed at work leaves a broken system.
-PACKAGE_MANAGERS = frozenset((
-    'apt', 'apt-get', 'aptitude', 'dpkg', 'dpkg-deb', 'unattended-upgr', 'unattended-upgrade',
-    'packagekitd', 'rpm', 'dnf', 'yum', 'pacman', 'apk', 'zypper', 'snapd', 'flatpak'))
 # A terminal multiplexer's server carries on what runs in it; its clients have the same name.
 MULTIPLEXERS = ('tmux', 'screen', 'zellij')
 

@@ -100,6 +100,8 @@ INFRASTRUCTURE = (
           node('robot_localization', 'ekf_node', 'ekf_filter_node'),
           node('controller_manager', 'ros2_control_node'),
           node('twist_mux', 'twist_mux'),
+          node('robot_localization', 'navsat_transform_node', 'navsat_transform'),
+          node('tf2_ros', 'static_transform_publisher', 'base_to_laser'),
           node('micro_ros_agent', 'micro_ros_agent')),
     Row('bringup', '4n', f'{PYTHON} ' + node('joint_state_publisher', 'joint_state_publisher'),
         '/usr/bin/python3.12'),
@@ -121,7 +123,38 @@ TURTLEBOT4 = (
     *rows('drivers', '4',
           node('rplidar_ros', 'rplidar_composition', 'rplidar_composition'),
           node('joy_linux', 'joy_linux_node', 'joy_linux_node'),
+          node('joy', 'joy_node', 'joy_node'),
           node('teleop_twist_joy', 'teleop_node', 'teleop_twist_joy_node')),
+)
+# Matched by the built-in groups alone.
+OTHERS = (
+    *rows('bringup', '',
+          node('puma_motor_driver', 'multi_puma_node', 'puma_control'),
+          node('lynx_motor_driver', 'lynx_motor_driver', 'lynx_control'),
+          node('sevcon_traction', 'sevcon_traction_node', 'sevcon_traction_node'),
+          node('ros2_socketcan', 'socket_can_sender_node_exe', 'socket_can_sender'),
+          node('ur_robot_driver', 'ur_ros2_control_node'),
+          node('ur_robot_driver', 'controller_stopper_node', 'controller_stopper'),
+          node('panther_manager', 'safety_manager_node', 'safety_manager'),
+          node('leo_fw', 'firmware_message_converter'),
+          f'{PYTHON} ' + node('leo_fw', 'firmware_parameter_bridge')),
+    *rows('drivers', '',
+          node('velodyne_driver', 'velodyne_driver_node'),
+          node('velodyne_pointcloud', 'velodyne_transform_node'),
+          node('velodyne_laserscan', 'velodyne_laserscan_node'),
+          node('ouster_ros', 'os_driver', 'os_driver'),
+          node('rclcpp_components', 'component_container_mt', 'os_container'),
+          node('urg_node', 'urg_node_driver', 'urg_node'),
+          node('urg_node2', 'urg_node2_node'),
+          node('lms1xx', 'lms1xx'),
+          node('sick_scan_xd', 'sick_generic_caller'),
+          node('sick_safetyscanners2', 'sick_safetyscanners2_node'),
+          node('ydlidar_ros2_driver', 'ydlidar_ros2_driver_node'),
+          node('ldlidar_stl_ros2', 'ldlidar_stl_ros2_node', 'LD19'),
+          node('ldlidar', 'ldlidar'),
+          node('xv_11_driver', 'xv_11_driver'),
+          node('realsense2_camera', 'realsense2_camera_node', 'camera')),
+    *rows('navigation', '', node('moveit_ros_move_group', 'move_group', 'move_group')),
 )
 EXPENDABLE = (
     *rows('expendable', '34n',
@@ -157,6 +190,9 @@ BYSTANDERS = (
           node('nav2_map_server', 'map_saver_cli'),
           node('rplidar_ros', 'rplidar_client'),
           node('demo_nodes_cpp', 'talker', 'talker'),
+          node('ouster_ros', 'os_pcap', 'os_pcap'),
+          node('ydlidar_ros2_driver', 'ydlidar_ros2_client'),
+          node('ur_robot_driver', 'urscript_interface'),
           f'{PYTHON} {LIB}turtlebot4_diagnostics/diagnostics_updater --ros-args',
           f'{PYTHON} {LIB}nav2_simple_commander/demo_security'),
     *rows(None, '', ROS2 + 'topic echo /amcl_pose', ROS2 + 'run nav2_amcl amcl',
@@ -175,7 +211,7 @@ BYSTANDERS = (
     Row(None, '', f'gdb --args {LIB}nav2_amcl/amcl --ros-args', '/usr/bin/gdb'),
     Row(None, '', 'sshd: robot@pts/0', '/usr/sbin/sshd'),
 )
-ROWS = (*NAV2, *INFRASTRUCTURE, *TURTLEBOT3, *TURTLEBOT4, *EXPENDABLE, *BYSTANDERS)
+ROWS = (*NAV2, *INFRASTRUCTURE, *TURTLEBOT3, *TURTLEBOT4, *OTHERS, *EXPENDABLE, *BYSTANDERS)
 
 
 def process(pid, row, namespace='', domain=0):
@@ -251,6 +287,35 @@ def test_the_defaults_match_every_robot():
     wanted = {1000 + i: row.group for i, row in enumerate(ROWS) if row.group}
     found = assigned(settings.build({}), tuple(table.values()))
     assert named(found, table) == named(wanted, table)
+
+
+# Programs of any machine that share letters with a selector, and tools that hold its words.
+PLAIN = ('systemd', 'init', 'sshd', 'bash', 'python3', 'node', 'mv', 'ip', 'ld', 'ldd', 'lms',
+         'ros', 'urxvt', 'joy2key', 'jstest', 'rs-enumerate-devices', 'realsense-viewer',
+         'ouster-cli', 'velodyne-decoder', 'veloview', 'sick-beard', 'leopard', 'leo', 'move',
+         'os-prober', 'move_base', 'puma', 'pumactl', 'sevcon', 'amclient', 'planner', 'mapserver',
+         'gimp', 'candump', 'slcand', 'ekfd', 'safety', 'socat', 'rq', 'rqlite', 'cc', 'c++',
+         'clang', 'ccache', 'twistd', 'twist', 'controller', 'bt', 'bluetoothd', 'java', 'code',
+         'dockerd', 'containerd', 'ros2', 'rosbag')
+TOOLS = ('vim', 'less', 'tail', 'grep', 'strace', 'gdb', 'cp', 'rsync', 'dpkg', 'apt-get',
+         'journalctl', 'tar', 'scp', 'head', 'tee')
+
+
+@pytest.mark.parametrize('selector', sorted({
+    text for texts in settings.PRESET_MATCH.values() for text in texts}))
+def test_no_selector_matches_a_plain_tool(selector):
+    """Neither by a name alike nor by what is on its command line."""
+    chosen = settings.build({'groups': ['mine'], 'group.mine.match': [selector],
+                             'group.mine.oom_score_adj': 100})
+    words = re.sub(r'^\w+:', '', selector).replace('*', 'x')
+    commands = [f'/usr/bin/{name}' for name in PLAIN]
+    commands += [f'/usr/bin/{tool} {words}' for tool in TOOLS]
+    commands += [f'/usr/bin/{tool} {LIB}{words}/{words}' for tool in TOOLS]
+    if not selector.startswith('cmd:'):  # Python with these words is what a cmd: selector means
+        commands += [f'/usr/bin/python3 -m http.server --directory {LIB}{words}']
+    table = {1000 + i: process(1000 + i, Row(None, '', command))
+             for i, command in enumerate(commands)}
+    assert named(assigned(chosen, tuple(table.values())), table) == {}
 
 
 @pytest.mark.parametrize('preset', PRESETS)
