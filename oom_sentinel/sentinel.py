@@ -118,8 +118,8 @@ class Sentinel:
         """
         now_s = self.parts.now_s = self._monotonic()
         nobody: tuple[Process, ...] = ()
-        met = self.parts.run(parts.NEW_PROGRAMS, lambda: self.table.meet(
-            pids or self.table.strangers(now_s), now_s), nobody)
+        met = self.parts.run(parts.NEW_PROGRAMS, lambda: self.table.read_started(
+            pids or self.table.new_pids(now_s), now_s), nobody)
         if any(plan.eligible(p, self.settings, self.guard.view) and (
                 p.program.ros or p.oom_score_adj or plan.group_of(p, self.settings))
                 for p in met):

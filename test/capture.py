@@ -47,7 +47,7 @@ CHOSEN = ('/sys/module/zswap/parameters/enabled', '/sys/module/zswap/parameters/
           '/sys/block/zram[0-9]*/disksize', '/sys/block/zram[0-9]*/mm_stat',
           '/run/systemd/container')
 PRESENT = ('/.dockerenv', '/run/.containerenv', '/var/run/secrets/kubernetes.io')
-TASK = ('stat', 'comm', 'cmdline', 'cgroup', 'oom_score_adj')
+TASK = ('comm', 'cmdline', 'cgroup', 'oom_score_adj')
 LINKS = ('exe', 'ns/pid')
 CGROUP = (
     'cgroup.procs', 'cgroup.controllers', 'memory.stat', 'memory.limit_in_bytes',
@@ -78,13 +78,15 @@ def keep(target, data):
 
 
 def link(source, target):
-    """Copy a symbolic link; one that is absent or unreadable is left out."""
+    """
+    Keep the words of a symbolic link in a plain file; one that is absent is left out.
+
+    A link of the tree would lead out of it, into the home of whoever looks through it.
+    """
     try:
-        words = os.readlink(source)
+        keep(target, os.fsencode(os.readlink(source)))
     except OSError:
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    os.symlink(words, target)
 
 
 def take_host(proc):
@@ -112,13 +114,14 @@ def take_task(proc, pid):
     """Take a process; its score and what it holds are of the same moment."""
     live = f'/proc/{pid}/'
     for _ in range(20):
-        before, status, after = (read(live + n) for n in ('oom_score', 'status', 'oom_score'))
+        before, stat, status, after = (
+            read(live + name) for name in ('oom_score', 'stat', 'status', 'oom_score'))
         if before == after:
             break
-    if None in (before, status, after):
+    if None in (before, stat, status, after):
         return False
-    keep(proc / str(pid) / 'oom_score', before)
-    keep(proc / str(pid) / 'status', status)
+    for name, data in (('oom_score', before), ('stat', stat), ('status', status)):
+        keep(proc / str(pid) / name, data)
     for name in TASK:
         data = read(live + name)
         keep(proc / str(pid) / name, scrubbed(data) if data and name == 'cmdline' else data)

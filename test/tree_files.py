@@ -89,13 +89,14 @@ def meminfo(total=4096, available=2048, swap_total=0, swap_free=0, **more):
 
 
 def task(pid, comm, rss=30, *, swap=0, adj=0, score=666, ppid=1, uid=1000, cgroup='0::/\n',
-         cmdline=None, exe=None, tables_kb=200):
+         cmdline=None, exe=None, tables_kb=200, page_size=4096):
     """Return the files of one process."""
     kib = rss * 1024
+    pages = kib * 1024 // page_size
     words = [exe or f'/usr/bin/{comm}'] if cmdline is None else cmdline
     return {
         f'/proc/{pid}/stat': f'{pid} ({comm}) S {ppid} {pid} {pid} 0 -1 4194560 0 0 0 0 0 0 0 0 '
-                             f'20 0 1 0 {1000 + pid} {kib * 2048} {kib // 4} ' + '0 ' * 27 + '0\n',
+                             f'20 0 1 0 {1000 + pid} {kib * 2048} {pages} ' + '0 ' * 27 + '0\n',
         f'/proc/{pid}/status': (
             f'Name:\t{comm}\nState:\tS (sleeping)\nTgid:\t{pid}\nPid:\t{pid}\nPPid:\t{ppid}\n'
             f'Uid:\t{uid}\t{uid}\t{uid}\t{uid}\nGid:\t{uid}\t{uid}\t{uid}\t{uid}\n'
@@ -173,9 +174,11 @@ def host(kernel, memory, *, mounts, own, pressure=CALM, page_size=4096, overcomm
     if pressure is not None:
         files['/proc/pressure/memory'] = pressure
     made = Tree(kernel, page_size, files=files)
-    return (made.add(task(1, 'systemd', 12, uid=0, cgroup=own))
-            .add(task(400, 'amcl', 60, cgroup=own, exe='/opt/ros/humble/lib/nav2_amcl/amcl'))
-            .add(task(500, 'rviz2', 300, cgroup=own, exe='/opt/ros/humble/lib/rviz2/rviz2')))
+    return (made.add(task(1, 'systemd', 12, uid=0, cgroup=own, page_size=page_size))
+            .add(task(400, 'amcl', 60, cgroup=own, page_size=page_size,
+                      exe='/opt/ros/humble/lib/nav2_amcl/amcl'))
+            .add(task(500, 'rviz2', 300, cgroup=own, page_size=page_size,
+                      exe='/opt/ros/humble/lib/rviz2/rviz2')))
 
 
 def zram(made, *, disk=2048, stored=0, ratio=0.4, limit=0, device='zram0', used=None):

@@ -66,9 +66,11 @@ class Process:
     """
     One process as read now.
 
-    `memory` is None for kernel threads and for what was not read this time;
+    `memory` is None for kernel threads and zombies, and where it was not read this time.
     `graph_node_names` come from the ROS graph and carry less trust than the program's own.
-    `same_pid_namespace` is None when the link could not be read.
+    `same_pid_namespace` is None when the link could not be read.  `initial_init` is true for
+    PID 1 of the initial PID namespace, which the kernel never kills; a container's PID 1 is
+    killed as any other process.
     """
 
     pid: int
@@ -84,10 +86,11 @@ class Process:
     kernel_thread: bool = False
     same_pid_namespace: bool | None = None
     graph_node_names: tuple[str, ...] = ()
+    initial_init: bool = False
 
     @property
     def identity(self) -> Identity:
-        """Return what tells this process from a later one with the same PID."""
+        """Return the identity, which a later process with the same PID does not share."""
         return Identity(self.pid, self.start_time)
 
     @property
@@ -98,6 +101,6 @@ class Process:
 
     @property
     def label(self) -> str:
-        """Return how an operator knows it: its first node, else its executable."""
+        """Return the name that an operator knows: its first node, else its executable."""
         names = self.node_names
         return names[0] if names else (self.program.executable or self.program.comm)

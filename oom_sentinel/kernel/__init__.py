@@ -24,8 +24,8 @@ from oom_sentinel.kernel.host import Lookout
 from oom_sentinel.kernel.host import policy
 from oom_sentinel.kernel.host import surroundings
 from oom_sentinel.kernel.oom_score_adj import apply
+from oom_sentinel.kernel.process_files import children
 from oom_sentinel.kernel.root import Root
-from oom_sentinel.kernel.running import children
 from oom_sentinel.kernel.swap import SharedMemory
 from oom_sentinel.kernel.swap import Swaps
 from oom_sentinel.kernel.table import Table

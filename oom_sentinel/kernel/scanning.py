@@ -69,33 +69,42 @@ class Scanner:
 
     def set_launched_names(self, names: Mapping[Identity, tuple[str, ...]]) -> None:
         """Set the node names that launches know."""
-        self.table.learn(names)
+        self.table.set_launched_names(names)
         self.listed_s = NEVER_S
 
-    def forked(self, now_s: float) -> bool:
+    def forked(self) -> bool:
         """Return, within microseconds, whether there may be a new process."""
-        return self.table.root.last_pid() != self._last_pid or self.table.young(now_s)
+        return self.table.root.last_pid() != self._last_pid
 
     def read(self, now_s: float, tracked: frozenset[int], *, new: bool = False) -> bool:
         """
-        Read the table; return whether that was worth it.
+        Read the table; return whether `processes` may be others than before.
 
         :param tracked: PIDs whose memory and values are read every time.
-        :param new: there is a new process for certain.
+        :param new: the table has read new processes just now: take them over without reading
+            the others, so that a new process gets its value at once however many there are.
         """
+        if new:
+            self._take(self.table.processes)
+            return True
         self._scanned_s = now_s
-        if not new and self._nothing_new(now_s, tracked):
+        if self._nothing_new(now_s, tracked):
             return False
         last_pid = self.table.root.last_pid()
+        self.table.exec_events = self.reports_execs
         everything = not self.plentiful or due(now_s, self.swept_s, PLENTIFUL_SWEEP_S)
         processes = self.table.read(now_s, everything=everything, tracked=tracked)
-        self.processes = tuple(
-            replace(p, graph_node_names=self._graph[p.pid]) if p.pid in self._graph else p
-            for p in processes)
+        self._take(processes)
         self._last_pid, self.listed_s = last_pid, now_s
         if everything:
             self.swept_s = now_s
         return True
+
+    def _take(self, processes: tuple[Process, ...]) -> None:
+        """Keep the processes, with the node names that the graph knows."""
+        self.processes = tuple(
+            replace(p, graph_node_names=self._graph[p.pid]) if p.pid in self._graph else p
+            for p in processes)
 
     def _nothing_new(self, now_s: float, tracked: frozenset[int]) -> bool:
         """
@@ -107,6 +116,6 @@ class Scanner:
         """
         if not self.plentiful or due(now_s, self.listed_s, LISTING_S):
             return False
-        if self.table.ripen(now_s) if self.reports_execs else self.forked(now_s):
+        if self.table.read_young_again(now_s) or (not self.reports_execs and self.forked()):
             return False
         return not self.table.refresh(tracked)

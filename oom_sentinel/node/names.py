@@ -48,7 +48,7 @@ class Names:
         if not self._graph.changed(processes):
             return self._attribution
         found = self._graph.names(processes)
-        if self._sentinel.table.examine(found.unclaimed):
+        if self._sentinel.table.look_for_librcl(found.unclaimed):
             self._sentinel.scan(new=True)
             found = self._graph.names(self._sentinel.ros_processes())
         return found

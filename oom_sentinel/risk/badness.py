@@ -54,7 +54,7 @@ def of(process: Process, *, totalpages: int, page_size: int) -> int | None:
     """Return the badness of a process, None when unkillable or its memory is unknown."""
     if process.memory is None or process.oom_score_adj is None:
         return None
-    if process.pid == 1 or process.kernel_thread:
+    if process.initial_init or process.kernel_thread:
         return None
     memory = process.memory
     return points(memory.rss_bytes // page_size, memory.swap_bytes // page_size,

@@ -13,9 +13,9 @@
 # limitations under the License.
 
 """
-Text of the kernel's files to facts: one module a kernel file.
+Text of the kernel's files to facts: one module for each kernel file.
 
-A malformed known line raises ParseError; an unknown line is ignored (kernels grow).
+A malformed known line raises ParseError; an unknown line is ignored, because kernels grow.
 """
 
 from oom_sentinel.kernel.files.error import ParseError

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The one error of the parsers."""
+"""The one error of the parsers, and the numbers that the kernel prints."""
 
 
 class ParseError(ValueError):
@@ -35,3 +35,18 @@ def integer(path: str, line: bytes, text: bytes) -> int:
     if not text.isdigit() or len(text) > 20:
         raise ParseError(path, line, f'{text[:20]!r} is no number')
     return int(text)
+
+
+def signed(path: str, text: bytes, lowest: int, highest: int) -> int:
+    """
+    Return the number that a whole file holds, as oom_score_adj does.
+
+    :raises ParseError: when it is no decimal number from `lowest` to `highest`.
+    """
+    digits = text.strip()
+    if not digits.removeprefix(b'-').isdigit() or len(digits) > 20:
+        raise ParseError(path, text, 'expected one number')
+    number = int(digits)
+    if not lowest <= number <= highest:
+        raise ParseError(path, text, f'expected a number from {lowest} to {highest}')
+    return number

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What a process runs, from its name, command line and executable."""
+"""The program of a process, from its name, command line and executable."""
 
 from collections.abc import Sequence
 
@@ -22,8 +22,26 @@ from oom_sentinel.settings import programs
 INTERPRETER_OPTIONS_WITH_VALUE = frozenset(('-W', '-X', '-Q', '--check-hash-based-pycs'))
 
 
+# What is kept of a command line, whatever its process makes of it.
+CMDLINE_CHARACTERS = 4096
+CMDLINE_WORDS = 256
+NAME_CHARACTERS = 255  # of a file (NAME_MAX) and of a node
+NODE_NAMES = 64
+
+
+def _kept(cmdline: Sequence[str]) -> tuple[str, ...]:
+    """Return the beginning of a command line, whole words as long as they fit."""
+    kept, room = [], CMDLINE_CHARACTERS
+    for word in cmdline[:CMDLINE_WORDS]:
+        kept.append(word[:room])
+        room -= len(word)
+        if room <= 0:
+            break
+    return tuple(kept)
+
+
 def _base(path: str) -> str:
-    return path.rstrip('/').rpartition('/')[2]
+    return path.rstrip('/').rpartition('/')[2][:NAME_CHARACTERS]
 
 
 def _is_interpreter(path: str) -> bool:
@@ -79,7 +97,7 @@ def package_of(path: str) -> tuple[str, str] | None:
     parts = path.split('/')
     if len(parts) < 4 or parts[-3] != 'lib' or not parts[-2] or not path.startswith('/'):
         return None
-    return '/'.join(parts[:-3]) or '/', parts[-2]
+    return '/'.join(parts[:-3]) or '/', parts[-2][:NAME_CHARACTERS]
 
 
 def node_names(cmdline: Sequence[str]) -> tuple[str, ...]:
@@ -107,8 +125,9 @@ def node_names(cmdline: Sequence[str]) -> tuple[str, ...]:
         elif inside and word in ('-r', '--remap'):
             remap = True
     prefix = '/' + spaces.strip('/')
-    return tuple(dict.fromkeys(
-        (prefix if prefix != '/' else '') + '/' + name.lstrip('/') for name in names))
+    full = dict.fromkeys((prefix if prefix != '/' else '') + '/' + name.lstrip('/')
+                         for name in names[:NODE_NAMES])
+    return tuple(name for name in full if len(name) <= NAME_CHARACTERS)
 
 
 def classify(comm: str, cmdline: Sequence[str], exe: str | None, *,
@@ -116,6 +135,8 @@ def classify(comm: str, cmdline: Sequence[str], exe: str | None, *,
              ros_domain_id: int | None = None) -> Program:
     """
     Return what a process runs.
+
+    Only the beginning of the command line is kept: 4096 characters in 256 words.
 
     :param exe: target of /proc/PID/exe, None where unreadable.
     :param ros_prefixes: prefixes that are known to hold ROS packages; a program in lib/PKG of
@@ -138,7 +159,7 @@ def classify(comm: str, cmdline: Sequence[str], exe: str | None, *,
     in_prefix = found is not None and (
         found[0] in ros_prefixes or found[0].startswith('/opt/ros/'))
     return Program(
-        comm=comm, cmdline=tuple(cmdline), exe=exe, executable=executable or comm,
+        comm=comm, cmdline=_kept(cmdline), exe=exe, executable=executable or comm,
         package=found[1] if found else None, node_names=node_names(cmdline),
         ros=maps_librcl or in_prefix or (
             ros_args and executable not in programs.MENTION_ROS_ARGS),

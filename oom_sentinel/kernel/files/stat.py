@@ -16,14 +16,21 @@
 
 from dataclasses import dataclass
 
+from oom_sentinel.kernel.files.error import integer
 from oom_sentinel.kernel.files.error import ParseError
 
 PF_KTHREAD = 0x00200000  # include/linux/sched.h
+FIELDS = 22  # after the name, up to rss
 
 
 @dataclass(frozen=True, slots=True)
 class TaskStat:
-    """The fields of /proc/PID/stat that tell who this is; start_time in clock ticks."""
+    """
+    Identity and resident memory of a process, from /proc/PID/stat.
+
+    `start_time` is in clock ticks since boot.  `rss_pages` is get_mm_rss(), the same value that
+    oom_badness() counts: from 6.2 to 6.18 both are approximate, VmRSS of status is exact there.
+    """
 
     pid: int
     comm: str
@@ -31,29 +38,31 @@ class TaskStat:
     ppid: int
     flags: int
     start_time: int
+    rss_pages: int = 0
 
     @property
     def kernel_thread(self) -> bool:
-        """Tell whether this is a kernel thread (PF_KTHREAD)."""
+        """Return whether this is a kernel thread (PF_KTHREAD)."""
         return bool(self.flags & PF_KTHREAD)
 
 
 def parse(data: bytes, path: str = '/proc/PID/stat') -> TaskStat:
     """
-    Return who this is; the name ends at the last `)`, whatever stands in it.
+    Return the identity and resident memory; the name ends at the last `)`, whatever it holds.
 
     :raises ParseError: when it is not a stat line.
     """
     opening, closing = data.find(b' ('), data.rfind(b') ')
-    fields = data[closing + 2:].split() if closing > opening > 0 else []
-    if len(fields) < 20:
+    # Field 22 is start_time, field 24 rss; the last part is not looked at.
+    fields = data[closing + 2:].split(None, FIELDS) if closing > opening > 0 else []
+    if len(fields) < FIELDS:
         raise ParseError(path, data, 'expected pid (comm) state and 49 numbers')
-    try:
-        return TaskStat(int(data[:opening]), text(data[opening + 2:closing]),
-                        fields[0].decode('ascii'), int(fields[1]), int(fields[6]),
-                        int(fields[19]))
-    except ValueError as error:
-        raise ParseError(path, data, 'expected numbers after the name') from error
+    pid, ppid, flags, start_time, rss = (
+        data[:opening], fields[1], fields[6], fields[19], fields[21])
+    return TaskStat(
+        integer(path, data, pid), text(data[opening + 2:closing]), text(fields[0][:1]),
+        integer(path, data, ppid), integer(path, data, flags),
+        integer(path, data, start_time), integer(path, data, rss))
 
 
 def text(data: bytes) -> str:

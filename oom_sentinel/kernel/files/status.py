@@ -16,38 +16,37 @@
 
 from dataclasses import dataclass
 
-from oom_sentinel.facts.process import TaskMemory
 from oom_sentinel.kernel.files.error import integer
 from oom_sentinel.kernel.files.error import ParseError
 
 
 @dataclass(frozen=True, slots=True)
 class TaskStatus:
-    """State, parent, effective uid and memory; memory None: no address space of its own."""
+    """
+    Effective uid of a process, and the memory that only this file shows.
 
-    state: str
-    ppid: int
+    `has_memory` is false for a kernel thread and a zombie.  The resident memory is not taken
+    from here: it is summed exactly, where the kernel's badness is approximate (files/stat.py).
+    """
+
     uid: int
-    memory: TaskMemory | None
-    cap_eff: int
+    has_memory: bool
+    swap_bytes: int = 0
+    page_table_bytes: int = 0
+    file_bytes: int | None = None
 
 
-def _after(data: bytes, key: bytes, path: str) -> bytes | None:
+def _number(data: bytes, key: bytes, path: str, index: int = 0) -> int | None:
+    """Return a number of the line that begins with this key, None without such a line."""
     at = data.find(key)
     if at < 0:
         return None
     end = data.find(b'\n', at + 1)
-    return data[at + len(key):end if end > 0 else len(data)]
-
-
-def _number(data: bytes, key: bytes, path: str, index: int = 0) -> int | None:
-    rest = _after(data, key, path)
-    if rest is None:
-        return None
-    words = rest.split()
+    line = data[at:end if end > 0 else len(data)]
+    words = line[len(key):].split(None, index + 1)
     if len(words) <= index:
-        raise ParseError(path, key + rest, 'expected a number')
-    return integer(path, key + rest, words[index])
+        raise ParseError(path, line, 'expected a number')
+    return integer(path, line, words[index])
 
 
 def parse(data: bytes, path: str = '/proc/PID/status') -> TaskStatus:
@@ -55,34 +54,16 @@ def parse(data: bytes, path: str = '/proc/PID/status') -> TaskStatus:
     Return the facts of /proc/PID/status.
 
     The name is the first line and has newlines escaped by the kernel, so keys are searched
-    with the newline before them.  rss is anon + file + shmem where printed (since 4.5), else
-    VmRSS.
+    with the newline before them.
 
-    :raises ParseError: when a known line is malformed or uid and state are missing.
+    :raises ParseError: when a known line is malformed or the uid is missing.
     """
-    state = _after(data, b'\nState:', path)
     uid = _number(data, b'\nUid:', path, 1)
-    ppid = _number(data, b'\nPPid:', path)
-    if state is None or not state.strip() or uid is None or ppid is None:
-        raise ParseError(path, data[:40], 'no State, PPid or Uid')
-    capabilities = _after(data, b'\nCapEff:', path) or b'0'
-    try:
-        cap_eff = int(capabilities, 16)
-    except ValueError as error:
-        raise ParseError(path, capabilities, 'CapEff is no hexadecimal number') from error
-    return TaskStatus(state.strip()[:1].decode('ascii', 'replace'), ppid, uid,
-                      memory(data, path), cap_eff)
-
-
-def memory(data: bytes, path: str) -> TaskMemory | None:
-    """Return what the task holds, None without VmRSS (kernel thread, zombie)."""
-    rss = _number(data, b'\nVmRSS:', path)
-    if rss is None:
-        return None
-    anon, file = _number(data, b'\nRssAnon:', path), None
-    if anon is not None:
-        file = _number(data, b'\nRssFile:', path) or 0
-        rss = anon + file + (_number(data, b'\nRssShmem:', path) or 0)
-    return TaskMemory(rss * 1024, (_number(data, b'\nVmSwap:', path) or 0) * 1024,
-                      (_number(data, b'\nVmPTE:', path) or 0) * 1024,
-                      None if file is None else file * 1024)
+    if uid is None:
+        raise ParseError(path, data[:40], 'no Uid')
+    if b'\nVmRSS:' not in data:
+        return TaskStatus(uid, False)
+    files_kb = _number(data, b'\nRssFile:', path)  # since Linux 4.5
+    return TaskStatus(uid, True, 1024 * (_number(data, b'\nVmSwap:', path) or 0),
+                      1024 * (_number(data, b'\nVmPTE:', path) or 0),
+                      None if files_kb is None else 1024 * files_kb)

@@ -382,8 +382,9 @@ def test_a_capture_of_this_machine_is_a_tree(tmp_path, capsys):
 @pytest.mark.parametrize('fixture', sorted(p.parent for p in ROBOT.parent.glob('*/proc')),
                          ids=lambda f: f.name)
 def test_the_kept_captures_are_small_and_without_secrets(fixture):
-    """At most 60 processes and 1 MB, no environment."""
-    files = [path for path in fixture.rglob('*') if path.is_file() and not path.is_symlink()]
+    """At most 60 processes and 1 MB, no environment, and no link that leads anywhere."""
+    assert [path for path in fixture.rglob('*') if path.is_symlink()] == []
+    files = [path for path in fixture.rglob('*') if path.is_file()]
     assert len([p for p in (fixture / 'proc').iterdir() if p.name.isdigit()]) <= 60
     assert sum(path.stat().st_size for path in files) < 1 << 20
     assert not {path.name for path in files} & {'environ', 'maps', 'boot_id'}

@@ -14,6 +14,7 @@
 
 """The kernel is the oracle of the arithmetic: this machine's, and the rounding of C."""
 
+from dataclasses import replace
 import os
 import subprocess
 import time
@@ -134,10 +135,15 @@ def test_among_equals_the_younger_dies():
 
 
 def test_the_unkillable_come_last_and_kernel_threads_not_at_all():
-    """PID 1 and -1000 have no rank; a kernel thread holds no memory."""
-    assert ranked(task(1, 9000), task(9, 8000, -1000), task(2, 1),
+    """The machine's PID 1 and -1000 have no rank; a kernel thread holds no memory."""
+    assert ranked(replace(task(1, 9000), initial_init=True), task(9, 8000, -1000), task(2, 1),
                   Process(3, 3, 2, 0, Program('kswapd0'), kernel_thread=True)) == [
         (1, 2), (None, 1), (None, 9)]
+
+
+def test_a_containers_pid_1_is_killable():
+    """Only PID 1 of the initial PID namespace is spared (is_global_init())."""
+    assert ranked(task(1, 9000), task(2, 1)) == [(1, 1), (2, 2)]
 
 
 def test_a_head_start_is_tenths_of_a_percent_of_totalpages():

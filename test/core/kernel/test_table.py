@@ -1,0 +1,283 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Identity, youth and bounds of the process table, on small trees and on this machine."""
+
+import os
+import pathlib
+import resource
+import shutil
+import subprocess
+import sys
+import time
+import tracemalloc
+
+from conftest import wait_for
+from oom_sentinel import kernel
+from oom_sentinel.kernel.files import stat
+from oom_sentinel.kernel.root import CaptureError
+from oom_sentinel.risk import badness
+import pytest
+import tree_files
+import trees
+
+HOSTILE_WORDS = 24000  # two bytes each, above what is looked through
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """Return the folder of a small tree with the processes 1, 400 and 500."""
+    return pathlib.Path(trees.make(tmp_path / 'tree', 'turtlebot4'))
+
+
+def process(table, pid, now_s):
+    """Return one process of the table as read now, None when it is not there."""
+    return next((p for p in table.read(now_s) if p.pid == pid), None)
+
+
+def replace_folder(tree, pid):
+    """Give /proc/PID another inode number and the same contents, as reclaim does."""
+    folder = tree / f'proc/{pid}'
+    shutil.copytree(folder, tree / 'copy', symlinks=True)
+    before = folder.stat().st_ino
+    os.rename(folder, tree / 'old')
+    os.rename(tree / 'copy', folder)
+    assert folder.stat().st_ino != before
+
+
+def test_another_inode_with_the_same_start_time_is_the_same_process(tree):
+    """What is known of it stays: here the names that a launch gave, and librcl in its maps."""
+    table = kernel.Table(kernel.Root(str(tree)))
+    before = process(table, 500, 0.0)
+    table._entries[500].maps_librcl = True
+    replace_folder(tree, 500)
+    (tree / 'proc/500/comm').unlink()
+    assert process(table, 500, 0.1) == before
+    assert table._entries[500].maps_librcl and table._entries[500].since_s == 0.0
+
+
+def test_another_start_time_is_another_process(tree):
+    """Nothing is kept of the first one, with or without another inode."""
+    for at_s, anew in ((10.0, True), (30.0, False)):
+        table = kernel.Table(kernel.Root(str(tree)))
+        before = process(table, 500, 0.0)
+        if anew:
+            replace_folder(tree, 500)
+            shutil.rmtree(tree / 'old')
+        file = tree / 'proc/500/stat'
+        words = file.read_text().split()
+        words[21] = str(before.start_time + 700)
+        file.write_text(' '.join(words))
+        process(table, 500, at_s)
+        now = process(table, 500, at_s + 0.1)
+        assert now.start_time == before.start_time + 700
+        assert table._entries[500].since_s >= at_s
+
+
+def test_user_and_control_group_of_a_young_process_are_read_again(tree):
+    """A service starts as root in its manager's group, and changes both soon."""
+    root = kernel.Root(str(tree))
+    table = kernel.Table(root)
+    assert process(table, 500, 100.0).uid == 1000
+    file = tree / 'proc/500/status'
+    file.write_text(file.read_text().replace('Uid:\t1000\t1000', 'Uid:\t1000\t1001'))
+    assert table.read_young_again(100.2)
+    assert {p.pid: p.uid for p in table.processes}[500] == 1001
+    (tree / 'proc/500/cgroup').write_text('0::/system.slice\n')
+    assert table.read_young_again(100.4)
+    assert {p.pid: p.cgroup for p in table.processes}[500] == '/system.slice'
+    assert not table.read_young_again(100.6)
+
+
+def test_the_control_group_of_a_tracked_process_is_read_at_each_look(tree):
+    """It may be moved at any age."""
+    table = kernel.Table(kernel.Root(str(tree)))
+    table.read(0.0)
+    assert not table.refresh([500])
+    (tree / 'proc/500/cgroup').write_text('0::/system.slice\n')
+    assert table.refresh([500])
+    assert {p.pid: p.cgroup for p in table.processes}[500] == '/system.slice'
+
+
+def test_pid_1_of_a_container_is_no_init(tree):
+    """Only that of the initial PID namespace is never killed."""
+    for link, expected in (('pid:[4026531836]', True), ('pid:[4026532777]', False)):
+        folder = tree / 'proc/self/ns'
+        folder.mkdir(exist_ok=True)
+        (folder / 'pid').write_text(link)
+        table = kernel.Table(kernel.Root(str(tree)))
+        assert process(table, 1, 0.0).initial_init is expected
+        assert table.initial_pid_namespace is expected
+
+
+def test_equal_programs_are_one_object(tree):
+    """5000 equal processes hold one command line."""
+    for pid in (600, 601):
+        for name, text in tree_files.task(pid, 'sleep', cmdline=['sleep', '3600']).items():
+            file = tree / name.lstrip('/')
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(text)
+    table = kernel.Table(kernel.Root(str(tree)))
+    assert process(table, 600, 0.0).program is process(table, 601, 0.0).program
+
+
+@pytest.mark.parametrize('raw', [
+    b'ab\0' * HOSTILE_WORDS, b'x' * (1 << 20) + b'\0y\0', b'\0' * (1 << 20),
+    b'/bin/x\0--ros-args\0-r\0__node:=' + b'n' * (1 << 20) + b'\0',
+    b'/bin/x\0--ros-args\0' + b'-r\0__node:=n%d\0' * 9000])
+def test_little_of_a_long_command_line_is_kept(tree, raw):
+    """4 KiB of words, and names of nodes as ROS allows them."""
+    (tree / 'proc/500/cmdline').write_bytes(raw)
+    found = process(kernel.Table(kernel.Root(str(tree))), 500, 0.0).program
+    assert sum(len(word) for word in found.cmdline) <= 4096 and len(found.cmdline) <= 256
+    assert len(found.executable) <= 255 and len(found.node_names) <= 64
+    assert all(len(name) <= 255 for name in found.node_names)
+
+
+def test_a_hostile_command_line_costs_no_memory_of_ours():
+    """400,000 short words, read from the real kernel: 256 KiB at the most, for a moment."""
+    def more_stack():
+        hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
+        resource.setrlimit(resource.RLIMIT_STACK, (hard, hard))
+    code = 'import sys; print(flush=True); sys.stdin.read()'
+    try:
+        child = subprocess.Popen(
+            [sys.executable, '-I', '-S', '-c', code, *['aa'] * 400_000], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, preexec_fn=more_stack)
+    except OSError as error:
+        pytest.skip(f'such a command line is not possible here: {error.strerror}')
+    try:
+        child.stdout.readline()
+        table = kernel.Table(kernel.Root('/'))
+        tracemalloc.start()
+        found = table.one(child.pid)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert found.program.cmdline[1:3] == ('-I', '-S') and peak < 256 * 1024
+    finally:
+        child.communicate()
+
+
+def test_the_predicted_score_is_what_the_kernel_prints():
+    """Of every process of this machine: badness counts the resident memory of stat."""
+    root = kernel.Root('/')
+    table, page_size = kernel.Table(root), root.host().page_size
+    total = badness.machine_totalpages(root.meminfo(), page_size)
+    version = root.host().kernel_version
+    wrong = {None: None}
+
+    def differences():
+        return {p.pid: (expected, p.oom_score) for p in table.read(time.monotonic(), scores=True)
+                if p.memory is not None and not p.initial_init
+                and (expected := badness.oom_score(
+                    badness.of(p, totalpages=total, page_size=page_size), totalpages=total,
+                    kernel_version=version)) != p.oom_score}
+    # A process that allocates between two reads differs once, a wrong formula always.
+    for _ in range(20):
+        found = differences()
+        wrong = found if None in wrong else {pid: v for pid, v in found.items() if pid in wrong}
+        if not wrong:
+            return
+    raise AssertionError(wrong)
+
+
+def capture(tree, text):
+    """Write capture.json."""
+    (tree / 'capture.json').write_text(text)
+
+
+@pytest.mark.parametrize('text', [
+    '{"page_size": 0, "wall_s": 0, "kernel": "6"}',
+    '{"page_size": 4097, "wall_s": 0, "kernel": ""}',
+    '{"page_size": 1%s, "wall_s": 0, "kernel": "6"}' % ('0' * 400),
+    '{"page_size": 4096, "wall_s": 1%s, "kernel": "6"}' % ('0' * 400),
+    '{"page_size": 4096, "wall_s": NaN, "kernel": "6"}',
+    '{"page_size": 4096, "wall_s": 1e999, "kernel": "6"}',
+    '{"page_size": 4096, "wall_s": 0, "kernel": "6", "clock_ticks": 0}',
+    '{"page_size": 4096, "wall_s": 0, "kernel": "6", "boot_time": "x"}',
+    '[' * 100000, '{"page_size": 4096}'])
+def test_a_capture_with_impossible_values_is_refused(tree, text):
+    """With the file's name, in one line."""
+    capture(tree, text)
+    with pytest.raises(CaptureError, match='capture.json') as caught:
+        kernel.Root(str(tree))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize('name', [
+    'capture.json', 'proc/meminfo', 'proc/500/stat', 'proc/500/cmdline', 'proc/self/mountinfo'])
+@pytest.mark.parametrize('kind', ['fifo', 'link out', 'zero'])
+def test_a_file_that_is_none_of_the_tree_is_an_error_and_no_hang(tree, tmp_path, name, kind):
+    """A FIFO, a link that leads out, /dev/zero."""
+    (tree / name).unlink()
+    if kind == 'fifo':
+        os.mkfifo(tree / name)
+    elif kind == 'link out':
+        (tmp_path / 'secret').write_text('1 (x) S 1 ' + '0 ' * 48)
+        os.symlink(tmp_path / 'secret', tree / name)
+    else:
+        os.symlink('/dev/zero', tree / name)
+
+    def read_all():
+        root = kernel.Root(str(tree))
+        root.meminfo()
+        kernel.Table(root).read()
+    with pytest.raises(CaptureError, match=name.rpartition('/')[2]):
+        read_all()
+
+
+def test_a_malformed_process_is_an_error_of_a_capture(tree):
+    """A number of 401 digits is none."""
+    (tree / 'proc/500/oom_score_adj').write_text('1' * 401)
+    with pytest.raises(CaptureError, match='oom_score_adj'):
+        kernel.Table(kernel.Root(str(tree))).read()
+
+
+def test_a_link_inside_the_tree_is_followed(tree):
+    """As sysfs has many."""
+    os.rename(tree / 'proc/meminfo', tree / 'proc/real')
+    os.symlink('real', tree / 'proc/meminfo')
+    assert kernel.Root(str(tree)).meminfo().mem_total_bytes > 0
+
+
+def test_a_lack_of_descriptors_is_no_empty_table(tree, monkeypatch):
+    """It is an error of the reading, or protection would believe that nobody is there."""
+    table = kernel.Table(kernel.Root(str(tree)))
+    table.read(0.0)
+
+    def refuse(path, **more):
+        raise OSError(24, 'Too many open files')
+    monkeypatch.setattr(table.root, 'read', refuse)
+    with pytest.raises(OSError, match='Too many'):
+        table.read(1.0)
+
+
+def test_a_process_that_began_another_program_is_read_anew():
+    """By its PID, without a listing."""
+    root = kernel.Root('/')
+    table = kernel.Table(root)
+    child = subprocess.Popen(['sh', '-c', 'read x; exec sleep 60'], stdin=subprocess.PIPE)
+    try:
+        wait_for(lambda: table.read_started([child.pid], 0.0)[0].program.comm == 'sh', 'the shell')
+        child.stdin.write(b'\n')
+        child.stdin.flush()
+        wait_for(lambda: child.pid in table.new_pids(0.1), 'the exec shows')
+        found, = table.read_started([child.pid], 0.2)
+        assert found.program.executable == 'sleep' or found.program.comm == 'sleep'
+        assert found.uid == os.geteuid() and found.cgroup == table.cgroups.path_of(child.pid)
+        start = stat.parse(root.read(f'/proc/{child.pid}/stat')).start_time
+        assert found.start_time == start
+    finally:
+        child.kill()
+        child.communicate()
