@@ -212,7 +212,9 @@ class Sentinel:
 
     def _update_kills(self, sample: Sample) -> Kills:
         keep = 0 if self.guard.watching else self.settings.incident_keep  # the first one writes
-        return self.kill_log.update(sample, self.guard.planned.targets, keep, self._rescan)
+        return self.kill_log.update(
+            sample, self.guard.planned.targets, keep, self._rescan,
+            self.settings.pressure_full_avg10_error)
 
     def _is_plentiful(self, sample: Sample, assessment: risk.Assessment) -> bool:
         percent, room = sample.mem_available_percent, assessment.tightest

@@ -62,6 +62,19 @@ class MemoryCgroup:
 
 
 @dataclass(frozen=True, slots=True)
+class OomEvents:
+    """
+    Counters of a memory control group: memory.events (v2), memory.oom_control (v1).
+
+    `oom_kill` counts the members that any OOM killed, `oom` how often the limits of this group
+    or of one below it were reached without memory to reclaim; None in v1.
+    """
+
+    oom_kill: int
+    oom: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CgroupChain:
     """
     A task's memory control group and its ancestors, the innermost first.

@@ -88,18 +88,35 @@ class OomKill:
 
 
 @dataclass(frozen=True, slots=True)
+class SignalDeath:
+    """A process that died by signal 9, and when (monotonic)."""
+
+    pid: int
+    monotonic_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class SeenKill:
     """
     A kill as a running sentinel met it.
 
     `seen_s` is monotonic.  `matched` says how the process was found ('by PID', by name,
     or why it is unknown).  `eaters` are the largest processes at that time, in words.
+    `number` tells reports apart.  `count` is how many kills this stands for: more than one
+    where victims are not told apart.  `elsewhere` says that the kill concerned none of this
+    user's processes, `build` that the victim was a job of a build.  `limit_bytes` is the limit
+    of the control group that was short.
     """
 
     kill: OomKill
     seen_s: float
     matched: str = ''
     eaters: tuple[str, ...] = ()
+    number: int = 0
+    count: int = 1
+    elsewhere: bool = False
+    build: bool = False
+    limit_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +129,11 @@ class Kills:
     messages are read, `better` why no better source is open and what would open it,
     `missed` how many messages were lost.  `incident` is the newest folder or why there is
     none, `trouble` what keeps incidents from being written.
+
+    `watched_s` is for how long kills have been watched, None where nobody watches.  `blind`
+    says why no kill can be seen here at all.  `counted_here` is the number of kills that the
+    visible control groups count, told in a container in place of the machine's counter.
+    `stalled` tells of a stall that the machine did not survive before this start.
     """
 
     seen: tuple[SeenKill, ...] = ()
@@ -122,3 +144,7 @@ class Kills:
     missed: int = 0
     incident: str = 'none'
     trouble: str | None = None
+    watched_s: float | None = None
+    blind: str | None = None
+    counted_here: int | None = None
+    stalled: str | None = None

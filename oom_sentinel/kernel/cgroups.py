@@ -21,6 +21,7 @@ import os
 
 from oom_sentinel.facts.cgroup import CgroupChain
 from oom_sentinel.facts.cgroup import MemoryCgroup
+from oom_sentinel.facts.cgroup import OomEvents
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.kernel.files import cgroup
 from oom_sentinel.kernel.files import ParseError
@@ -195,6 +196,15 @@ class MemoryCgroups:
         assert self.mount is not None
         file = 'memory.oom_control' if self.mount.version == 1 else 'memory.events'
         return self._keyed(path, file, b'oom_kill').get(b'oom_kill')
+
+    def oom_events(self, path: str) -> OomEvents | None:
+        """Return the counters of OOMs of this control group, None if it has none or is gone."""
+        if self.mount is None:
+            return None
+        file = 'memory.oom_control' if self.mount.version == 1 else 'memory.events'
+        found = self._keyed(path, file, b'oom_kill', b'oom')
+        kills = found.get(b'oom_kill')
+        return None if kills is None else OomEvents(kills, found.get(b'oom'))
 
     def chain(self, path: str) -> CgroupChain:
         """Return the control group and its ancestors, the innermost first."""

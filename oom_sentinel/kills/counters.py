@@ -13,177 +13,216 @@
 # limitations under the License.
 
 """
-The kernel's counters of OOM kills against the kills that a log explained.
+Kills that the kernel counted, and which process each one took when no log says it.
 
-__oom_kill_process() counts OOM_KILL in /proc/vmstat and in the victim's control group before
-it sends the signal and prints "Killed process", so the counters are never behind the log.
+__oom_kill_process() counts a kill in /proc/vmstat and in the victim's control group before it
+sends the signal and prints "Killed process", so counters that are read after the log are never
+behind it.  Pure: counters and times go in.
 """
 
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
-from dataclasses import replace
+from dataclasses import field
 
-from oom_sentinel.facts.kill import INFERRED
-from oom_sentinel.facts.kill import OomKill
-from oom_sentinel.facts.sample import Sample
-from oom_sentinel.facts.status import Unavailable
-from oom_sentinel.kills.known_processes import inside
+from oom_sentinel.facts.cgroup import OomEvents
 from oom_sentinel.kills.known_processes import Known
-from oom_sentinel.kills.known_processes import with_victim_facts
 from oom_sentinel.kills.known_processes import within
-from oom_sentinel.risk import badness
 
-SOURCE = 'counters'
-NOBODY = 'unknown: a counter rose and no known process is missing'
+# A victim needs some 20 to 40 ms to die (measured), more when its memory is large or the
+# machine is busy.
+DEATH_S = 4.0
+# So long may a log be behind the counters; a later record is another kill.
+LATE_S = 60.0
+CLOCK_S = 1.0  # a journal's time against our own
+OPEN_MAX = 256  # kills without an explanation that are kept
 
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """Kills since boot: of the machine (None before Linux 4.13), and by control group."""
+    """
+    Kills since boot.
+
+    `machine` counts those of the whole machine, None where it says nothing about our processes
+    (in a container) or does not exist (before Linux 4.13).  `groups` holds the counters of the
+    control groups that are visible; `hierarchical` says that a group counts the kills of the
+    groups below it too (v2).
+    """
 
     machine: int | None = None
-    groups: tuple[tuple[str, int], ...] = ()
+    groups: Mapping[str, OomEvents] = field(default_factory=dict)
+    hierarchical: bool = False
 
 
-def counters(sample: Sample) -> Counters:
-    """Return the counters that a sample holds."""
-    machine = None if isinstance(sample.vmstat, Unavailable) else sample.vmstat.oom_kill
-    if isinstance(sample.chains, Unavailable):
-        return Counters(machine)
-    groups = {g.path: g.oom_kill for chain in sample.chains for g in chain.groups
-              if g.oom_kill is not None}
-    return Counters(machine, tuple(sorted(groups.items())))
-
-
-def risen(before: Counters, now: Counters) -> tuple[tuple[str, int], ...]:
+@dataclass(slots=True)
+class CountedKill:
     """
-    Return the innermost control groups whose counter rose, each with by how much.
+    One kill that a counter showed.
 
-    In v2 a kill counts in every ancestor too.  A group that is new counts from now on.
+    It happened between two readings, after `after_s` and before `counted_s` (monotonic).
+    `group` is the innermost control group whose counter rose, None when only the machine's did.
+    `machine_short` says that the group's counter of kills rose, but not that of its own OOMs:
+    then the machine was short.  `told_as` is the number of the report that was inferred for it.
     """
-    last = dict(before.groups)
-    grown = {path: count - last[path] for path, count in now.groups
-             if path in last and count > last[path]}
-    return tuple((path, by) for path, by in sorted(grown.items())
-                 if not any(other != path and within(other, path) for other in grown))
+
+    group: str | None
+    after_s: float
+    counted_s: float
+    machine_short: bool = False
+    told_as: int | None = None
+
+
+def risen(before: Counters, now: Counters) -> dict[str, int]:
+    """
+    Return by how much the kills among the members of each control group rose.
+
+    In v2 what is counted in a visible group below is taken off.  A group that is new counts
+    from now on.
+    """
+    grown = {path: events.oom_kill - before.groups[path].oom_kill
+             for path, events in now.groups.items() if path in before.groups}
+    own: dict[str, int] = {}
+    for path in sorted((p for p, by in grown.items() if by > 0), key=len, reverse=True):
+        below = sum(by for other, by in own.items() if within(other, path)) \
+            if now.hierarchical else 0
+        if grown[path] > below:
+            own[path] = grown[path] - below
+    return own
 
 
 class UnexplainedKills:
-    """Says how many kills no log has explained, once a log had time enough to."""
+    """The counted kills that no record of the kernel's log has explained yet."""
 
     def __init__(self) -> None:
-        """Start without a baseline."""
+        """Start without a first reading."""
         self._last: Counters | None = None
-        self._counted = 0
-        self._logged = 0
-        self._inferred = 0
-        self._open_since_s: float | None = None
-        self.where: tuple[tuple[str, int], ...] = ()
+        self._last_s = 0.0
+        self._behind = 0  # kills that groups counted and the machine not yet
+        self._kills: list[CountedKill] = []
 
     def count(self, now: Counters, now_s: float) -> None:
-        """Take the counters; the first ones are the baseline."""
-        before, self._last = self._last, now
+        """Compare the counters with the last reading; the first one is only the start."""
+        before, after_s = self._last, self._last_s
+        self._last, self._last_s = now, now_s
+        self._kills = [k for k in self._kills if now_s - k.counted_s < LATE_S]
         if before is None:
             return
-        grown = risen(before, now)
-        if now.machine is not None and before.machine is not None:
-            self._counted += max(0, now.machine - before.machine)
-        else:
-            self._counted += sum(by for _, by in grown)
-        if grown:
-            self.where = grown
-        if self.unexplained == 0:
-            self._open_since_s = None
-            self.where = ()
-        elif self._open_since_s is None:
-            self._open_since_s = now_s
+        own = risen(before, now)
+        for path, by in own.items():
+            short = _machine_short(before, now, path)
+            for _ in range(min(by, OPEN_MAX)):
+                self._add(path, after_s, now_s, short)
+        if now.machine is None or before.machine is None:
+            return
+        # The machine's counter is read a moment before those of the groups, but the kernel
+        # raises it first: a kill in between shows in one of them now and in the other next time.
+        rest = now.machine - before.machine - sum(own.values()) - self._behind
+        self._behind = max(0, -rest)
+        for _ in range(min(rest, OPEN_MAX)):
+            self._kills.append(CountedKill(None, after_s, now_s))
+        self._kills = self._kills[-OPEN_MAX:]
+
+    def _add(self, path: str, after_s: float, now_s: float, machine_short: bool) -> None:
+        """Add a kill of this group; one that the machine counted a moment ago is the same."""
+        for kill in self._kills:
+            if kill.group is None and kill.told_as is None and kill.counted_s == after_s:
+                kill.group, kill.machine_short = path, machine_short
+                self._behind -= 1
+                return
+        self._kills.append(CountedKill(path, after_s, now_s, machine_short))
 
     @property
-    def unexplained(self) -> int:
-        """Return how many counted kills neither a log nor an inference explains."""
-        return max(0, self._counted - self._logged - self._inferred)
+    def open(self) -> bool:
+        """Return whether a kill has neither a record nor a report."""
+        return any(k.told_as is None for k in self._kills)
 
-    def open_s(self, now_s: float) -> float:
-        """Return for how many seconds something has been unexplained."""
-        return 0.0 if self._open_since_s is None else now_s - self._open_since_s
+    def due(self, now_s: float, grace_s: float) -> tuple[CountedKill, ...]:
+        """Return the kills without record and report that were counted `grace_s` ago or more."""
+        return tuple(k for k in self._kills
+                     if k.told_as is None and now_s - k.counted_s >= grace_s)
 
-    def log(self) -> bool:
+    def explain(self, task_memcg: str | None, at_s: float, *,
+                namespaced: bool = False) -> CountedKill | None:
         """
-        Take a kill that a log holds; tell whether it is one that was inferred before.
+        Remove and return the counted kill that a record of the log tells.
 
-        More explained than counted means that this one was inferred already.  Without an
-        inference it only says that the baseline was read a moment after the kill.
+        :param task_memcg: the victim's control group by the record.
+        :param at_s: when the kernel killed, monotonic.
+        :param namespaced: the record's path begins above the root that is visible here.
+        :returns: None when no visible counter counted it: it happened elsewhere.
         """
-        self._logged += 1
-        if self._logged + self._inferred <= self._counted:
-            return False
-        if self._inferred:
-            self._inferred -= 1
-            return True
-        self._counted = self._logged
-        return False
-
-    def infer(self, count: int) -> None:
-        """Take kills that were inferred and reported."""
-        self._inferred += count
-        if self.unexplained == 0:
-            self._open_since_s = None
-            self.where = ()
+        def distance(kill: CountedKill) -> tuple[bool, float]:
+            late = max(0.0, kill.after_s - at_s, at_s - kill.counted_s)
+            return (kill.group is None, late if late > CLOCK_S else 0.0)
+        fitting = [k for k in self._kills
+                   if k.group is None or task_memcg is None
+                   or (_ends_inside(task_memcg, k.group) if namespaced
+                       else within(task_memcg, k.group))]
+        if not fitting:
+            return None
+        found = min(fitting, key=distance)  # the oldest of those equally near
+        self._kills.remove(found)
+        return found
 
 
-def infer(count: int, missing: Sequence[Known], where: Sequence[tuple[str, int]], *,
-          limits: Sequence[str] = (), totalpages: int, page_size: int, wall_s: float
-          ) -> tuple[tuple[OomKill, str], ...]:
+def _machine_short(before: Counters, now: Counters, path: str) -> bool:
     """
-    Return kills with their victims, each with how sure that is.
+    Return whether members of the group were killed though no limit of its chain was reached.
 
-    :param count: how many kills a counter showed and no log explained.
-    :param missing: processes that vanished meanwhile.
-    :param where: control groups whose own counter rose, each with by how much.
-    :param limits: control groups that have a limit, when the machine itself has memory left.
-    Of those missing the kernel would have taken the one of the highest badness.
+    memory.events (v2) counts an OOM in the group that reached its limit and in those above.
     """
-    # A group counts its members killed by any OOM, also the machine's (MEMCG_OOM_KILL).
-    scopes: tuple[str | None, ...] = tuple(
-        path for path, by in where for _ in range(by))[:count]
-    scopes += (None,) * (count - len(scopes))
-    left = list(missing)
-    found = []
-    for scope in scopes:
-        candidates = [k for k in left if inside(k.process, scope)]
-        if not candidates:
-            found.append((_kill(None, scope, limits, wall_s), NOBODY))
-            continue
-        victim = max(candidates, key=lambda k: _points(k, totalpages, page_size))
-        left.remove(victim)
-        found.append((_kill(victim, scope, limits, wall_s), _how(len(candidates))))
-    return tuple(found)
+    known = [(before.groups[p].oom, now.groups[p].oom) for p in now.groups
+             if p in before.groups and within(path, p)]
+    return bool(known) and all(
+        first is not None and first == last for first, last in known)
 
 
-def _how(candidates: int) -> str:
-    if candidates == 1:
-        return 'inferred: it is the only process that vanished'
-    return (f'inferred: of {candidates} processes that vanished the kernel would have taken '
-            'this one')
+def _ends_inside(path: str, group: str) -> bool:
+    """Return whether a path as the host sees it may be in a group as a container sees it."""
+    wanted = group.rstrip('/')
+    return path.endswith(wanted) or f'{wanted}/' in path
 
 
-def _points(known: Known, totalpages: int, page_size: int) -> int:
-    found = badness.of(known.process, totalpages=totalpages, page_size=page_size)
-    return -totalpages if found is None else found
+def nearest(path: str | None, counted: Iterable[str]) -> str | None:
+    """Return the innermost counted control group that holds this path, None without one."""
+    if path is None:
+        return None
+    return max((group for group in counted if within(path, group)), key=len, default=None)
 
 
-def _kill(victim: Known | None, scope: str | None, limits: Sequence[str],
-          wall_s: float) -> OomKill:
-    path = scope if scope is not None or victim is None else victim.process.cgroup
-    short = max((limit for limit in limits if path is not None and within(path, limit)),
-                key=len, default=None)
-    kill = OomKill(time=wall_s, constraint=None if short is None else 'CONSTRAINT_MEMCG',
-                   oom_memcg=short, task_memcg=path, source=SOURCE, certainty=INFERRED)
-    if victim is None:
-        return kill
-    process = victim.process
-    held = process.memory
-    return with_victim_facts(replace(
-        kill, victim_pid=process.pid, victim_comm=process.program.comm,
-        victim_uid=process.uid, oom_score_adj=process.oom_score_adj,
-        page_table_bytes=None if held is None else held.page_table_bytes), victim)
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """
+    What is inferred of counted kills of one control group.
+
+    `named` are the victims.  The kills beyond them took `rest` processes out of `possible`,
+    which are not told apart, or processes that were never seen.
+    """
+
+    named: tuple[Known, ...] = ()
+    rest: int = 0
+    possible: tuple[Known, ...] = ()
+    by_signal: bool = False
+
+
+def infer(count: int, missing: Sequence[Known],
+          killed: Callable[[Known], bool | None], unseen: int = 0) -> Inference:
+    """
+    Return whom so many kills took; one that did not die by signal 9 is never named.
+
+    Where the signals are known, all who died by signal 9 are named, unless they are more than
+    the kills.  Where they are not, those who vanished are named under the same condition.
+
+    :param missing: the processes that vanished meanwhile from where the counter rose.
+    :param killed: returns whether one died by signal 9, None where that cannot be known.
+    :param unseen: how many other processes, never read, died by signal 9 meanwhile.
+    """
+    states = [(known, killed(known)) for known in missing]
+    sure = tuple(k for k, state in states if state)
+    open_ = tuple(k for k, state in states if state is None)
+    everyone = sure + open_
+    if len(everyone) + unseen <= count:
+        return Inference(everyone, count - len(everyone), by_signal=not open_)
+    return Inference((), count, everyone, by_signal=not open_)

@@ -34,6 +34,8 @@ from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.report import kill_order
 from oom_sentinel.risk import badness
+from oom_sentinel.settings.outside import LINE_MAX
+from oom_sentinel.settings.outside import printable
 
 # Together they stay below the 5 MB that a folder may have.
 REPORT_MAX, LOG_MAX, HISTORY_MAX, ORDER_MAX = MIB, MIB, 2 * MIB, MIB // 2
@@ -89,7 +91,7 @@ class History:
             return
         self._added_s = sample.monotonic_s
         processes = [t.process for t in targets][:PROCESSES_MAX]
-        labels = tuple(f'{p.label} (PID {p.pid})' for p in processes)
+        labels = tuple(f'{printable(p.label)} (PID {p.pid})' for p in processes)
         if labels != self._labels:
             self._labels = labels  # shared by all rows until a process comes or goes
         held = [p.memory for p in processes]
@@ -132,6 +134,19 @@ class Incident:
     processes: tuple[Process, ...] = ()
     groups: Mapping[Identity, str | None] | None = None
 
+    @property
+    def label(self) -> str:
+        """Return what the folder is named after: the PID and the node or program."""
+        kill = self.seen.kill
+        name = kill.node_names[0].strip('/') if kill.node_names else kill.victim_comm or ''
+        return f'pid{"unknown" if kill.victim_pid is None else kill.victim_pid}_{name}'
+
+    @property
+    def wall_s(self) -> float:
+        """Return when the kill happened, in seconds since the epoch."""
+        time = self.seen.kill.time
+        return self.sample.wall_s if time is None else time
+
     def files(self) -> tuple[tuple[str, bytes], ...]:
         """Return name and content of each file, each within its size."""
         return (('incident.json', self._report()), ('kernel.log', self._log()),
@@ -143,7 +158,8 @@ class Incident:
         document.pop('lines')
         host = self.sample.host
         document.update(
-            host=host.hostname, boot_id=host.boot_id, kernel_release=host.kernel_release,
+            kind='kill', host=host.hostname, boot_id=host.boot_id,
+            kernel_release=host.kernel_release,
             node_found=self.seen.matched, eaters=self.seen.eaters,
             before=_moment(self.rows[-1].wall_s, self.rows[-1].machine) if self.rows else None,
             after=_moment(self.sample.wall_s, machine_of(self.sample)))
@@ -151,36 +167,36 @@ class Incident:
 
     def _report(self) -> bytes:
         document = self.report()
-        text = _json(document)
+        text = json_bytes(document)
         tasks = sorted(self.seen.kill.tasks, key=lambda t: t.rss_pages or 0, reverse=True)
         while len(text) > REPORT_MAX and tasks:  # an endless table: the largest are kept
             tasks = tasks[:len(tasks) // 2]
             document.update(tasks=[asdict(t) for t in tasks], tasks_left_out=True)
-            text = _json(document)
+            text = json_bytes(document)
         return text
 
     def _log(self) -> bytes:
-        text = ''.join(f'{line}\n' for line in self.seen.kill.lines)
+        text = ''.join(f'{printable(line, LINE_MAX)}\n' for line in self.seen.kill.lines)
         return text.encode('utf-8', 'backslashreplace')[-LOG_MAX:]
 
     def _history(self) -> bytes:
         rows = self.rows
-        text = _table(rows)
+        text = history_csv(rows)
         while len(text) > HISTORY_MAX and len(rows) > 1:
             rows = rows[len(rows) // 2:]
-            text = _table(rows)
+            text = history_csv(rows)
         return text
 
     def _order(self) -> bytes:
         meminfo, host = self.sample.meminfo, self.sample.host
         if isinstance(meminfo, Unavailable):
-            return _json({'unavailable': meminfo.why})
+            return json_bytes({'unavailable': meminfo.why})
         whole = badness.machine_totalpages(meminfo, host.page_size)
         total = self.seen.kill.totalpages or whole
         order = badness.kill_order(self.processes, totalpages=total, page_size=host.page_size)
         groups = self.groups or {}
         while True:
-            text = _json(kill_order.document(
+            text = json_bytes(kill_order.document(
                 order, host=host, wall_s=self.rows[-1].wall_s if self.rows
                 else self.sample.wall_s, totalpages=total, machine_totalpages=whole,
                 group_of=lambda p: groups.get(p.identity)))
@@ -189,7 +205,7 @@ class Incident:
             order = order[:len(order) // 2]
 
 
-def _json(document: dict[str, object]) -> bytes:
+def json_bytes(document: dict[str, object]) -> bytes:
     return (json.dumps(document, indent=1) + '\n').encode('utf-8')
 
 
@@ -197,7 +213,7 @@ def _moment(wall_s: float, machine: Machine) -> dict[str, object]:
     return {'time': wall_s, **asdict(machine)}
 
 
-def _table(rows: tuple[Row, ...]) -> bytes:
+def history_csv(rows: tuple[Row, ...]) -> bytes:
     """Return the rows as CSV; a process that was not there or not read has an empty field."""
     labels = tuple(dict.fromkeys(label for row in rows for label in row.labels))
     column = {label: index for index, label in enumerate(labels)}

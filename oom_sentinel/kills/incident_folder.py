@@ -27,16 +27,35 @@ import re
 import shutil
 import threading
 import time
+from typing import Protocol
 
-from oom_sentinel.kills.incident import Incident
-
-NAME = re.compile(r'\d{8}T\d{6}Z_pid[^/]*\Z')
+NAME = re.compile(r'\d{8}T\d{6}Z_(pid|stall)[^/]*\Z')
+NAME_MAX = 75
 PARTIAL = re.compile(r'\.partial_(\d+)_')
 UNSAFE = re.compile(r'[^A-Za-z0-9_.-]+')
 # In a storm of kills so many incidents wait for the disk; more are counted and left out.
 QUEUE_MAX = 32
 # Building a folder's text takes some 10 ms of the interpreter: the message goes out first.
 DELAY_S = 0.2
+
+
+class Written(Protocol):
+    """
+    What a folder is written of.
+
+    `label` names it, `wall_s` is when it happened, in seconds since the epoch.
+    """
+
+    @property
+    def label(self) -> str:
+        """Return what the folder is named after."""
+
+    @property
+    def wall_s(self) -> float:
+        """Return when it happened."""
+
+    def files(self) -> tuple[tuple[str, bytes], ...]:
+        """Return name and content of each file."""
 
 
 def expanded(directory: str) -> str:
@@ -47,46 +66,57 @@ def expanded(directory: str) -> str:
     return os.path.expanduser(directory)
 
 
-def name_of(incident: Incident) -> str:
-    """Return the folder's name: when, which PID, which node or program."""
-    kill = incident.seen.kill
-    at = time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(
-        incident.sample.wall_s if kill.time is None else kill.time))
-    label = kill.node_names[0].strip('/') if kill.node_names else kill.victim_comm or ''
-    pid = 'unknown' if kill.victim_pid is None else kill.victim_pid
-    return f'{at}_pid{pid}_{UNSAFE.sub("_", label)[:60]}'.rstrip('_')
+def name_of(incident: Written) -> str:
+    """Return the folder's name: when, and which PID and node or program."""
+    at = time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(incident.wall_s))
+    return f'{at}_{UNSAFE.sub("_", incident.label)[:NAME_MAX]}'.rstrip('_')
 
 
-def write(directory: str, keep: int, incident: Incident) -> str:
+def write(directory: str, keep: int, incident: Written) -> str:
     """
     Write the incident and return its folder; it is there whole or not at all.
 
     :param keep: how many folders stay, this one included.
     :raises OSError: on a full disk or an unwritable directory; nothing partial stays.
     """
-    os.makedirs(directory, exist_ok=True)
+    os.makedirs(directory, mode=0o700, exist_ok=True)
     remove_oldest(directory, keep - 1)
     name = name_of(incident)
     beside = os.path.join(directory, f'.partial_{os.getpid()}_{name}')
     try:
-        os.mkdir(beside)
+        os.mkdir(beside, 0o700)
         for file, content in incident.files():
-            _write_file(os.path.join(beside, file), content)
+            write_file(os.path.join(beside, file), content)
         path = _unused(os.path.join(directory, name))
         os.rename(beside, path)
+        _sync(directory)
     except OSError:
         shutil.rmtree(beside, ignore_errors=True)
         raise
     return path
 
 
-def _write_file(path: str, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+def write_file(path: str, content: bytes) -> None:
+    """
+    Write a new file for this user alone and wait until it is on the disk.
+
+    :raises OSError: also when there is such a file.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         left = memoryview(content)
         while left:
             left = left[os.write(descriptor, left):]
         os.fsync(descriptor)  # the machine may well go down next
+    finally:
+        os.close(descriptor)
+
+
+def _sync(directory: str) -> None:
+    """Wait until the names in a directory are on the disk."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -125,7 +155,7 @@ class IncidentWriter:
     """Writes queued incidents one after the other; starts its thread with the first one."""
 
     def __init__(self, directory: str,
-                 write_folder: Callable[[str, int, Incident], str] = write) -> None:
+                 write_folder: Callable[[str, int, Written], str] = write) -> None:
         """
         Take the directory; nothing is written yet.
 
@@ -133,19 +163,27 @@ class IncidentWriter:
         """
         self.directory = expanded(directory) if directory else ''
         self._write_folder = write_folder
-        self._queue: queue.Queue[tuple[Incident, int] | None] = queue.Queue(QUEUE_MAX)
+        self._queue: queue.Queue[Callable[[], str | None] | None] = queue.Queue(QUEUE_MAX)
         self._thread: threading.Thread | None = None
         self.newest = 'none'
         self.trouble: str | None = None
         self.left_out = 0
         self._closing = threading.Event()
 
-    def write_later(self, incident: Incident, keep: int) -> bool:
+    def write_later(self, incident: Written, keep: int) -> bool:
         """Queue an incident without waiting; return whether there was room for it."""
         if not self.directory or keep <= 0:
             return False
+        return self.run_later(lambda: self._write_folder(self.directory, keep, incident))
+
+    def run_later(self, job: Callable[[], str | None]) -> bool:
+        """
+        Queue work on the disk without waiting; return whether there was room for it.
+
+        :param job: returns the folder that it wrote, None when it wrote none.
+        """
         try:
-            self._queue.put_nowait((incident, keep))
+            self._queue.put_nowait(job)
         except queue.Full:
             self.left_out += 1
             return False
@@ -156,12 +194,12 @@ class IncidentWriter:
 
     def _run(self) -> None:
         while True:
-            queued_item = self._queue.get()
-            if queued_item is None:
+            job = self._queue.get()
+            if job is None:
                 return
             self._closing.wait(DELAY_S)
             try:
-                self.newest = self._write_folder(self.directory, queued_item[1], queued_item[0])
+                self.newest = job() or self.newest
                 self.trouble = None
             except OSError as error:
                 self.trouble = f'{error.filename or self.directory}: {error.strerror}'

@@ -13,15 +13,15 @@
 # limitations under the License.
 
 """
-Every OOM kill, from the kernel's word or its counters to a report with names and a folder.
+Every OOM kill, from the kernel's record or its counters to a report with names and a folder.
 
-Reads the kernel log that is open to this user, holds what is known of processes beyond their
-death, and hands incidents to their writer.  Knows nothing of ROS.
+Reads the kernel log that is open to this user, remembers processes beyond their death, and
+queues incidents for their writer.  Knows nothing of ROS.
 """
 
-from collections import deque
 from collections.abc import Callable
 from collections.abc import Iterable
+from dataclasses import dataclass
 from dataclasses import replace
 import time
 
@@ -29,34 +29,42 @@ from oom_sentinel import kernel
 from oom_sentinel.facts.kill import Kills
 from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.facts.kill import SeenKill
+from oom_sentinel.facts.kill import SignalDeath
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.kernel import log
+from oom_sentinel.kernel.exits import ExitCodes
+from oom_sentinel.kills.attribution import Attribution
+from oom_sentinel.kills.counter_reader import CounterReader
+from oom_sentinel.kills.counters import CountedKill
 from oom_sentinel.kills.counters import Counters
-from oom_sentinel.kills.counters import counters
-from oom_sentinel.kills.counters import infer
+from oom_sentinel.kills.counters import DEATH_S
 from oom_sentinel.kills.counters import UnexplainedKills
 from oom_sentinel.kills.incident import History
 from oom_sentinel.kills.incident import Incident
 from oom_sentinel.kills.incident_folder import IncidentWriter
-from oom_sentinel.kills.known_processes import KnownProcesses
 from oom_sentinel.kills.oom_report import Parser
-from oom_sentinel.risk import badness
+from oom_sentinel.kills.stall import StallWatch
+from oom_sentinel.kills.told import KEPT
+from oom_sentinel.kills.told import ToldKills
 
-KERNEL_LOG = 'kernel log'  # what a wake by a kill is called
-KEPT = 20  # the depth of ~/oom_kills
+KERNEL_LOG = 'kernel log'  # the name of the wake by a kill
 # How long a log may take to tell what a counter shows: /dev/kmsg was 7 ms behind at most, a
 # journal or syslog daemon on a machine out of memory takes its time.  Without any log the victim
-# has its time to die, lest one that just ended by itself is taken for it.
-GRACE_S = {'kmsg': 1.0, 'counters': 0.25}
+# has its time to die, and the watch its time to read how processes ended (0.3 s).
+GRACE_S = {'kmsg': 1.0, 'counters': 0.5}
 GRACE_OTHER_S = 5.0
-# A victim needs some 20 to 40 ms to die (measured), more when its memory is large or the
-# machine is busy.
-DEATH_S = 4.0
-TWICE_S = 5.0
-PLENTIFUL_PERCENT = 10.0  # of MemTotal: then it was a control group's limit
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """A kill that the log told, what counted it, and when it was read."""
+
+    kill: OomKill
+    counted: CountedKill | None
+    read_s: float
 
 
 class KillLog:
@@ -68,31 +76,36 @@ class KillLog:
 
     def __init__(self, *, live: bool, foreign_pids: bool, directory: str,
                  monotonic: Callable[[], float] = time.monotonic,
-                 wall: Callable[[], float] = time.time) -> None:
+                 wall: Callable[[], float] = time.time,
+                 counters: CounterReader | None = None, exits: ExitCodes | None = None) -> None:
         """
         Start empty; `open` reads the past.
 
         :param live: false for a captured tree, which has no kernel log.
+        :param foreign_pids: the kernel log counts PIDs of another namespace than ours.
         :param directory: where incident folders go, '' for none.
+        :param counters: reads the counters; None: a sample's own are used.
+        :param exits: says how processes ended.
         """
         self._monotonic = monotonic
         self._wall = wall
         self._live = live
-        self._known = KnownProcesses(foreign_pids=foreign_pids)
+        self.attribution = Attribution(
+            foreign_pids=foreign_pids, reader=counters, exits=exits)
         self._unexplained = UnexplainedKills()
         self._history = History()
         self.writer = IncidentWriter(directory if live else '')
+        self.stalls = StallWatch(self.writer)
         self.feed = log.Feed(log.Nothing())
         self._refused: tuple[str, ...] = ()
         self._parser: Parser | None = None
         self._repeated = 0
         self._past: tuple[OomKill, ...] = ()
         self._logged: list[OomKill] = []
-        self._waiting: list[tuple[OomKill, bool, float]] = []
-        self._seen: deque[SeenKill] = deque(maxlen=KEPT)
-        self._since_start = 0
+        self._waiting: list[_Record] = []
+        self._told = ToldKills()
         self._opened_wall_s = wall()
-        self._open_from_s = monotonic()
+        self._opened_s = monotonic()
 
     def open(self, machine: Callable[[], int | None]) -> None:
         """
@@ -113,48 +126,31 @@ class KillLog:
             now = machine()
             if before == now:
                 break
-        self._unexplained.count(Counters(now), self._monotonic())
+        self._unexplained.count(
+            Counters(now if self.attribution.counts_machine else None), self._monotonic())
         self._repeated = self._parser.repeated
         self._past = tuple(replace(kill, before_start=True) for kill in past)[-KEPT:]
 
     def _parsed(self) -> list[OomKill]:
-        assert self._parser is not None
+        if self._parser is None:
+            return []
         feed = self._parser.feed
         return [kill for line in self.feed.take() for kill in feed(line)]
 
-    def remember_processes(self, processes: Iterable[Process], targets: Iterable[Target]) -> None:
+    def remember_processes(self, processes: Iterable[Process],
+                           targets: Iterable[Target]) -> None:
         """Remember the processes of a scan, so that a victim has a name after its death."""
-        self._known.update(processes, targets, self._monotonic())
+        self.attribution.remember_processes(processes, targets, self._monotonic())
 
-    def update(self, sample: Sample, targets: Iterable[Target], keep: int,
-                 rescan: Callable[[], None]) -> Kills:
+    def use_signal_deaths(
+            self, deaths: Callable[[float], tuple[SignalDeath, ...] | None]) -> None:
         """
-        Return all known kills, and which of them are new in this cycle.
+        Take the source of how processes end.
 
-        :param keep: how many incident folders stay; 0 writes none.
-        :param rescan: reads the process table and passes it to `remember_processes`.
+        :param deaths: returns those that died by signal 9 since a monotonic time, None where
+            that is unknown.
         """
-        now_s = self._monotonic()
-        fresh = [self._attributed(kill, now_s) for kill in self._past]
-        self._past = ()
-        self._unexplained.count(counters(sample), now_s)
-        self._credit_repeats()
-        heard, self._logged = self._logged, []
-        self._waiting += [(kill, not kill.before_start and self._unexplained.log(), now_s)
-                          for kill in heard]
-        for kill, again in self._ready(now_s, rescan):
-            if self._killed_twice(kill, fresh):
-                continue
-            seen = self._attributed(kill, now_s)
-            if again:
-                self._replace_inferred(seen)
-            else:
-                fresh.append(seen)
-        fresh += self._inferred(sample, now_s, rescan)
-        for seen in fresh:
-            self._keep(seen, sample, keep)
-        self._history.add(sample, targets)
-        return self._summary(tuple(fresh))
+        self.attribution.signal_deaths = deaths
 
     def read_log(self) -> None:
         """
@@ -164,123 +160,119 @@ class KillLog:
         are never behind it.
         """
         self.feed.source.tend(self._monotonic())
-        if self._parser is not None:
-            self._logged += [self._dated(kill) for kill in self._parsed()]
-
-    def _credit_repeats(self) -> None:
-        """Count what the parser left out: the kernel counts a group's first victim twice."""
-        if self._parser is not None:
-            for _ in range(self._parser.repeated - self._repeated):
-                self._unexplained.log()
-            self._repeated = self._parser.repeated
-
-    def _ready(self, now_s: float,
-               rescan: Callable[[], None]) -> list[tuple[OomKill, bool]]:
-        """
-        Return the kills that can be told, each with whether it was inferred before.
-
-        In a PID namespace the death tells which process of the name was meant, if any of ours.
-        """
-        waiting, self._waiting = self._waiting, []
-        if self._known.foreign_pids and waiting:
-            rescan()
-            self._waiting = [
-                w for w in waiting if not w[0].before_start and now_s - w[2] < DEATH_S
-                and not self._known.died_with_name(w[0].victim_comm, w[0].task_memcg)]
-        return [(w[0], w[1]) for w in waiting if w not in self._waiting]
+        self._logged += [self._dated(kill) for kill in self._parsed()]
 
     def _dated(self, kill: OomKill) -> OomKill:
         """
         Return the kill with the wall clock's time.
 
-        The kernel's stamps leave out suspend and drift; what is read live happened now.  A
-        journal begins with the past, which its own time tells.
+        The kernel's stamps leave out suspend and drift; what is read live from its own buffer
+        happened now.  A journal begins with the past, which its own time tells.
         """
         if self.feed.source.name == 'kmsg' or kill.time is None:
             return replace(kill, time=self._wall())
         return replace(kill, before_start=kill.time < self._opened_wall_s - 1.0)
 
-    def _attributed(self, kill: OomKill, now_s: float, how: str = '') -> SeenKill:
-        """Return the kill with its names; of one from before the start nobody is known."""
-        if kill.before_start:
-            return SeenKill(kill, now_s, 'not known: before the sentinel started',
-                            self._known.largest_processes(kill, now_s))
-        if not how:
-            kill, how = self._known.attribute(kill)
-        return SeenKill(kill, now_s, how, self._known.largest_processes(kill, now_s))
+    def update(self, sample: Sample, targets: Iterable[Target], keep: int,
+               rescan: Callable[[], None], full_avg10_error: float = float('inf')) -> Kills:
+        """
+        Return all known kills, and which of them are new in this cycle.
+
+        :param keep: how many incident folders stay; 0 writes none.
+        :param rescan: reads the process table and passes it to `remember_processes`.
+        :param full_avg10_error: the full pressure above which the machine stalls.
+        """
+        now_s = self._monotonic()
+        fresh = [self.attribution.attributed(kill, None, sample, now_s) for kill in self._past]
+        self._past = ()
+        self._unexplained.count(
+            self.attribution.read_counters(sample, self._unexplained.open), now_s)
+        self._match_records(now_s)
+        for record in self._ready(now_s, rescan):
+            seen = self.attribution.attributed(record.kill, record.counted, sample, now_s)
+            counted = record.counted
+            if not self._told.replace_inference(
+                    seen, None if counted is None else counted.told_as):
+                fresh.append(seen)
+        fresh += self._inferred(sample, now_s, rescan)
+        for seen in fresh:
+            self._keep(seen, sample, keep)
+        self._history.add(sample, targets)
+        self.stalls.update(sample, self._history.rows(), full_avg10_error, keep)
+        return self._summary(tuple(fresh), now_s)
+
+    def _match_records(self, now_s: float) -> None:
+        """Let each new record explain the counted kill that it tells."""
+        if self._parser is not None:
+            # The kernel prints and counts the first victim of memory.oom.group twice.
+            for _ in range(self._parser.repeated - self._repeated):
+                self._unexplained.explain(None, now_s)
+            self._repeated = self._parser.repeated
+        logged, self._logged = self._logged, []
+        for kill in logged:
+            counted = None
+            if not kill.before_start:
+                at_s = now_s if kill.time is None else now_s - (self._wall() - kill.time)
+                counted = self._unexplained.explain(
+                    kill.task_memcg, at_s, namespaced=not self.attribution.counts_machine)
+            if not self._told.is_repeated(kill, [r.kill for r in self._waiting]):
+                self._waiting.append(_Record(kill, counted, now_s))
+
+    def _ready(self, now_s: float, rescan: Callable[[], None]) -> list[_Record]:
+        """
+        Return the records that can be told now.
+
+        In a PID namespace the death tells which process of the name was meant, if any of ours.
+        """
+        waiting, self._waiting = self._waiting, []
+        if self.attribution.known.foreign_pids and waiting:
+            rescan()
+            self._waiting = [
+                r for r in waiting if not r.kill.before_start and now_s - r.read_s < DEATH_S
+                and not self.attribution.has_died(r.kill, r.counted)]
+        return [r for r in waiting if r not in self._waiting]
 
     def _inferred(self, sample: Sample, now_s: float,
                   rescan: Callable[[], None]) -> list[SeenKill]:
-        """Return kills that only a counter shows, once a log had its time and who died is gone."""
-        if not self._unexplained.unexplained:
-            self._open_from_s = now_s
-            return []
+        """Return kills that only a counter shows, each after its own grace."""
         grace_s = GRACE_S.get(self.feed.source.name, GRACE_OTHER_S)
-        open_s = self._unexplained.open_s(now_s)
-        if open_s < grace_s:
+        due = self._unexplained.due(now_s, grace_s)
+        if not due:
             return []
         rescan()
-        count = self._unexplained.unexplained
-        missing = self._known.died_since(self._open_from_s)
-        page = sample.host.page_size
-        total = 1 if isinstance(sample.meminfo, Unavailable) else badness.machine_totalpages(
-            sample.meminfo, page)
-        found = infer(count, missing, self._unexplained.where, limits=_limits(sample),
-                      totalpages=total, page_size=page, wall_s=sample.wall_s)
-        # Somebody may be missing and yet not be a member of the group whose counter rose.
-        if any(k.victim_pid is None for k, _ in found) and open_s < grace_s + DEATH_S:
-            return []
-        self._unexplained.infer(count)
-        self._open_from_s = now_s
-        return [self._attributed(kill, now_s, how) for kill, how in found]
-
-    def _killed_twice(self, kill: OomKill, fresh: list[SeenKill]) -> bool:
-        """
-        Tell whether the kernel says the same death again.
-
-        memory.oom.group kills the victim first and then every member, the victim included;
-        the kernel prints and counts that too.
-        """
-        return any(
-            other.kill.victim_pid == kill.victim_pid and other.kill.source == kill.source
-            and other.kill.victim_comm == kill.victim_comm
-            and abs((other.kill.boot_time_s or 0.0) - (kill.boot_time_s or 0.0)) < TWICE_S
-            for other in (*self._seen, *fresh))
-
-    def _replace_inferred(self, seen: SeenKill) -> None:
-        """Let the kernel's own word stand where an inference stood; it is one kill."""
-        for index, other in enumerate(self._seen):
-            if other.kill.source == 'counters' and (
-                    other.kill.victim_pid in (None, seen.kill.victim_pid)):
-                self._seen[index] = replace(seen, seen_s=other.seen_s)
-                return
+        return self.attribution.infer(due, grace_s, sample, now_s)
 
     def _keep(self, seen: SeenKill, sample: Sample, keep: int) -> None:
-        self._seen.append(seen)
-        if seen.kill.before_start:
+        self._told.add(seen)
+        if seen.kill.before_start or keep <= 0 or not self.writer.directory:
             return
-        self._since_start += 1
-        if keep <= 0 or not self.writer.directory:
-            return
-        before = self._known.victims_possible_at(seen.seen_s)
+        possible = self.attribution.known.possible_victims(seen.seen_s)
         self.writer.write_later(Incident(
-            seen, sample, self._history.rows(), tuple(k.process for k in before),
-            {k.process.identity: k.target.group for k in before if k.target is not None}), keep)
+            seen, sample, self._history.rows(), tuple(k.process for k in possible),
+            {k.process.identity: k.target.group for k in possible if k.target is not None}), keep)
 
-    def _summary(self, fresh: tuple[SeenKill, ...]) -> Kills:
+    def _summary(self, fresh: tuple[SeenKill, ...], now_s: float) -> Kills:
         writer, trouble = self.writer, self.writer.trouble
         if writer.left_out:
             trouble = f'{writer.left_out} incidents left out, the disk is too slow' + (
                 f'; {trouble}' if trouble else '')
-        better = self._refused + ((self.feed.trouble,) if self.feed.trouble else ())
-        return Kills(tuple(self._seen), fresh, self._since_start, self.feed.source.name,
-                     better, self.feed.missed,
-                     writer.newest if writer.directory else 'incident.directory is empty',
-                     trouble)
+        refused = self._refused + ((self.feed.trouble,) if self.feed.trouble else ())
+        blind = None
+        if (self.feed.source.name == 'counters' and self.attribution.counters.machine is None
+                and not self.attribution.counters.groups):
+            blind = 'no kernel log is readable and no visible counter counts kills'
+        return Kills(
+            self._told.seen, fresh, self._told.since_start, self.feed.source.name, refused,
+            self.feed.missed,
+            writer.newest if writer.directory else 'incident.directory is empty', trouble,
+            watched_s=now_s - self._opened_s if self._live else None, blind=blind,
+            counted_here=self.attribution.counted_here, stalled=self.stalls.earlier)
 
     def close(self) -> None:
         """Close the kernel log, and write the incidents that wait."""
+        self.stalls.end_orderly()
         self.feed.close()
+        self.attribution.close()
         self.writer.close()
 
 
@@ -291,17 +283,12 @@ def open_kill_log(root: kernel.Root, table: kernel.Table, directory: str,
         vmstat = root.vmstat()
         return None if isinstance(vmstat, Unavailable) else vmstat.oom_kill
 
-    made = KillLog(live=root.live, foreign_pids=not table.initial_pid_namespace,
-                   directory=directory, monotonic=monotonic, wall=wall)
+    host = root.host()
+    made = KillLog(
+        live=root.live, foreign_pids=not table.initial_pid_namespace, directory=directory,
+        monotonic=monotonic, wall=wall, exits=ExitCodes(root, host.kernel_version),
+        counters=CounterReader(table.cgroups, machine_counts=(
+            table.initial_pid_namespace and table.cgroups.hidden is None)))
+    made.stalls.look_back(host.boot_id)
     made.open(machine)
     return made
-
-
-def _limits(sample: Sample) -> tuple[str, ...]:
-    """Return the control groups with a limit, none when the machine itself is short."""
-    if isinstance(sample.chains, Unavailable):
-        return ()
-    if (sample.mem_available_percent or 0.0) < PLENTIFUL_PERCENT:
-        return ()
-    return tuple({g.path for chain in sample.chains for g in chain.groups
-                  if g.limit_bytes is not None or g.memsw_limit_bytes is not None})

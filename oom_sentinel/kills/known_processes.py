@@ -12,9 +12,14 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A bounded history of known processes, so that a PID means something after its death."""
+"""
+Processes remembered beyond their death, so that the kernel's PID or name means a node.
+
+Pure: it is given scans of the process table, and times.
+"""
 
 from collections import deque
+from collections.abc import Callable
 from collections.abc import Iterable
 from dataclasses import dataclass
 from dataclasses import replace
@@ -28,14 +33,21 @@ from oom_sentinel.facts.protection import Target
 
 # A robot starts some hundred processes an hour; 2000 records of 1 kB are 2 MB at most.
 DEAD_MAX = 2000
-DEAD_TOLD_S = 600.0
+DEAD_KEPT_S = 600.0
 MOMENT_S = 5.0
+# A log may be that late.  Longer ago the PID may belong to a process that was never seen.
+PID_KEPT_S = 60.0
 COMM_BYTES = 15  # TASK_COMM_LEN less its end
-EATERS = 3
+LARGEST = 3
+# Of two victims of one name the sizes tell which is meant when the better one is within a
+# tenth and the other is three times as far away, at least 8 MiB.
+NEAR, FARTHER, FARTHER_BYTES = 0.1, 3, 8 * MIB
 
 BY_PID = 'by PID'
 BY_NAME = 'by name, since the kernel counts PIDs of another PID namespace'
-STRANGER = 'unknown: no known process had this PID'
+BY_PLACE = 'by its place in the task table, since the kernel counts PIDs of another PID namespace'
+BY_SIZE = 'by name and size, since the kernel counts PIDs of another PID namespace'
+NOT_KNOWN = 'unknown: no known process had this PID'
 AMBIGUOUS = ('unknown: kernel PIDs belong to another PID namespace and {} processes of this '
              'name are gone')
 OUTSIDE = ('unknown: kernel PIDs belong to another PID namespace and no known process of this '
@@ -44,19 +56,24 @@ OUTSIDE = ('unknown: kernel PIDs belong to another PID namespace and no known pr
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A process as last seen; `gone_s` (monotonic) is None while it lives."""
+    """
+    A process as last read.
+
+    It was alive at `alive_s` and missing at `gone_s` (monotonic), which is None while it lives.
+    """
 
     process: Process
     target: Target | None
     gone_s: float | None = None
+    alive_s: float = 0.0
 
 
 class KnownProcesses:
-    """Who is and who was; fed at every scan."""
+    """The living processes and those that died in the last ten minutes."""
 
     def __init__(self, *, foreign_pids: bool = False) -> None:
         """
-        Know nobody yet.
+        Start without processes.
 
         :param foreign_pids: the kernel log counts PIDs of another namespace than ours.
         """
@@ -69,102 +86,189 @@ class KnownProcesses:
     def update(self, processes: Iterable[Process], targets: Iterable[Target],
                now_s: float) -> None:
         """
-        Take a scan: who is missing has died.
+        Take a scan; a process that is missing in it has died.
 
-        So has a zombie, and who has given its memory back but not yet its place in the table;
-        kernel threads never have any.
+        A zombie counts as dead, and so does a process that has given its memory back and is
+        still listed.  Kernel threads have no memory and are left out.
         """
         alive = {p.pid: p for p in processes
                  if p.memory is not None and p.state not in ('Z', 'X')}
         for pid, last in self._alive.items():
             now = alive.get(pid)
             if now is None or now.start_time != last.start_time:
-                self._dead.append(Known(last, self._targets.get(last.identity), now_s))
+                self._dead.append(Known(last, self._targets.get(last.identity), now_s,
+                                        self._updated_s))
         self._alive, self._updated_s = alive, now_s
         self._targets = {t.process.identity: t for t in targets}
-        while self._dead and now_s - (self._dead[0].gone_s or 0.0) > DEAD_TOLD_S:
+        while self._dead and now_s - (self._dead[0].gone_s or 0.0) > DEAD_KEPT_S:
             self._dead.popleft()
 
-    def _known(self, process: Process) -> Known:
-        return Known(process, self._targets.get(process.identity))
+    def _living(self, process: Process) -> Known:
+        return Known(process, self._targets.get(process.identity), alive_s=self._updated_s)
+
+    @property
+    def living(self) -> tuple[Known, ...]:
+        """Return the processes of the last scan."""
+        return tuple(map(self._living, self._alive.values()))
+
+    @property
+    def control_groups(self) -> frozenset[str]:
+        """Return the control groups of the living processes."""
+        return frozenset(p.cgroup for p in self._alive.values() if p.cgroup is not None)
+
+    def was_known(self, pid: int) -> bool:
+        """Return whether a process with this PID was ever read and is not forgotten."""
+        return pid in self._alive or any(k.process.pid == pid for k in self._dead)
 
     def died_since(self, since_s: float) -> tuple[Known, ...]:
-        """Return who was found missing after this time."""
+        """Return the processes that were found missing after this time."""
         return tuple(k for k in self._dead if (k.gone_s or 0.0) > since_s)
 
-    def victims_possible_at(self, now_s: float) -> tuple[Known, ...]:
-        """Return who lives, and who did until a moment ago: those whom a kill could take."""
-        return (*map(self._known, self._alive.values()), *self.died_since(now_s - MOMENT_S))
+    def possible_victims(self, now_s: float) -> tuple[Known, ...]:
+        """Return the living processes and those that died a moment before this time."""
+        return (*self.living, *self.died_since(now_s - MOMENT_S))
 
-    def find(self, pid: int | None, comm: str | None,
-             cgroup: str | None = None) -> tuple[Known | None, str]:
-        """Return the process that the kernel means, and how it was found or why not."""
-        if self.foreign_pids:
-            return self._by_name(comm, cgroup)
-        same = [k for k in reversed(self._dead) if k.process.pid == pid]
+    def parents(self, process: Process) -> tuple[Process, ...]:
+        """Return the parent of a process, its parent and so on, as far as they live."""
+        found: list[Process] = []
+        parent = self._alive.get(process.ppid)
+        while parent is not None and parent not in found and parent.pid != process.pid:
+            found.append(parent)
+            parent = self._alive.get(parent.ppid)
+        return tuple(found)
+
+    def with_pid(self, pid: int | None, comm: str | None) -> Known | None:
+        """Return the process that had this PID and name last, None when none is certain."""
+        same = [k for k in reversed(self._dead)
+                if k.process.pid == pid and self._updated_s - (k.gone_s or 0.0) < PID_KEPT_S]
         if pid in self._alive:
-            same.insert(0, self._known(self._alive[pid]))
+            same.insert(0, self._living(self._alive[pid]))
         named = [k for k in same if _has_comm(k.process, comm)]
-        # A process may have renamed itself since the last scan: the PID alone then decides,
-        # as long as only one process had it.
-        chosen = named[0] if named else same[0] if len(same) == 1 else None
-        return chosen, BY_PID if chosen is not None else STRANGER
+        if named:
+            return named[0]
+        # It may have renamed itself since the last scan: the PID alone then decides, as long as
+        # only one process had it and that one lives or died a moment ago.
+        if len(same) == 1 and (same[0].gone_s is None
+                               or self._updated_s - same[0].gone_s < MOMENT_S):
+            return same[0]
+        return None
 
-    def died_with_name(self, comm: str | None, cgroup: str | None = None) -> tuple[Known, ...]:
+    def died_like(self, kill: OomKill,
+                  may_be: Callable[[Known], bool] = lambda known: True) -> tuple[Known, ...]:
         """
-        Return who of this name was found missing a moment ago.
+        Return the processes that died a moment ago and may be this record's victim.
 
-        :param cgroup: the victim's as the kernel names it; a container may see its end alone.
+        Name, control group and oom_score_adj agree; the group is compared from its end, since
+        a container sees only the end of what the kernel prints.
+
+        :param may_be: what else must hold.
         """
-        return tuple(k for k in self.died_since(self._updated_s - MOMENT_S)
-                     if comm is not None and _has_comm(k.process, comm)
-                     and (cgroup is None or cgroup.endswith((k.process.cgroup or '').rstrip('/'))))
+        comm, path, adj = kill.victim_comm, kill.task_memcg, kill.oom_score_adj
+        return tuple(
+            k for k in self.died_since(self._updated_s - MOMENT_S)
+            if comm is not None and _has_comm(k.process, comm)
+            and (path is None or (k.process.cgroup is not None and path.endswith(
+                k.process.cgroup.rstrip('/'))))
+            and _has_adj(k, adj) and may_be(k))
 
-    def _by_name(self, comm: str | None,
-                 cgroup: str | None) -> tuple[Known | None, str]:
-        """Return who is just gone; a living one of the name may be missed by another's kill."""
-        lost = self.died_with_name(comm, cgroup)
-        if len(lost) == 1:
-            return lost[0], BY_NAME
-        return None, AMBIGUOUS.format(len(lost)) if lost else OUTSIDE
+    def find(self, kill: OomKill,
+             may_be: Callable[[Known], bool] = lambda known: True) -> tuple[Known | None, str]:
+        """
+        Return the process that the kernel killed, and how it was found or why not.
 
-    def attribute(self, kill: OomKill) -> tuple[OomKill, str]:
-        """Return the kill with node names and group, and how its process was found."""
-        known, how = self.find(kill.victim_pid, kill.victim_comm, kill.task_memcg)
-        return (kill if known is None else with_victim_facts(kill, known)), how
+        :param may_be: in a PID namespace, what must hold of a process that died to be it.
+        """
+        if not self.foreign_pids:
+            known = self.with_pid(kill.victim_pid, kill.victim_comm)
+            return known, BY_PID if known is not None else NOT_KNOWN
+        like = self.died_like(kill, may_be)
+        if len(like) == 1:
+            return like[0], BY_NAME
+        if not like:
+            return None, OUTSIDE
+        placed = self._by_place(kill, like, may_be)
+        if placed is not None:
+            return placed, BY_PLACE
+        sized = _by_size(kill, like)
+        if sized is not None:
+            return sized, BY_SIZE
+        return None, AMBIGUOUS.format(len(like))
+
+    def _by_place(self, kill: OomKill, like: tuple[Known, ...],
+                  may_be: Callable[[Known], bool]) -> Known | None:
+        """
+        Return the process whose place among those of its name is the victim's in the table.
+
+        PIDs of both namespaces are given in the same order, so the tasks of a name sorted by
+        PID are our processes of that name sorted by start.  It holds only when both are equally
+        many and agree in every oom_score_adj.
+        """
+        tasks = sorted((t for t in kill.tasks if t.name == kill.victim_comm),
+                       key=lambda t: t.pid)
+        ours = sorted((k for k in self.possible_victims(self._updated_s)
+                       if _has_comm(k.process, kill.victim_comm)
+                       and (k.gone_s is None or may_be(k))
+                       and (kill.oom_memcg is None or k in like
+                            or k.process.cgroup == like[0].process.cgroup)),
+                      key=lambda k: (k.process.start_time, k.process.pid))
+        if len(tasks) != len(ours) or any(
+                not _has_adj(k, t.oom_score_adj) for t, k in zip(tasks, ours)):
+            return None
+        for task, known in zip(tasks, ours):
+            if task.pid == kill.victim_pid:
+                return known if known in like else None
+        return None
 
     def largest_processes(self, kill: OomKill, now_s: float) -> tuple[str, ...]:
         """Return the largest tasks of the report's table, else the largest known processes."""
         if kill.tasks and kill.page_size:
             page = kill.page_size
-            ordered = sorted(kill.tasks, key=_pages, reverse=True)[:EATERS]
+            ordered = sorted(kill.tasks, key=_pages, reverse=True)[:LARGEST]
             return tuple(f'{self._label(t)} {_pages(t) * page / MIB:.0f} MiB' for t in ordered)
         if kill.before_start:
             return ()
-        # What the kernel says of its victim is newer than the last scan.
-        told = sum(b or 0 for b in (kill.anon_rss_bytes, kill.file_rss_bytes,
-                                    kill.shmem_rss_bytes))
-        victim, _ = self.find(kill.victim_pid, kill.victim_comm, kill.task_memcg)
-        held = [(told if told and victim is not None and p is victim.process
-                 else p.memory.rss_bytes + p.memory.swap_bytes, p)
-                for p in (k.process for k in self.victims_possible_at(now_s))
-                if p.memory is not None and inside(p, kill.oom_memcg)]
-        held.sort(key=lambda item: item[0], reverse=True)
+        # What the kernel prints of its victim is newer than the last scan.
+        printed = printed_rss_bytes(kill)
+        victim, _ = self.find(kill)
+        sizes = [(printed if printed and victim is not None and p is victim.process
+                  else p.memory.rss_bytes + p.memory.swap_bytes, p)
+                 for p in (k.process for k in self.possible_victims(now_s))
+                 if p.memory is not None and (
+                     kill.oom_memcg is None or inside(p, kill.oom_memcg))]
+        sizes.sort(key=lambda item: item[0], reverse=True)
         return tuple(f'{p.label} (PID {p.pid}) {size / MIB:.0f} MiB'
-                     for size, p in held[:EATERS])
+                     for size, p in sizes[:LARGEST])
 
     def _label(self, task: OomTask) -> str:
-        known, _ = self.find(task.pid, task.name)
+        known = None if self.foreign_pids else self.with_pid(task.pid, task.name)
         label = task.name if known is None else known.process.label
         return f'{label} (PID {task.pid})'
 
 
 def with_victim_facts(kill: OomKill, known: Known) -> OomKill:
-    """Return the kill with what is known of its victim."""
+    """Return the kill with the node names and the group of its victim."""
     target = known.target
     return replace(kill, node_names=known.process.node_names,
                    group=None if target is None else target.group,
                    wanted=None if target is None or target.group is None else target.wanted)
+
+
+def printed_rss_bytes(kill: OomKill) -> int:
+    """Return the resident memory of the victim as the kernel printed it, 0 when it did not."""
+    return sum(b or 0 for b in (kill.anon_rss_bytes, kill.file_rss_bytes, kill.shmem_rss_bytes))
+
+
+def _by_size(kill: OomKill, like: tuple[Known, ...]) -> Known | None:
+    """Return the process whose size is by far the nearest to the printed one."""
+    printed = printed_rss_bytes(kill)
+    if not printed or any(k.process.memory is None for k in like):
+        return None
+    off = sorted(((abs(printed - k.process.memory.rss_bytes), index)
+                  for index, k in enumerate(like) if k.process.memory is not None))
+    best, second = off[0], off[1]
+    if best[0] <= NEAR * printed and second[0] >= max(FARTHER * best[0], FARTHER_BYTES):
+        return like[best[1]]
+    return None
 
 
 def _pages(task: OomTask) -> int:
@@ -172,15 +276,22 @@ def _pages(task: OomTask) -> int:
 
 
 def _has_comm(process: Process, comm: str | None) -> bool:
-    """Tell whether the names agree; the kernel cuts them to 15 bytes."""
+    """Return whether the names agree; the kernel cuts them to 15 bytes."""
     return comm is None or process.program.comm[:COMM_BYTES] == comm[:COMM_BYTES]
 
 
-def inside(process: Process, path: str | None) -> bool:
-    """Tell whether a process is in this control group or below it; all are in None."""
-    return path is None or within(process.cgroup or '', path)
+def _has_adj(known: Known, adj: int | None) -> bool:
+    """Return whether a process may have this oom_score_adj: its own, or the one we wrote."""
+    own = known.process.oom_score_adj
+    return adj is None or own is None or adj == own or (
+        known.target is not None and adj == known.target.value)
+
+
+def inside(process: Process, path: str) -> bool:
+    """Return whether a process is in this control group or below it; unknown is never."""
+    return process.cgroup is not None and within(process.cgroup, path)
 
 
 def within(path: str, ancestor: str) -> bool:
-    """Tell whether a control group is this one or below it."""
+    """Return whether a control group is this one or below it."""
     return ancestor == '/' or path == ancestor or path.startswith(ancestor + '/')

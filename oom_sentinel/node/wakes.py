@@ -67,6 +67,7 @@ class Wakes:
             ALARM: self._look_again, NEW_PROGRAMS: self._meet, 'signal': lambda wake: False}
         self._new_programs = NewPrograms(watch, sentinel.root.last_pid)
         sentinel.scanner.reports_execs = self._new_programs.reported
+        sentinel.kill_log.use_signal_deaths(self._new_programs.deaths)
         self._stalls = Stalls(watch, sentinel.root)
         self._mount = sentinel.table.cgroups.mount
         self._groups: GroupEvents | None = None

@@ -14,8 +14,9 @@
 
 """Status OOM kills: who was killed last, why, what ate the memory, and how sure that is."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from datetime import timezone
+import re
 
 from oom_sentinel.facts.kill import INFERRED
 from oom_sentinel.facts.kill import Kills
@@ -29,97 +30,175 @@ from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.report.text import listed
 from oom_sentinel.report.text import sentence
 from oom_sentinel.settings import Settings
+from oom_sentinel.settings.outside import printable
 
 NAME = 'OOM kills'
 NONE = 'none'
-UNTOLD = 'unavailable (the report does not say)'
+NOT_PRINTED = 'unavailable (the report does not say)'
+LISTED = 5
+LABEL_MAX = 40  # a tree view cuts a message after some 60 characters
+TEXT_MAX = 400
+JUST_STARTED_S = 2.0
 WHY = {
     'CONSTRAINT_NONE': 'the whole machine ran out of memory',
     'CONSTRAINT_CPUSET': 'the memory nodes of its cpuset were used up',
     'CONSTRAINT_MEMORY_POLICY': 'the memory nodes of its memory policy were used up',
 }
+CONTAINER = re.compile(r'/\Z|docker|libpod|podman|containerd|crio|kubepods|lxc|/machine\.slice')
+BUILD = ('it was a job of a parallel build: colcon build --executor sequential, MAKEFLAGS=-j1 '
+         'or more swap let it end')
 
 
-def level(kill: OomKill) -> Level:
-    """Return ERROR for a victim of a negative group, WARN for others, OK from before."""
-    if kill.before_start:
+def level(seen: SeenKill) -> Level:
+    """Return ERROR for a victim of a negative group, WARN for others of this user, else OK."""
+    if seen.kill.before_start or seen.elsewhere:
         return Level.OK
-    return Level.ERROR if kill.wanted is not None and kill.wanted < 0 else Level.WARN
+    wanted = seen.kill.wanted
+    return Level.ERROR if wanted is not None and wanted < 0 else Level.WARN
 
 
 def compose(kills: Kills, sample: Sample, settings: Settings) -> Status:
     """Return the status; a kill keeps it raised for kills.hold_s."""
     held = [s for s in kills.seen if not s.kill.before_start
             and sample.monotonic_s - s.seen_s < settings.kills_hold_s]
-    raised = max((level(s.kill) for s in held), default=Level.OK)
-    worst = [s for s in held if level(s.kill) == raised]
-    last = worst[-1] if worst else kills.seen[-1] if kills.seen else None
-    return Status(NAME, raised, _message(kills, worst, held), (
-        ('since boot', _since_boot(sample)), ('since start', str(kills.since_start)),
-        *_facts(last),
+    raised = max(map(level, held), default=Level.OK)
+    stalled = kills.stalled is not None and (
+        kills.watched_s is None or kills.watched_s < settings.kills_hold_s)
+    main = _most_important(held) or (kills.seen[-1] if kills.seen else None)
+    return Status(NAME, max(raised, Level.WARN) if stalled else raised,
+                  _joined(_message(kills, held, stalled)), (
+        ('since boot', _since_boot(kills, sample)), ('since start', _since_start(kills)),
+        *_facts(main), *_last(kills.seen),
         ('kernel log', kills.source),
         ('a better source', '; '.join(kills.better) or 'not needed'),
         ('missed messages', str(kills.missed)),
         ('incident folder', kills.incident),
-        ('incident trouble', kills.trouble or NONE)))
+        ('incident trouble', kills.trouble or NONE),
+        ('stall before the last start', kills.stalled or NONE)))
 
 
 def one(seen: SeenKill) -> Status:
     """Return the status that tells one kill on ~/oom_kills and in the log."""
-    parts = [told(seen.kill)]
+    parts = [*_told(seen)]
     if seen.eaters:
-        parts.append(f'most memory had {listed(seen.eaters)}')
-    return Status(NAME, level(seen.kill), sentence(parts),
+        parts.append(f'most memory had {listed(list(map(printable, seen.eaters)))}')
+    return Status(NAME, level(seen), _joined(parts),
                   (*_facts(seen), ('before start', str(seen.kill.before_start).lower())))
 
 
-def _message(kills: Kills, worst: list[SeenKill], held: list[SeenKill]) -> str:
-    if worst:
-        more = len(held) - 1
-        parts = [told(worst[-1].kill), *([f'{more} more a moment ago'] if more > 0 else ())]
+def _most_important(held: Sequence[SeenKill]) -> SeenKill | None:
+    """Return the worst of the kills; of equal ones a node's before others, then the newest."""
+    return max(held, default=None, key=lambda s: (
+        level(s), not s.elsewhere, bool(s.kill.node_names), s.number, s.seen_s))
+
+
+def _joined(parts: Sequence[str]) -> str:
+    """Return the parts as one sentence; the name of a victim keeps its spelling."""
+    return '; '.join(parts) + '.' if ' killed by the kernel' in parts[0] else sentence(parts)
+
+
+def _message(kills: Kills, held: Sequence[SeenKill], stalled: bool) -> list[str]:
+    parts: list[str] = []
+    main = _most_important(held)
+    elsewhere = [s for s in held if s.elsewhere]
+    if main is not None and not main.elsewhere:
+        parts += _told(main)
+        more = sum(s.count for s in held) - main.count
+        if more > 0:
+            parts.append(f'{more} more a moment ago')
+    elif elsewhere:
+        parts.append(f"no OOM kill of this user's processes; {len(elsewhere)} in other control "
+                     f'groups, the last: {victim(elsewhere[-1].kill)}')
     elif kills.since_start:
-        parts = [f'no recent OOM kill, {kills.since_start} since the sentinel started']
+        parts.append(f'no recent OOM kill, {kills.since_start} since the sentinel started')
     else:
-        parts = ['no OOM kill since the sentinel started']
+        parts.append(_no_kill(kills))
+    if stalled and kills.stalled is not None:
+        parts.append(kills.stalled)
     if kills.missed:
         parts.append(f'{kills.missed} kernel messages were missed')
-    return sentence(parts)
+    return parts
 
 
-def told(kill: OomKill) -> str:
-    """Return one kill in words."""
+def _no_kill(kills: Kills) -> str:
+    """Return what may be said without a kill: nothing where nobody watched."""
+    if kills.watched_s is None:
+        return 'OOM kills were not watched: this is a single look at the machine'
+    if kills.blind is not None:
+        return f'OOM kills cannot be seen here: {kills.blind}'
+    if kills.watched_s < JUST_STARTED_S:
+        return 'the sentinel has just begun to watch for OOM kills'
+    return 'no OOM kill since the sentinel started'
+
+
+def _told(seen: SeenKill) -> list[str]:
+    """Return one kill in words, who and why within the first 60 characters."""
+    kill = seen.kill
     at = '' if kill.time is None else f' at {_clock(kill.time)}'
-    start = 'the kernel killed' if kill.certainty != INFERRED else (
-        'a counter shows an OOM kill, probably of')
-    protected = protection(kill)
-    return f'{start} {victim(kill)}{at} because {why(kill)}; {protected[0]}'
+    if kill.certainty != INFERRED:
+        parts = [f'{label(kill)} killed by the kernel: {cause(seen)}', f'{victim(kill)}{at}']
+    elif kill.victim_pid is not None:
+        parts = [f'{label(kill)} probably killed by the kernel: {cause(seen)}',
+                 f'{victim(kill)}{at}', 'a counter shows the kill, no log names the victim']
+    else:
+        kills = '1 OOM kill' if seen.count == 1 else f'at least {seen.count} OOM kills'
+        parts = [f'{kills} by the kernel: {cause(seen)}{at}',
+                 f'a counter shows it, the victim is {seen.matched or "unknown"}']
+    parts.append(protection(kill)[0])
+    if seen.build:
+        parts.append(BUILD)
+    if seen.elsewhere:
+        parts.append("its control group holds none of this user's processes")
+    return [printable(part, TEXT_MAX) for part in parts]
+
+
+def label(kill: OomKill) -> str:
+    """Return the victim's short name: its first node without the slash, else the program."""
+    if kill.node_names:
+        more = len(kill.node_names) - 1
+        return printable(kill.node_names[0].lstrip('/'), LABEL_MAX) + (
+            f' (+{more} nodes)' if more else '')
+    return printable(kill.victim_comm or 'a process', LABEL_MAX)
 
 
 def victim(kill: OomKill) -> str:
     """Return the victim as an operator knows it: nodes, program, PID."""
     if kill.victim_pid is None and kill.victim_comm is None:
         return 'a process that is not known'
-    program = kill.victim_comm or 'a program without a name'
+    program = printable(kill.victim_comm or 'a program without a name')
     inside = f'PID {kill.victim_pid}' if kill.victim_pid is not None else 'PID unknown'
     if kill.node_names:
-        return f'{listed(kill.node_names, 3)} ({program}, {inside})'
+        return f'{listed(list(map(printable, kill.node_names)), 3)} ({program}, {inside})'
     return f'{program} ({inside})'
+
+
+def cause(seen: SeenKill) -> str:
+    """Return why the kernel killed, with the limit that was reached."""
+    kill = seen.kill
+    if kill.oom_memcg is None or seen.limit_bytes is None:
+        return why(kill)
+    limit = f'{seen.limit_bytes / MIB:.0f} MiB'
+    if CONTAINER.search(kill.oom_memcg):
+        return f'container limit {limit} reached'
+    return f'{why(kill)} of {limit}'
 
 
 def why(kill: OomKill) -> str:
     """Return why the kernel killed."""
     if kill.constraint == 'CONSTRAINT_MEMCG' or kill.oom_memcg is not None:
         group = 'a control group' if kill.oom_memcg is None else (
-            f'control group {kill.oom_memcg}')
+            f'control group {printable(kill.oom_memcg)}')
         return f'{group} reached its memory limit'
-    return WHY.get(kill.constraint or '', 'of a reason that is not told')
+    if kill.certainty == INFERRED and kill.task_memcg is not None and kill.constraint is None:
+        return f'a process in control group {printable(kill.task_memcg)}, cause unknown'
+    return WHY.get(kill.constraint or '', 'cause unknown')
 
 
 def protection(kill: OomKill) -> tuple[str, str]:
     """Return whether the victim was protected: for the message, and for the value."""
     adj = '' if kill.oom_score_adj is None else f'oom_score_adj {kill.oom_score_adj}'
     if kill.before_start:
-        return 'that was before the sentinel started', adj or UNTOLD
+        return 'that was before the sentinel started', adj or NOT_PRINTED
     if kill.wanted is None or kill.group is None:
         words = 'no group protects it'
     elif kill.wanted >= 0:
@@ -140,26 +219,47 @@ def _facts(seen: SeenKill | None) -> tuple[tuple[str, str], ...]:
     kill = seen.kill
     held = [b for b in (kill.anon_rss_bytes, kill.file_rss_bytes, kill.shmem_rss_bytes)
             if b is not None]
-    return (
-        ('when', UNTOLD if kill.time is None else _clock(kill.time, True)),
+    facts = (
+        ('when', NOT_PRINTED if kill.time is None else _clock(kill.time, True)),
         ('victim', victim(kill)), ('nodes', listed(kill.node_names)),
-        ('group', kill.group or NONE), ('why', sentence((why(kill),))),
-        ('control group', kill.task_memcg or UNTOLD),
-        ('asked for memory', kill.trigger_comm or UNTOLD),
-        ('victim held (MiB)', f'{sum(held) / MIB:.0f}' if held else UNTOLD),
-        ('what ate the memory', listed(seen.eaters) if seen.eaters else UNTOLD),
+        ('group', kill.group or NONE), ('why', sentence((cause(seen),))),
+        ('control group', kill.task_memcg or NOT_PRINTED),
+        ('asked for memory', kill.trigger_comm or NOT_PRINTED),
+        ('victim held (MiB)', f'{sum(held) / MIB:.0f}' if held else NOT_PRINTED),
+        ('what ate the memory', listed(seen.eaters) if seen.eaters else NOT_PRINTED),
         ('protected', protection(kill)[1]),
         ('how sure', kill.certainty), ('node found', seen.matched or NONE),
-        ('source', kill.source or UNTOLD))
+        ('source', kill.source or NOT_PRINTED))
+    return tuple((key, printable(value, TEXT_MAX)) for key, value in facts)
+
+
+def _last(seen: Sequence[SeenKill]) -> tuple[tuple[str, str], ...]:
+    """Return the last five kills, the newest first."""
+    newest = [f'{"" if s.kill.time is None else _clock(s.kill.time, True) + ": "}'
+              f'{victim(s.kill)}: {cause(s)}' for s in reversed(seen[-LISTED:])]
+    newest += [NONE] * (LISTED - len(newest))
+    return tuple((f'kill {number}' + (' (newest)' if number == 1 else ''),
+                  printable(text, TEXT_MAX)) for number, text in enumerate(newest, 1))
 
 
 def _clock(wall_s: float, date: bool = False) -> str:
-    """Return a time in UTC, which robots and their logs agree on."""
-    at = datetime.fromtimestamp(wall_s, timezone.utc)
-    return at.strftime('%Y-%m-%d %H:%M:%S UTC' if date else '%H:%M:%S UTC')
+    """Return the local time with its zone."""
+    try:
+        at = datetime.fromtimestamp(wall_s).astimezone()
+    except (ValueError, OverflowError, OSError):
+        return 'a time out of range'
+    return at.strftime('%Y-%m-%d %H:%M:%S %Z' if date else '%H:%M:%S %Z')
 
 
-def _since_boot(sample: Sample) -> str:
+def _since_start(kills: Kills) -> str:
+    if kills.watched_s is None:
+        return 'unavailable (nobody watched)'
+    return f'unavailable ({kills.blind})' if kills.blind else str(kills.since_start)
+
+
+def _since_boot(kills: Kills, sample: Sample) -> str:
+    if kills.counted_here is not None:
+        return f'{kills.counted_here} in the control groups of this container'
     if isinstance(sample.vmstat, Unavailable):
         return str(sample.vmstat)
     count = sample.vmstat.oom_kill

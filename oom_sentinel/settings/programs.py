@@ -90,3 +90,14 @@ COMPONENT_CONTAINER = 'component_container'
 
 # Programs that end processes before the kernel does.
 NEIGHBOURS = ('earlyoom', 'nohang', 'systemd-oomd')
+
+# Compilers and linkers: one job of a parallel build holds up to some GiB.  The kernel cuts
+# names to 15 bytes.
+COMPILERS = frozenset((
+    'cc1', 'cc1plus', 'cc1obj', 'lto1', 'lto1-wpa', 'lto1-ltrans', 'lto-wrapper', 'collect2',
+    'as', 'ld', 'ld.bfd', 'ld.gold', 'ld.lld', 'ld.mold', 'lld', 'mold', 'gold', 'clang',
+    'clang++', 'clangd', 'gcc', 'g++', 'rustc', 'cargo', 'nvcc', 'cicc', 'ptxas', 'javac',
+    'swiftc', 'moc', 'cppcheck', 'clang-tidy'))
+# Programs that start the jobs of a build.
+BUILD_TOOLS = frozenset(('colcon', 'make', 'gmake', 'ninja', 'cmake', 'catkin', 'catkin_make',
+                         'cargo', 'bazel', 'meson', 'scons'))

@@ -15,11 +15,13 @@
 """
 Processes that began another program, reported by the kernel (drivers/connector/cn_proc.c).
 
-A socket filter passes only the exec events, so forks and threads wake nobody; it works on
-kernels before 6.6 too, which filter no event themselves and ask for CAP_NET_ADMIN.  Where the
+A socket filter passes only the exec events and the ends by signal 9, so forks and threads wake
+nobody; it works on kernels before 6.6 too, which filter no event themselves and ask for
+CAP_NET_ADMIN.  Where the
 kernel reports nothing, the PID given last (/proc/loadavg) is compared twice a second.
 """
 
+from collections import deque
 from collections.abc import Callable
 import errno
 import os
@@ -28,6 +30,7 @@ import socket
 import struct
 import time
 
+from oom_sentinel.facts.kill import SignalDeath
 from oom_sentinel.kernel.libc import attach_socket_filter
 from oom_sentinel.kernel.wake.loop import Watch
 
@@ -41,23 +44,36 @@ LAST_PID_PERIOD_S = 0.52  # fewer than two wake-ups a second
 NETLINK_CONNECTOR = 11
 CN_IDX_PROC = CN_VAL_PROC = 1
 LISTEN, IGNORE = 1, 2
-ACK, EXEC = 0, 2
+ACK, EXEC, EXIT = 0, 2, 0x80000000
 HEADER = struct.Struct('=IHHII')  # struct nlmsghdr
 MESSAGE = struct.Struct('=IIIIHH')  # struct cn_msg
 WHAT = HEADER.size + MESSAGE.size  # where struct proc_event begins, with its `what`
 ACKED = struct.Struct('=IIQI')  # what, cpu, timestamp_ns, err
 EXECED = struct.Struct('=IIQII')  # what, cpu, timestamp_ns, process_pid, process_tgid
+# what, cpu, timestamp_ns, process_pid, process_tgid, exit_code
+EXITED = struct.Struct('=IIQIII')
 NLMSG_DONE = 3
 ANSWER_S = 0.5
 MOST_PIDS = 1024  # kept until they are taken
 MOST_MESSAGES = 4096  # read at one wake
+MOST_DEATHS = 1024
 
 BPF_LOAD_WORD, BPF_JUMP_IF_EQUAL, BPF_RETURN = 0x20, 0x15, 0x06
-# Pass messages whose `what` is ACK or EXEC; a BPF load is big-endian.
+BPF_AND, BPF_TO_X, BPF_JUMP_IF_EQUAL_X = 0x54, 0x07, 0x1D
+# Pass ACK, EXEC, and EXIT of a whole process by signal 9 (the low seven bits of its exit code);
+# a BPF load is big-endian.
 FILTER = (
     (BPF_LOAD_WORD, 0, 0, WHAT),
-    (BPF_JUMP_IF_EQUAL, 1, 0, socket.htonl(ACK)),
-    (BPF_JUMP_IF_EQUAL, 0, 1, socket.htonl(EXEC)),
+    (BPF_JUMP_IF_EQUAL, 9, 0, socket.htonl(ACK)),
+    (BPF_JUMP_IF_EQUAL, 8, 0, socket.htonl(EXEC)),
+    (BPF_JUMP_IF_EQUAL, 0, 8, socket.htonl(EXIT)),
+    (BPF_LOAD_WORD, 0, 0, WHAT + 24),
+    (BPF_AND, 0, 0, socket.htonl(0x7F)),
+    (BPF_JUMP_IF_EQUAL, 0, 5, socket.htonl(9)),
+    (BPF_LOAD_WORD, 0, 0, WHAT + 16),
+    (BPF_TO_X, 0, 0, 0),
+    (BPF_LOAD_WORD, 0, 0, WHAT + 20),
+    (BPF_JUMP_IF_EQUAL_X, 0, 1, 0),
     (BPF_RETURN, 0, 0, 0xFFFFFFFF),
     (BPF_RETURN, 0, 0, 0))
 
@@ -77,6 +93,8 @@ class ExecEvents:
             NETLINK_CONNECTOR)
         self._pids: set[int] = set()
         self._lost = False
+        self._deaths: deque[SignalDeath] = deque(maxlen=MOST_DEATHS)
+        self._deaths_lost_s = float('-inf')
         try:
             attach_socket_filter(self._socket, FILTER)
             self._socket.bind((0, CN_IDX_PROC))
@@ -136,11 +154,15 @@ class ExecEvents:
                 if error.errno != errno.ENOBUFS:
                     raise
                 self._lost = True
+                self._deaths_lost_s = time.monotonic()
                 continue
-            if len(message) >= WHAT + EXECED.size:
-                what, _, _, _, pid = EXECED.unpack_from(message, WHAT)
-                if what == EXEC:
-                    self._pids.add(pid)
+            if len(message) < WHAT + EXITED.size:
+                continue
+            what, _, at_ns, _, pid, code = EXITED.unpack_from(message, WHAT)
+            if what == EXEC:
+                self._pids.add(pid)
+            elif what == EXIT and code & 0x7F == 9:
+                self._deaths.append(SignalDeath(pid, at_ns / 1e9))
         return len(self._pids) > before or self._lost > lost
 
     def taken(self) -> frozenset[int]:
@@ -148,6 +170,18 @@ class ExecEvents:
         pids, self._pids = self._pids, set()
         lost, self._lost = self._lost or len(pids) >= MOST_PIDS, False
         return frozenset() if lost else frozenset(pids)
+
+    def deaths(self, since_s: float) -> tuple[SignalDeath, ...] | None:
+        """
+        Return the processes that died by signal 9 since then; the last MOST_DEATHS are kept.
+
+        :param since_s: monotonic seconds, the clock of the events (ktime_get_ns()).
+        :returns: None when events were lost since then.
+        """
+        if self._deaths_lost_s >= since_s or (
+                len(self._deaths) == MOST_DEATHS and self._deaths[0].monotonic_s >= since_s):
+            return None
+        return tuple(d for d in tuple(self._deaths) if d.monotonic_s >= since_s)
 
     def close(self) -> None:
         """Ask the kernel to stop; kernels before 6.8 would send events to no one."""
@@ -196,6 +230,16 @@ class NewPrograms:
     def taken(self) -> frozenset[int]:
         """Return the PIDs that began a program since the last call; empty when unknown."""
         return frozenset() if self._events is None else self._events.taken()
+
+    def deaths(self, since_s: float) -> tuple[SignalDeath, ...] | None:
+        """
+        Return the processes that died by signal 9 since then, None where that is unknown.
+
+        The events are read by the watch, so that the last REST_MAX_S may be missing.
+        """
+        if self._events is None:
+            return None
+        return self._events.deaths(since_s)
 
     def close(self) -> None:
         """Stop watching and close the descriptor."""

@@ -15,10 +15,13 @@
 """What the sentinel makes of the kernel's words and counters, one cycle after the other."""
 
 from dataclasses import replace
+import os
 
 from oom_sentinel.facts.cgroup import CgroupChain
 from oom_sentinel.facts.cgroup import MemoryCgroup
+from oom_sentinel.facts.cgroup import OomEvents
 from oom_sentinel.facts.host import Host
+from oom_sentinel.facts.kill import SignalDeath
 from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.memory import VmStat
 from oom_sentinel.facts.process import Process
@@ -28,6 +31,7 @@ from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.kills import kill_log
+from oom_sentinel.kills.counters import Counters
 import pytest
 
 KILLED = (b'3,%d,%d,-;Out of memory: Killed process %d (%s) total-vm:9kB, anon-rss:4kB, '
@@ -54,6 +58,14 @@ class Log:
         self.number += 1
         self.lines.append(KILLED % (self.number, int(boot_s * 1e6), pid, comm))
 
+    def choice(self, group, pid):
+        """Say whom the kernel chose in which control group."""
+        self.number += 1
+        self.lines.append((
+            f'6,{self.number},5000000,-;oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),'
+            f'cpuset=/,mems_allowed=0,oom_memcg={group},task_memcg={group},task=lidar,'
+            f'pid={pid},uid=1').encode())
+
     def read(self):
         """Return what was said."""
         lines, self.lines = self.lines, []
@@ -66,25 +78,50 @@ class Log:
         """Do nothing."""
 
 
-class Case:
-    """An inquest with a clock, a counter and a log of the test's own."""
+class Reader:
+    """Counters that the test sets."""
 
-    def __init__(self, monkeypatch, name='kmsg', past=0, tmp_path=None, foreign_pids=False):
+    def __init__(self, case, machine_counts):
+        """Take the case whose group counters are read."""
+        self.case, self.machine_counts, self.cgroups = case, machine_counts, self
+
+    def exists(self, path):
+        """Return that no group can be looked at."""
+        return False
+
+    def read(self, sample, paths, again):
+        """Return the counters."""
+        return Counters(self.case.counter if self.machine_counts else None, {
+            path: OomEvents(count) for path, count in self.case.groups.items()})
+
+
+class Case:
+    """A kill log with a clock, a counter and a log of the test's own."""
+
+    def __init__(self, monkeypatch, name='kmsg', past=0, tmp_path=None, foreign_pids=False,
+                 groups=None, container=False):
         """Open it, with this many kills in the past."""
         self.log, self.now_s, self.counter, self.alive = Log(name), 100.0, past, (LIDAR,)
+        self.groups = groups
         for number in range(past):
             self.log.kill(1000 + number)
         monkeypatch.setattr(kill_log.log, 'best', lambda: (self.log, ('denied',)))
         self.kill_log = kill_log.KillLog(
             live=True, foreign_pids=foreign_pids,
             directory='' if tmp_path is None else str(tmp_path),
-            monotonic=lambda: self.now_s, wall=lambda: 5000.0 + self.now_s)
+            monotonic=lambda: self.now_s, wall=lambda: 5000.0 + self.now_s,
+            counters=None if groups is None else Reader(self, not container))
         self.kill_log.open(lambda: self.counter)
         self.scan()
 
     def scan(self):
         """Read the process table."""
         self.kill_log.remember_processes(self.alive, TARGETS if LIDAR in self.alive else ())
+
+    def deaths(self, *deaths):
+        """Let the kernel report who died by signal 9, each as PID and time."""
+        self.kill_log.use_signal_deaths(lambda since_s: tuple(
+            SignalDeath(*death) for death in deaths if death[1] >= since_s))
 
     def cycle(self, after_s=1.0, keep=5, chains=()):
         """Return what is known after a cycle this much later."""
@@ -173,9 +210,10 @@ def test_a_kill_out_of_sight_has_an_unknown_victim_in_the_end(monkeypatch):
     case = Case(monkeypatch, 'counters')
     case.counter += 2
     assert case.cycle(0.5).fresh == ()
-    kills = [seen.kill for _ in range(6) for seen in case.cycle().fresh]
-    assert [kill.victim_pid for kill in kills] == [None, None]
+    told = [seen for _ in range(6) for seen in case.cycle().fresh]
+    assert [(seen.kill.victim_pid, seen.count) for seen in told] == [(None, 2)]
     assert all(case.cycle().fresh == () for _ in range(5))
+    assert case.cycle().since_start == 2
 
 
 def test_a_death_from_before_the_counter_rose_is_not_blamed(monkeypatch):
@@ -287,3 +325,140 @@ def test_a_groups_victim_that_the_kernel_tells_and_counts_twice_is_one_kill(case
     case.scan()
     assert [seen.kill.victim_pid for seen in case.cycle().fresh] == [10, 11]
     assert all(case.cycle().fresh == () for _ in range(8))
+
+
+ROBOT = replace(LIDAR, cgroup='/robot')
+OTHER = replace(LIDAR, pid=11, cgroup='/robot',
+                program=Program('talker', executable='talker', node_names=('/talker',)))
+
+
+def test_the_kernels_record_replaces_an_inference_whatever_pid_it_names(case):
+    """The wrongly accused is no kill any more, the true victim is told."""
+    case.alive = (LIDAR, OTHER)
+    case.scan()
+    case.counter += 1
+    case.alive = (OTHER,)
+    assert [s.kill.victim_pid for _ in range(3) for s in case.cycle().fresh] == [10]
+    case.log.kill(77, b'compiler')
+    kills = case.cycle()
+    assert [s.kill.victim_pid for s in kills.fresh] == [77] and kills.since_start == 1
+    assert [(s.kill.victim_pid, s.kill.certainty) for s in kills.seen] == [
+        (77, 'the kernel said so')]
+
+
+def test_no_record_is_dropped_for_an_inference(case):
+    """Of kills that were told together each record takes one away."""
+    case.counter += 3
+    told = [seen for _ in range(8) for seen in case.cycle().fresh]
+    assert [seen.count for seen in told] == [3]
+    case.log.kill(77, b'one')
+    case.log.kill(78, b'two', 5.1)
+    kills = case.cycle()
+    assert [s.kill.victim_pid for s in kills.fresh] == [77, 78] and kills.since_start == 3
+    assert [s.count for s in kills.seen] == [1, 1, 1]
+
+
+def test_who_ended_by_itself_is_not_accused(monkeypatch):
+    """The kernel reports who died by signal 9: of those who vanished only one did."""
+    for killed, named in ((11, 11), (10, 10), (99, None)):
+        case = Case(monkeypatch, 'counters')
+        case.alive = (LIDAR, OTHER)
+        case.scan()
+        case.deaths((killed, case.now_s + 0.3))
+        case.counter += 1
+        case.alive = ()
+        told = [seen for _ in range(8) for seen in case.cycle().fresh]
+        assert [seen.kill.victim_pid for seen in told] == [named]
+
+
+def test_without_the_signals_two_that_vanished_are_not_told_apart(monkeypatch):
+    """It is said of how many the victim is one."""
+    case = Case(monkeypatch, 'counters')
+    case.alive = (LIDAR, OTHER)
+    case.scan()
+    case.counter += 1
+    case.alive = ()
+    told = [seen for _ in range(8) for seen in case.cycle().fresh]
+    assert [seen.kill.victim_pid for seen in told] == [None]
+    assert '1 of 2 processes that vanished' in told[0].matched
+
+
+def test_in_a_container_other_containers_kills_accuse_nobody(monkeypatch):
+    """The machine's counter rises and our own does not, while a process ends by itself."""
+    case = Case(monkeypatch, 'counters', groups={'/robot': 0}, container=True)
+    case.alive = (ROBOT,)
+    case.scan()
+    case.cycle()
+    case.counter += 5
+    case.alive = ()
+    assert [seen for _ in range(8) for seen in case.cycle().fresh] == []
+    assert case.cycle().counted_here == 0
+
+
+def test_in_a_container_a_record_of_another_container_names_none_of_ours(monkeypatch):
+    """Not even when a process of the name and group path has just been killed by somebody."""
+    for risen in (0, 1):
+        case = Case(monkeypatch, groups={'/': 0}, container=True, foreign_pids=True)
+        case.alive = (replace(LIDAR, cgroup='/'),)
+        case.scan()
+        case.cycle()
+        case.groups = {'/': risen}
+        case.log.kill(4711)
+        case.alive = ()
+        told = [seen for _ in range(6) for seen in case.cycle().fresh]
+        assert [s.kill.node_names for s in told] == [('/lidar',) if risen else ()]
+
+
+def test_a_process_of_an_unknown_control_group_is_not_accused(monkeypatch):
+    """It is a member of nothing, least of all of the root."""
+    case = Case(monkeypatch, 'counters', groups={'/': 0})
+    case.alive = (LIDAR,)
+    case.scan()
+    case.cycle()
+    case.counter, case.groups, case.alive = 1, {'/': 1}, ()
+    told = [seen for _ in range(8) for seen in case.cycle().fresh]
+    assert [seen.kill.victim_pid for seen in told] == [None]
+
+
+def test_a_kill_in_a_group_of_none_of_our_processes_is_elsewhere(monkeypatch):
+    """And one in a group of ours is not, though the victim is somebody else's."""
+    mine = replace(LIDAR, uid=os.geteuid(), cgroup='/robot')
+    theirs = replace(LIDAR, pid=12, uid=os.geteuid() + 1, cgroup='/shared')
+    for group, elsewhere in (('/shared', True), ('/robot', False)):
+        case = Case(monkeypatch, groups={'/robot': 0, '/shared': 0})
+        case.alive = (mine, replace(theirs, cgroup=group))
+        case.scan()
+        case.cycle()
+        case.counter += 1
+        case.groups = {**case.groups, group: 1}
+        case.log.choice(group, 12)
+        case.log.kill(12)
+        (seen,) = case.cycle().fresh
+        assert seen.elsewhere is elsewhere
+
+
+def test_a_storm_of_kills_is_told_whole_and_nobody_wrongly(monkeypatch):
+    """Twenty kills without a log while ten others end by themselves."""
+    case = Case(monkeypatch, 'counters')
+    crowd = tuple(replace(LIDAR, pid=pid, program=Program(f'n{pid}')) for pid in range(100, 130))
+    case.alive = crowd
+    case.scan()
+    case.cycle()
+    case.counter += 20
+    case.deaths(*((pid, case.now_s + 0.2) for pid in range(100, 120)))
+    case.alive = ()
+    told = [seen for _ in range(8) for seen in case.cycle().fresh]
+    assert sorted(s.kill.victim_pid for s in told) == list(range(100, 120))
+
+
+def test_a_compiler_is_known_as_a_job_of_a_build(case):
+    """By its name, or by who started it."""
+    colcon = replace(LIDAR, pid=20, program=Program('colcon', executable='colcon'))
+    job = replace(LIDAR, pid=21, ppid=20, program=Program('python3', executable='setup.py'))
+    case.alive = (LIDAR, colcon, job)
+    case.scan()
+    case.counter += 3
+    case.log.kill(30, b'cc1plus', 5.0)
+    case.log.kill(21, b'python3', 5.1)
+    case.log.kill(10, b'lidar', 5.2)
+    assert [seen.build for seen in case.cycle().fresh] == [True, True, False]

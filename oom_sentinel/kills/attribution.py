@@ -1,0 +1,206 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Which process a kill hit: by the kernel's PID or name, or by what counters and exits tell.
+
+Holds the processes known, how they ended and which counters rose.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from collections.abc import Iterable
+from dataclasses import replace
+import os
+
+from oom_sentinel.facts.kill import OomKill
+from oom_sentinel.facts.kill import SeenKill
+from oom_sentinel.facts.kill import SignalDeath
+from oom_sentinel.facts.process import Identity
+from oom_sentinel.facts.process import Process
+from oom_sentinel.facts.protection import Target
+from oom_sentinel.facts.sample import Sample
+from oom_sentinel.kernel.exits import ExitCodes
+from oom_sentinel.kills import circumstances
+from oom_sentinel.kills import inferred
+from oom_sentinel.kills.counter_reader import CounterReader
+from oom_sentinel.kills.counter_reader import counters_of
+from oom_sentinel.kills.counters import CountedKill
+from oom_sentinel.kills.counters import Counters
+from oom_sentinel.kills.counters import nearest
+from oom_sentinel.kills.known_processes import Known
+from oom_sentinel.kills.known_processes import KnownProcesses
+from oom_sentinel.kills.known_processes import with_victim_facts
+
+VICTIMS_MAX = 256
+CLOCK_S = 0.1
+
+
+class Attribution:
+    """Names the victims of kills."""
+
+    def __init__(self, *, foreign_pids: bool, reader: CounterReader | None,
+                 exits: ExitCodes | None) -> None:
+        """
+        Start without processes.
+
+        :param reader: reads the counters; None: a sample's own are used.
+        :param exits: says how processes ended, where no exit events come.
+        """
+        self.known = KnownProcesses(foreign_pids=foreign_pids)
+        self._reader = reader
+        self._exits = exits
+        # Set by the node where the kernel reports how processes end; None: it is not known.
+        self.signal_deaths: Callable[[float], tuple[SignalDeath, ...] | None] = lambda since: None
+        self.counters = Counters()
+        self._victims: deque[Identity] = deque(maxlen=VICTIMS_MAX)
+        self._number = 0
+
+    @property
+    def counts_machine(self) -> bool:
+        """Return whether the machine's counter says anything about the processes here."""
+        return self._reader is None or self._reader.machine_counts
+
+    def read_counters(self, sample: Sample, again: bool) -> Counters:
+        """Read the counters of the groups of all known processes; `again`: every one of them."""
+        read = counters_of if self._reader is None else self._reader.read
+        self.counters = read(sample, self.known.control_groups, again)
+        return self.counters
+
+    def remember_processes(self, processes: Iterable[Process],
+                           targets: Iterable[Target], now_s: float) -> None:
+        """Remember the processes of a scan, so that a victim has a name after its death."""
+        self.known.update(processes, targets, now_s)
+        if self._exits is not None and self.signal_deaths(now_s) is None:
+            # The protected first, then the largest: the kernel takes those.
+            self._exits.follow([k.process.identity for k in sorted(
+                self.known.living, key=lambda k: (
+                    k.target is None or k.target.group is None,
+                    0 if k.process.memory is None else -k.process.memory.rss_bytes))])
+
+    def may_be(self, counted: CountedKill | None) -> Callable[[Known], bool]:
+        """Return what must hold of a process to be the victim that a counter counted."""
+        def fits(known: Known) -> bool:
+            return (known.process.identity not in self._victims
+                    and self._died_by_signal_9(known) is not False
+                    and (not self.counters.groups or (
+                        counted is not None and self._counted_in(known, counted.group))))
+        return fits
+
+    def has_died(self, kill: OomKill, counted: CountedKill | None) -> bool:
+        """Return whether a process that may be this record's victim is gone."""
+        return bool(self.known.died_like(kill, self.may_be(counted)))
+
+    def _counted_in(self, known: Known, group: str | None) -> bool:
+        """Return whether a kill of this process would count in this group, None: no group."""
+        path, groups = known.process.cgroup, self.counters.groups
+        if not groups:
+            return group is None
+        if path is None:
+            return False
+        if self.counters.hierarchical:
+            return nearest(path, groups) == group
+        if path in groups:  # v1 counts in the victim's own group alone
+            return path == group
+        return group is None and self._died_by_signal_9(known) is True  # its group is removed
+
+    def _died_by_signal_9(self, known: Known) -> bool | None:
+        """Return whether a process that is gone died by signal 9, None where it is unknown."""
+        deaths = self.signal_deaths(known.alive_s - CLOCK_S)
+        if deaths is not None:
+            return any(d.pid == known.process.pid for d in deaths)
+        signal = None if self._exits is None else self._exits.signal(known.process.identity)
+        return None if signal is None else signal == 9
+
+    def attributed(self, kill: OomKill, counted: CountedKill | None, sample: Sample,
+                   now_s: float) -> SeenKill:
+        """Return the kill with its names; of one from before the start no process is known."""
+        self._number += 1
+        if kill.before_start:
+            return SeenKill(kill, now_s, 'not known: before the sentinel started',
+                            self.known.largest_processes(kill, now_s), self._number)
+        known, how = self.known.find(kill, self.may_be(counted))
+        if known is not None:
+            self._victims.append(known.process.identity)
+            kill = with_victim_facts(kill, known)
+        elsewhere = circumstances.is_elsewhere(
+            kill, None if known is None else known.process,
+            [k.process for k in self.known.living], os.geteuid(),
+            namespaced=not self.counts_machine, counted=counted is not None)
+        return self._seen_kill(kill, known, how, sample, now_s, elsewhere)
+
+    def _seen_kill(self, kill: OomKill, known: Known | None, how: str, sample: Sample,
+                   now_s: float, elsewhere: bool) -> SeenKill:
+        process = None if known is None else known.process
+        parents = () if process is None else self.known.parents(process)
+        return SeenKill(
+            kill, now_s, how, self.known.largest_processes(kill, now_s), self._number,
+            elsewhere=elsewhere, build=circumstances.is_build(kill, process, parents),
+            limit_bytes=self._limit(kill.oom_memcg))
+
+    def _limit(self, path: str | None) -> int | None:
+        if path is None or self._reader is None or not self._reader.cgroups.exists(path):
+            return None
+        group = self._reader.cgroups.group(path)
+        return group.limit_bytes if group.limit_bytes is not None else group.memsw_limit_bytes
+
+    def infer(self, due: tuple[CountedKill, ...], grace_s: float, sample: Sample,
+              now_s: float) -> list[SeenKill]:
+        """
+        Return reports of kills that only a counter shows; they are marked as told.
+
+        :param due: counted kills for which a log had time enough.
+        """
+        found = []
+        for told in inferred.tell(
+                due, now_s, grace_s, missing=self._missing(due), killed=self._died_by_signal_9,
+                counted_in=self._counted_in, unseen=self._unseen_deaths(due), sample=sample):
+            self._number += 1
+            for counted in told.counted:
+                counted.told_as = self._number
+            if told.known is not None:
+                self._victims.append(told.known.process.identity)
+            elsewhere = (told.known is None and not told.possible
+                         and told.kill.task_memcg is None and bool(self.counters.groups))
+            seen = self._seen_kill(told.kill, told.known, told.how, sample, now_s, elsewhere)
+            found.append(replace(seen, count=len(told.counted)))
+        return found
+
+    def _missing(self, due: tuple[CountedKill, ...]) -> list[Known]:
+        since_s = min(c.after_s for c in due) - CLOCK_S
+        return [k for k in self.known.died_since(since_s)
+                if k.process.identity not in self._victims]
+
+    def _unseen_deaths(self, due: tuple[CountedKill, ...]) -> int:
+        """Return how many processes died by signal 9 meanwhile that were never read."""
+        deaths = self.signal_deaths(min(c.after_s for c in due) - CLOCK_S)
+        return sum(1 for d in deaths or () if not self.known.was_known(d.pid))
+
+    @property
+    def counted_here(self) -> int | None:
+        """Return how many kills the visible groups count, None on a whole machine."""
+        if self.counts_machine:
+            return None
+        groups = self.counters.groups
+        if self.counters.hierarchical and '/' in groups:
+            return groups['/'].oom_kill
+        if not self.counters.hierarchical:
+            return sum(g.oom_kill for g in groups.values())
+        return sum(g.oom_kill for path, g in groups.items()
+                   if nearest(path, groups.keys() - {path}) is None)
+
+    def close(self) -> None:
+        """Forget how processes end."""
+        if self._exits is not None:
+            self._exits.close()

@@ -1,0 +1,85 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+What surrounded a kill: whose processes it concerns, which limit was reached, a parallel build.
+
+Pure: what was read of processes and control groups goes in.
+"""
+
+from collections.abc import Sequence
+
+from oom_sentinel.facts.kill import OomKill
+from oom_sentinel.facts.process import Process
+from oom_sentinel.facts.sample import Sample
+from oom_sentinel.facts.status import Unavailable
+from oom_sentinel.kills.known_processes import inside
+from oom_sentinel.kills.known_processes import within
+from oom_sentinel.settings.programs import BUILD_TOOLS
+from oom_sentinel.settings.programs import COMPILERS
+
+COMM_BYTES = 15  # TASK_COMM_LEN less its end
+PLENTIFUL_PERCENT = 10.0  # of MemTotal: then it was a control group's limit
+
+
+def is_ours(process: Process, uid: int) -> bool:
+    """Return whether a process is this user's and in this PID namespace."""
+    return process.uid == uid and process.same_pid_namespace is not False
+
+
+def is_elsewhere(kill: OomKill, victim: Process | None, living: Sequence[Process], uid: int, *,
+                 namespaced: bool, counted: bool) -> bool:
+    """
+    Return whether a control group was short that holds none of this user's processes.
+
+    :param victim: the victim where it was known.
+    :param namespaced: the kernel's paths and PIDs are not those that are seen here.
+    :param counted: whether a counter that is visible here counted the kill.
+    """
+    if kill.constraint not in (None, 'CONSTRAINT_MEMCG') or kill.oom_memcg is None:
+        return False  # the machine was short, or nobody knows
+    if victim is not None and is_ours(victim, uid):
+        return False
+    if namespaced:
+        return not counted
+    if any(is_ours(p, uid) and inside(p, kill.oom_memcg) for p in living):
+        return False
+    # A victim that started and died between two scans may be this user's.
+    return victim is not None or kill.victim_uid not in (None, uid)
+
+
+def is_build(kill: OomKill, victim: Process | None, parents: Sequence[Process]) -> bool:
+    """Return whether a job of a build was killed: a compiler, a linker, what colcon started."""
+    names = {kill.victim_comm or ''}
+    if victim is not None:
+        names.add(victim.program.executable)
+    if any(name[:COMM_BYTES] in COMPILERS for name in names):
+        return True
+    return any(p.program.executable in BUILD_TOOLS for p in parents)
+
+
+def short_group(sample: Sample, path: str | None, machine_short: bool) -> str | None:
+    """
+    Return the control group whose limit was reached, as far as the counters tell.
+
+    :param path: the victim's group.
+    :param machine_short: the counters say that no limit was reached.
+    """
+    if path is None or machine_short or isinstance(sample.chains, Unavailable):
+        return None
+    if (sample.mem_available_percent or 0.0) < PLENTIFUL_PERCENT:
+        return None
+    limited = {g.path for chain in sample.chains for g in chain.groups
+               if g.limit_bytes is not None or g.memsw_limit_bytes is not None}
+    return max((g for g in limited if within(path, g)), key=len, default=None)
