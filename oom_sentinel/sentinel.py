@@ -34,7 +34,6 @@ from oom_sentinel.facts.parts import Parts
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import Program
 from oom_sentinel.facts.protection import Protection
-from oom_sentinel.facts.protection import Result
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.sample import Waking
 from oom_sentinel.facts.status import Level
@@ -45,12 +44,19 @@ from oom_sentinel.kernel.host import ros_prefixes
 from oom_sentinel.kernel.sampling import Sampler
 from oom_sentinel.kernel.scanning import Scanner
 from oom_sentinel.kills import kill_log
-from oom_sentinel.protection import plan
+from oom_sentinel.protection import eligibility
+from oom_sentinel.protection import limits
+from oom_sentinel.protection.eligibility import View
+from oom_sentinel.protection.grouping import group_of
 from oom_sentinel.protection.guard import Guard
+from oom_sentinel.protection.limits import Limits
+from oom_sentinel.protection.policies import SentinelPolicy
 from oom_sentinel.settings import selector
 from oom_sentinel.settings import Settings
 
 PLENTIFUL_SHARE = 2.0  # times memory.available_warn_percent
+
+EARLY_S = 0.05  # a look that comes so much too early still counts
 
 _NO_PROCESS = Process(0, 0, 0, 0, Program(''))  # what a node without a process is matched as
 
@@ -73,8 +79,10 @@ class Sentinel:
         self.table = kernel.Table(self.root, ros_prefixes=ros_prefixes())
         self.scanner = Scanner(self.table)
         self.sampler = Sampler(self.scanner, self.host, self.parts, wall)
-        self.guard = Guard(self.root, self.host, plan.View(
-            os.geteuid(), os.getpid(), own_domain_id()), watching=watching)
+        self.guard = Guard(self.root, self.host, View(
+            os.geteuid(), os.getpid(), own_domain_id()),
+            SentinelPolicy(self.root, self.host.boot_id), watching=watching)
+        self._limits = Limits(self._read_limits, self.host.page_size)
         self.kill_log = kill_log.open_kill_log(
             self.root, self.table, settings.incident_directory, monotonic, wall)
         self._missing_nodes: tuple[str, ...] = ()
@@ -120,36 +128,68 @@ class Sentinel:
         nobody: tuple[Process, ...] = ()
         met = self.parts.run(parts.NEW_PROGRAMS, lambda: self.table.read_started(
             pids or self.table.new_pids(now_s), now_s), nobody)
-        if any(plan.eligible(p, self.settings, self.guard.view) and (
-                p.program.ros or p.oom_score_adj or plan.group_of(p, self.settings))
-                for p in met):
+        fresh = tuple(p for p in met if eligibility.eligible(
+            p, self.settings, self.guard.view))
+        if any(group_of(p, self.settings) or (p.program.ros and not self.guard.planned.levels)
+               for p in fresh):
             self.scan(new=True)
+        elif fresh:
+            self.parts.run(parts.PROTECTION, lambda: self.guard.protect_new(
+                fresh, self.scanner.processes, self.settings, now_s, self._wall()), 0)
         return len(met)
 
     def scan(self, *, new: bool = False) -> None:
         """Read the process table and protect; `new` says that a process is new for certain."""
         now_s = self.parts.now_s = self._monotonic()
-        names = self.parts.run(parts.LAUNCHES, self.guard.hear, None)
+        names = self.parts.run(parts.LAUNCHES, self.guard.launched, None)
         if names is not None:
             self.scanner.set_launched_names(names)
-        tracked = frozenset(t.process.pid for t in self.guard.planned.targets)
-        swept_s = self.scanner.swept_s
         if self.parts.run(parts.PROCESSES, lambda: self.scanner.read(
-                now_s, tracked, new=new or names is not None), False):
-            self.parts.run(parts.PROTECTION,
-                           lambda: self._protect(now_s, self.scanner.swept_s != swept_s), None)
+                now_s, self.guard.tracked, new=new or names is not None), False):
+            self.parts.run(parts.PROTECTION, lambda: self._protect(now_s), None)
             self.parts.run(parts.KNOWN_PROCESSES, lambda: self.kill_log.remember_processes(
                 self.scanner.processes, self.guard.planned.targets), None)
 
-    def _protect(self, now_s: float, everything_read: bool) -> None:
+    def _protect(self, now_s: float) -> None:
         """Plan which value each process gets, and write those that differ."""
         processes = self.scanner.processes
-        ancestors = plan.ancestors(processes, os.getppid())
+        ancestors = eligibility.ancestors(processes, os.getppid())
         if ancestors != self.guard.view.ancestors:
             self.guard.view = replace(self.guard.view, ancestors=ancestors)
-        if everything_read:
-            self.guard.heed(processes, now_s)
-        self.guard.protect(processes, self.settings, self._wall())
+        self.guard.protect(processes, self.settings, self._limits.of, now_s, self._wall())
+        self.scanner.starting = self.guard.starting
+
+    def _read_limits(self, paths: tuple[str, ...]) -> limits.Reading:
+        return self.sampler.limits(self._monotonic(), (*paths, *self._target_cgroups()))
+
+    def _target_cgroups(self) -> tuple[str, ...]:
+        """Return the control groups of the processes that a group matches."""
+        return tuple(t.process.cgroup for t in self.guard.planned.targets
+                     if t.group is not None and t.process.cgroup is not None)
+
+    def _look_at_limits(self, now_s: float) -> None:
+        """Let a scan be due at once when a limit changed, and soon where one is nearly reached."""
+        if not self.guard.planned.targets or self.guard.watching:
+            return
+        changed, nearly = self._limits.look(now_s)
+        if changed:
+            self.scanner.hasten(everything=True)
+        self.scanner.nearly_used_up = nearly and bool(self.guard.planned.levels)
+
+    @property
+    def next_look_s(self) -> float | None:
+        """Return when to look again before the next cycle, None when that need not be."""
+        if self.scanner.nearly_used_up:
+            return self.scanner.due_again_s(limits.NEARLY_USED_UP_SCAN_S)
+        return self.scanner.due_again_s(limits.STARTING_SCAN_S) if self.scanner.starting else None
+
+    def look_soon(self) -> None:
+        """Scan between two cycles, while a process is starting or memory is nearly used up."""
+        now_s = self._monotonic()
+        self.parts.run(parts.PROTECTION, lambda: self._look_at_limits(now_s), None)
+        soon_s = self.next_look_s
+        if soon_s is not None and now_s >= soon_s - EARLY_S:
+            self.scan()
 
     def _rescan(self) -> None:
         """Read the whole table now, also what is settled."""
@@ -159,8 +199,7 @@ class Sentinel:
     def sample(self, woken_by: tuple[str, ...] = (), waking: Waking = Waking()) -> Sample:
         """Return a reading of the machine with the process table as last scanned."""
         return self.sampler.read(
-            self._monotonic(), (t.process.cgroup for t in self.guard.planned.targets
-                                if t.group is not None), woken_by, waking)
+            self._monotonic(), self._target_cgroups(), woken_by, waking)
 
     def protection(self, sample: Sample) -> Protection:
         """Return the state of protection against this sample."""
@@ -183,7 +222,10 @@ class Sentinel:
         run = self.parts.run
         now_s = self.parts.now_s = self._monotonic()
         # What woke the node is reported first: a scan takes 38 ms (measured, 500 processes).
-        if self.scanner.due(now_s, self.settings.scan_period, bool(woken_by)):
+        run(parts.PROTECTION, lambda: self._look_at_limits(now_s), None)
+        soon_s = self.next_look_s
+        if self.scanner.due(now_s, self.settings.scan_period, bool(woken_by)) or (
+                soon_s is not None and now_s >= soon_s - EARLY_S):
             self.scan()
         run(parts.KERNEL_LOG, self.kill_log.read_log, None)
         sample = self.sample(woken_by, waking)
@@ -229,26 +271,22 @@ class Sentinel:
             return False, f'Nothing was written: {self.guard.watching}.'
         if not self.settings.protection_enabled:
             return False, 'Nothing was written: protection.enabled is false.'
-        self.guard.paused = False
-        self.guard.forget_floors()
-        self.guard.outcomes.clear()
+        self.guard.ask_again()
         self._rescan()
-        targets = self.guard.planned.targets
-        denied = [o for o in self.guard.outcomes.values() if o.result == Result.DENIED]
-        words = f'{len(targets)} processes have the value that protection wants'
-        if denied:
-            words = (f'{len(targets)} processes are looked after, lowering was denied for '
-                     f'{len(denied)}; the others are raised by {self.guard.planned.shift}')
-        return True, words + '.'
+        return True, report.applied(self.guard.protection(self.settings, (), ()))
 
     def restore(self) -> tuple[bool, str]:
         """Give every changed process its old value back and stop protecting until apply."""
         if self.guard.watching:
             return False, f'Nothing was changed by this sentinel: {self.guard.watching}.'
         self.guard.paused = True
-        done, total = self.guard.restore()
+        done, total = self._give_back()
         return done == total, (f'{done} of {total} changed processes have their old value '
                                'again; protection rests until ~/apply.')
+
+    def _give_back(self) -> tuple[int, int]:
+        """Restore every value, of processes that began since the last scan too."""
+        return self.guard.restore(self.table.read(self._monotonic()), self.settings)
 
     def close(self, orderly: bool) -> str:
         """
@@ -257,7 +295,7 @@ class Sentinel:
         :param orderly: false after an exception; then every value stays.
         """
         try:
-            if self.guard.watching or not self.guard.ledger:
+            if self.guard.watching or not self.guard.changes:
                 return 'No value to restore.'
             if not orderly:
                 return 'Values stay as they are: the sentinel ends after an error.'
@@ -265,7 +303,7 @@ class Sentinel:
                 return 'Values stay as they are: protection.restore_on_exit is false.'
             if self._assessment is not None and self._assessment.risk.level != Level.OK:
                 return 'Values stay as they are: memory is at risk, protection outlives me.'
-            done, total = self.guard.restore()
+            done, total = self._give_back()
             return f'{done} of {total} changed processes have their old value again.'
         finally:
             self.guard.release()

@@ -196,12 +196,12 @@ class LaunchGuard:
             if 'denied' in self._said:
                 break
             self._said.add('denied')
-            shift = self.children.guard.planned.shift
+            raised = self.children.guard.planned.levels
             process = self.children.known.get(outcome.adjustment.identity.pid)
             self.logger.warning(DENIED.format(
                 name='this launch itself' if process is None else process.label,
-                why=outcome.why, instead=f'the other ROS processes of this launch are raised '
-                f'by {shift} instead' if shift else 'the order is not kept'))
+                why=outcome.why, instead='the other processes of this launch are raised '
+                'instead' if raised else 'the order is not kept'))
 
     def _flush_later(self) -> None:
         if not self._flushing:

@@ -31,17 +31,20 @@ from oom_sentinel.actions.oom_exec import chosen
 from oom_sentinel.actions.oom_exec import Rule
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
-from oom_sentinel.facts.protection import Change
 from oom_sentinel.facts.protection import Outcome
 from oom_sentinel.facts.protection import Result
 from oom_sentinel.kernel.files import program
 from oom_sentinel.kernel.files import stat
 from oom_sentinel.kills import child_verdict
 from oom_sentinel.kills.child_death import ChildDeaths
+from oom_sentinel.protection import domains
 from oom_sentinel.protection import launch_record
-from oom_sentinel.protection import plan
 from oom_sentinel.protection import saved
+from oom_sentinel.protection.domains import Domain
+from oom_sentinel.protection.eligibility import View
+from oom_sentinel.protection.grouping import group_of
 from oom_sentinel.protection.guard import Guard
+from oom_sentinel.protection.policies import LaunchPolicy
 from oom_sentinel.settings import Settings
 from oom_sentinel.settings.programs import BYSTANDERS
 
@@ -66,13 +69,17 @@ class Children:
         launch_record.LaunchRecords(
             directory, host.boot_id, self.root).forget_dead(keep_orphans=True)
         self.record = launch_record.LaunchRecord(directory, host.boot_id, self.own.identity)
-        self.guard = Guard(self.root, host, plan.View(
-            os.geteuid(), NOBODY, ros_domain_id, self._ancestors()), state=self.record)
+        self.guard = Guard(self.root, host, View(
+            os.geteuid(), NOBODY, ros_domain_id, self._ancestors()),
+            LaunchPolicy(self.root, self.record))
+        self._page_size = host.page_size
+        self._chains = kernel.Chains(self.table.cgroups)
+        self._swaps = kernel.Swaps(self.root)
         self.known: dict[int, Process] = {}
         self.matched: set[str] = set()
         self._later: set[int] = set()
-        self._alike: dict[tuple[str | None, int, int | None], int] = {}
-        self._shift = 0
+        self._protected: frozenset[int] | None = None
+        self._levels: tuple[tuple[str | None, int], ...] = ()
         self._shells: set[Identity] = set()
         self._deaths = ChildDeaths(self.table)
         self.count()
@@ -125,7 +132,7 @@ class Children:
         asked = chosen(rules, found)
         if asked is not None:
             self.record.ask(found.identity, asked)
-            self.guard.asked[found.identity] = asked
+            self.guard.asked_by_launch(found.identity, asked)
             self._later.add(pid)
         self.protect([pid])
         self.sweep(pid)
@@ -139,7 +146,7 @@ class Children:
     def would_match(self, cmdline: Sequence[str]) -> bool:
         """Tell whether a group means whoever runs this command line."""
         found = program.classify('', tuple(cmdline), None)
-        return plan.group_of(Process(0, 0, 0, 0, found), self.settings) is not None
+        return group_of(Process(0, 0, 0, 0, found), self.settings) is not None
 
     def sweep(self, pid: int) -> None:
         """Protect the descendants of a process that are not known yet, until none is new."""
@@ -161,7 +168,7 @@ class Children:
     def _heir(self, process: Process) -> Process:
         """Count a process below a mere wrapper as the launch's child: it inherited from it."""
         parent = self.known.get(process.ppid)
-        if parent is not None and plan.group_of(parent, self.settings) is None:
+        if parent is not None and group_of(parent, self.settings) is None:
             return replace(process, ppid=self.own.pid)
         return process
 
@@ -188,7 +195,7 @@ class Children:
         self._later.discard(pid)
         if now.program.executable in BYSTANDERS:
             self.record.name(now.identity, ())
-        if not settled and plan.group_of(now, self.settings) is None and now.identity \
+        if not settled and group_of(now, self.settings) is None and now.identity \
                 not in self._shells:
             now = replace(now, program=before.program)
         self._meet(self._heir(now))
@@ -197,38 +204,46 @@ class Children:
         """
         Write what the plan wants for these processes; for all when others are concerned too.
 
-        A launch of 300 would else plan for 300 at each start.  Of the others one is enough
-        that has the same group, value and floor: they decide by how much others are raised.
+        A launch of 300 would else plan for 300 at each start.  Of the others only the protected
+        ones matter: they decide how far the rest is raised.
         """
         self._look_at_own()
-        if pids is not None and self._alike:
-            some = {*pids, *self._alike.values()}
+        if pids is not None and self._protected is not None:
+            some = {*pids, *self._protected}
             some.update(self.known[pid].ppid for pid in pids if pid in self.known)
             self._apply(some & self.known.keys())
-            if self.guard.planned.shift == self._shift:
+            if self._levels_now() == self._levels:
                 return
-        self._alike.clear()
         self._apply(self.known.keys())
-        self._shift = self.guard.planned.shift
+        self._levels = self._levels_now()
+
+    def _levels_now(self) -> tuple[tuple[str | None, int], ...]:
+        return tuple((made.domain.path, made.pages) for made in self.guard.planned.levels)
+
+    def _domains(self, paths: tuple[str, ...]) -> tuple[Domain, ...]:
+        """Return the machine and the limited control groups of these paths."""
+        now_s, meminfo = time.monotonic(), self.root.meminfo()
+        return domains.domains(self._chains.read(paths, now_s), meminfo, self._page_size,
+                               self._swaps.read(meminfo, now_s))
 
     def _look_at_own(self) -> None:
         value, before = self.root.number('/proc/self/oom_score_adj'), self._own_before
         self.own = replace(self.own, oom_score_adj=value)
-        if value is not None and before not in (None, value):
-            assert before is not None
-            # The sentinel protects a launch too; our children inherit what it wrote.
-            self.guard.ledger[self.own.identity] = Change(self.own.identity, before, value)
+        if value is not None and before is not None and before != value:
+            # The sentinel may have changed our value; our children inherit what it wrote.
+            self.guard.changed_by_other(self.own.identity, before, value)
 
     def _apply(self, pids: Iterable[int]) -> None:
         self.guard.protect(
             (self.own, *(self.known[pid] for pid in pids if pid not in self._later)),
-            self.settings, self._wall())
-        for target in self.guard.planned.targets:
+            self.settings, self._domains, time.monotonic(), self._wall())
+        planned = self.guard.planned
+        protected = {t.process.pid for t in planned.targets if t.wanted < 0}
+        self._protected = frozenset(protected | (self._protected or frozenset()))
+        for target in planned.targets + planned.raised:
             process = target.process
             if target.group is not None:
                 self.matched.add(target.group)
-            self._alike.setdefault((target.group, target.wanted, self.guard.floors.get(
-                process.identity)), process.pid)
             if process.oom_score_adj != target.value and process.pid in self.known:
                 self.known[process.pid] = replace(process, oom_score_adj=self.root.number(
                     f'/proc/{process.pid}/oom_score_adj'))
@@ -245,7 +260,7 @@ class Children:
     @property
     def denied(self) -> tuple[Outcome, ...]:
         """Return what lowering was denied for."""
-        return tuple(o for o in self.guard.outcomes.values() if o.result == Result.DENIED)
+        return tuple(o for o in self.guard.refused if o.result == Result.DENIED)
 
     # Ending
 
@@ -278,8 +293,8 @@ class Children:
         self._shells.discard(gone.identity)
         self.record.forget(gone.identity)
         self.guard.forget(gone.identity)
-        if pid in self._alike.values():
-            self._alike.clear()  # the next plan is for all
+        if self._protected is not None and pid in self._protected:
+            self._protected -= {pid}
         for child in [p for p in self.known.values()
                       if p.ppid == pid and not launch_record.alive(self.root, p.identity)]:
             self.forget(child.pid)

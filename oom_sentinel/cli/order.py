@@ -27,7 +27,7 @@ from oom_sentinel.cli.tree import read
 from oom_sentinel.cli.tree import Reading
 from oom_sentinel.facts.memory import MIB
 from oom_sentinel.facts.process import Process
-from oom_sentinel.protection import plan
+from oom_sentinel.protection import grouping
 from oom_sentinel.report import kill_order as order_document
 from oom_sentinel.risk import badness
 from oom_sentinel.risk.badness import Candidate
@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
 def group_namer(settings: Settings) -> Callable[[Process], str | None]:
     """Return a function that names the group of a process, None where no group matches."""
     def name_of(process: Process) -> str | None:
-        group = plan.group_of(process, settings)
+        group = grouping.group_of(process, settings)
         return group.name if group else None
     return name_of
 

@@ -30,6 +30,7 @@ from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.kernel import libc
 from oom_sentinel.kernel.oom_score_adj import floor
 from oom_sentinel.protection import plan
+from oom_sentinel.protection.known import Known
 
 NAME = 'plan'
 HELP = 'What protection would change with a parameter file, changing nothing.'
@@ -57,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = params.load(arguments.params_file)
     reading = read(arguments.root)
     may = _permission(reading)
-    planned = plan.plan(reading.processes, settings, view_of(reading), {}, {})
+    planned = plan.plan(reading.processes, settings, view_of(reading), Known())
     changes = tuple(t for t in planned.targets if t.process.oom_score_adj != t.value)
     found = [_adjustment(t, may) for t in changes]
     doubtful = sum(entry['achievable'] != entry['wanted'] for entry in found)

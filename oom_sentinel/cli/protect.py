@@ -32,6 +32,8 @@ from oom_sentinel.facts.protection import Outcome
 from oom_sentinel.facts.protection import Result
 from oom_sentinel.facts.protection import Target
 from oom_sentinel.protection import plan
+from oom_sentinel.protection.grouping import group_of
+from oom_sentinel.protection.known import Known
 from oom_sentinel.settings import Group
 from oom_sentinel.settings import selector
 from oom_sentinel.settings import Settings
@@ -85,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
         settings.build({}), protection_when_denied='report',
         protection_other_users=arguments.other_users,
         protection_groups=(Group(GROUP, (arguments.selector,), arguments.value),))
-    planned = plan.plan(reading.processes, chosen, view_of(reading), {}, {})
+    planned = plan.plan(reading.processes, chosen, view_of(reading), Known())
     done = [(t, _write(t, reading)) for t in planned.targets if t.group == GROUP]
     if arguments.json:
         output.as_json({'adjustments': [_adjustment(t, o) for t, o in done]})
@@ -141,4 +143,4 @@ def _notes(done: list[tuple[Target, Outcome]], planned: tuple[str, ...], reading
 
 
 def _matches(process: Process, chosen: Settings) -> bool:
-    return plan.group_of(process, chosen) is not None
+    return group_of(process, chosen) is not None

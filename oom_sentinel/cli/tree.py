@@ -27,7 +27,7 @@ from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.kernel.host import own_domain_id
 from oom_sentinel.kernel.host import ros_prefixes
 from oom_sentinel.kernel.root import CaptureError
-from oom_sentinel.protection import plan
+from oom_sentinel.protection.eligibility import View
 from oom_sentinel.settings.programs import OWN_NODE
 
 GROWN_UP_S = 1e6
@@ -75,9 +75,9 @@ def read(path: str) -> Reading:
     return Reading(root, table, host, meminfo, processes, wall_s)
 
 
-def view_of(reading: Reading) -> plan.View:
+def view_of(reading: Reading) -> View:
     """Return the live user's view; in a captured tree that of the robot's own user."""
     if reading.root.live:
-        return plan.View(os.geteuid(), os.getpid(), own_domain_id())
+        return View(os.geteuid(), os.getpid(), own_domain_id())
     uids = [p.uid for p in reading.processes if p.program.ros]
-    return plan.View(uids[0] if uids else 0, 0, own_domain_id())
+    return View(uids[0] if uids else 0, 0, own_domain_id())

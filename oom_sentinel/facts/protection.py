@@ -92,7 +92,9 @@ class Protection:
     """
     The state of protection after a cycle.
 
-    `shift` is by how much other ROS processes are raised because lowering was denied.
+    `targets` are the processes of the groups and those that get their old value back; `raised`
+    those of no group that are raised because lowering was denied, `outgrown` the protected ones
+    that were raised because they outgrew their head start.
     `outcomes` holds the latest outcome per process that is not simply in order, `drifts` the
     recent ones.  `watching` is the reason why nothing is written (disabled, restored, a second
     sentinel), None while protecting.  `lost_order` says where the wanted order does not hold
@@ -104,7 +106,8 @@ class Protection:
     targets: tuple[Target, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
     drifts: tuple[Drift, ...] = ()
-    shift: int = 0
+    raised: tuple[Target, ...] = ()
+    outgrown: tuple[Process, ...] = ()
     watching: str | None = None
     nodes_without_process: tuple[str, ...] = ()
     self_value: int | None = None

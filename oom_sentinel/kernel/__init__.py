@@ -24,6 +24,7 @@ from oom_sentinel.kernel.host import Lookout
 from oom_sentinel.kernel.host import policy
 from oom_sentinel.kernel.host import surroundings
 from oom_sentinel.kernel.oom_score_adj import apply
+from oom_sentinel.kernel.oom_score_adj import itself
 from oom_sentinel.kernel.process_files import children
 from oom_sentinel.kernel.root import Root
 from oom_sentinel.kernel.swap import SharedMemory
@@ -31,4 +32,4 @@ from oom_sentinel.kernel.swap import Swaps
 from oom_sentinel.kernel.table import Table
 
 __all__ = ['Chains', 'Lookout', 'Root', 'SharedMemory', 'Swaps', 'Table', 'apply', 'children',
-           'policy', 'surroundings']
+           'itself', 'policy', 'surroundings']

@@ -163,6 +163,13 @@ class MemoryCgroups:
             swap_max_bytes=self._number(path, 'memory.swap.max'),
             oom_group=bool(self._number(path, 'memory.oom.group'))))
 
+    def has_limit(self, path: str) -> bool:
+        """Return whether memory.max, or v1's memory.limit_in_bytes, holds a limit now."""
+        if self.mount is None:
+            return False
+        name = 'memory.limit_in_bytes' if self.mount.version == 1 else 'memory.max'
+        return self._number(path, name) is not None
+
     def refreshed(self, group: MemoryCgroup) -> MemoryCgroup:
         """Return the group with its usage and counters read anew, its limits as they were."""
         path = group.path

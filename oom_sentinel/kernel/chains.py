@@ -81,7 +81,10 @@ class Chains:
     def _group(self, last: MemoryCgroup | None, path: str) -> MemoryCgroup:
         if last is None:
             return self.cgroups.group(path)
-        return self.cgroups.refreshed(last) if last.limited else last
+        if last.limited:
+            return self.cgroups.refreshed(last)
+        # Values that protect depend on a limit: one that is set meanwhile counts at once (7 us).
+        return self.cgroups.group(path) if self.cgroups.has_limit(path) else last
 
     def members(self, chains: tuple[CgroupChain, ...] | Unavailable, now_s: float,
                 came: object) -> tuple[tuple[str, frozenset[int]], ...]:

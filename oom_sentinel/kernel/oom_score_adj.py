@@ -135,6 +135,16 @@ def _lowest(folder: int, denied: int, permitted: int) -> int:
     return permitted
 
 
+def itself(root: Root) -> tuple[Identity, int] | None:
+    """Return the identity and oom_score_adj of this process, None where /proc lacks them."""
+    try:
+        found = stat.parse(root.read('/proc/self/stat'))
+        return (Identity(found.pid, found.start_time),
+                int(root.read('/proc/self/oom_score_adj')))
+    except (OSError, ParseError, ValueError):
+        return None
+
+
 def floor(root: Root) -> int | Unavailable:
     """
     Return the lowest oom_score_adj that is permitted to what this user starts here.

@@ -19,10 +19,12 @@ Every read is bounded: a process can make its command line, its environment and 
 as it likes (PR_SET_MM_MAP), at no cost for itself.
 """
 
+import os
 import re
 
 from oom_sentinel.kernel.files.stat import text
 from oom_sentinel.kernel.root import Root
+from oom_sentinel.settings import programs
 
 # The words of a command line that are looked through; what is kept of them is shorter still
 # (files/program.py).
@@ -33,6 +35,7 @@ MAPS_BYTES = 1 << 20
 LIBRCL = re.compile(rb'/librcl[-.][^/\n]*so')  # the wheels add a hash: librcl-1a2b3c4d.so
 DOMAIN = b'ROS_DOMAIN_ID='
 DESCENDANTS = 4096
+DESCRIPTORS = 256  # of a process are looked at
 
 
 def command_line(root: Root, pid: int) -> list[str]:
@@ -92,3 +95,14 @@ def descendants(root: Root, pid: int) -> tuple[int, ...]:
         found.update(dict.fromkeys(new))
         waiting += new
     return tuple(found)[1:]
+
+
+def holds_device(root: Root, pid: int) -> bool:
+    """Return whether a process holds a device of robot hardware open (serial, video, USB...)."""
+    folder = f'/proc/{pid}/fd'
+    try:
+        names = os.listdir(root.place(folder))
+    except OSError:
+        return False  # it has ended, or it is another user's
+    links = (root.link(f'{folder}/{name}') for name in names[:DESCRIPTORS])
+    return any(link is not None and link.startswith(programs.DRIVER_DEVICES) for link in links)

@@ -18,8 +18,11 @@ from collections.abc import Callable
 from collections.abc import Iterable
 
 from oom_sentinel.facts import parts
+from oom_sentinel.facts.cgroup import CgroupChain
 from oom_sentinel.facts.host import Host
 from oom_sentinel.facts.host import Surroundings
+from oom_sentinel.facts.memory import MemInfo
+from oom_sentinel.facts.memory import SwapDevice
 from oom_sentinel.facts.memory import VmPolicy
 from oom_sentinel.facts.memory import VmStat
 from oom_sentinel.facts.parts import Parts
@@ -56,6 +59,17 @@ class Sampler:
     def cgroup_paths(self) -> frozenset[str]:
         """Return the control groups at stake and their ancestors, as last read."""
         return self._chains.paths
+
+    def limits(self, now_s: float, cgroups: Iterable[str]) -> tuple[
+            tuple[CgroupChain, ...] | Unavailable, MemInfo | Unavailable,
+            tuple[SwapDevice, ...]]:
+        """Return what bounds memory in these control groups and in the sentinel's own."""
+        meminfo = self._parts.read(parts.MEMORY, self._root.meminfo)
+        own = self._own_cgroup = self._parts.run(
+            parts.OWN_CGROUP, lambda: self._chains.own(now_s), self._own_cgroup)
+        paths = tuple(path for path in dict.fromkeys([own, *cgroups]) if path is not None)
+        return (self._parts.read(parts.CGROUPS, lambda: self._chains.read(paths, now_s)), meminfo,
+                self._parts.run(parts.SWAP, lambda: self._swaps.read(meminfo, now_s), ()))
 
     def read(self, now_s: float, cgroups: Iterable[str | None], woken_by: tuple[str, ...],
              waking: Waking) -> Sample:

@@ -43,6 +43,8 @@ class Scanner:
         self.table = table
         self.processes: tuple[Process, ...] = ()
         self.plentiful = False  # whether memory is so plentiful that a sweep may wait
+        self.starting = False  # whether a process whose size matters is starting
+        self.nearly_used_up = False  # whether so little memory is left that all is read often
         self.reports_execs = False  # whether every new program is reported by the kernel
         self.swept_s = self.listed_s = NEVER_S
         self._scanned_s = NEVER_S
@@ -52,6 +54,14 @@ class Scanner:
     def due(self, now_s: float, period_s: float, woken: bool) -> bool:
         """Return whether a reading is due."""
         return due(now_s, self._scanned_s, period_s * (WOKEN_PERIODS if woken else DUE_SHARE))
+
+    def due_within(self, now_s: float, period_s: float) -> bool:
+        """Return whether the last reading is as old as this."""
+        return due(now_s, self._scanned_s, DUE_SHARE * period_s)
+
+    def due_again_s(self, period_s: float) -> float:
+        """Return when the last reading will be as old as this."""
+        return self._scanned_s + period_s
 
     def hasten(self, *, everything: bool = False) -> None:
         """Make a reading due at once; of the whole table when everything is asked for."""
@@ -92,7 +102,8 @@ class Scanner:
             return False
         last_pid = self.table.root.last_pid()
         self.table.exec_events = self.reports_execs
-        everything = not self.plentiful or due(now_s, self.swept_s, PLENTIFUL_SWEEP_S)
+        everything = not self.plentiful or self.nearly_used_up or due(
+            now_s, self.swept_s, PLENTIFUL_SWEEP_S)
         processes = self.table.read(now_s, everything=everything, tracked=tracked)
         self._take(processes)
         self._last_pid, self.listed_s = last_pid, now_s
@@ -114,7 +125,8 @@ class Scanner:
         the tracked ones are read all the same, so that a drift or a death is noticed within
         scan_period.
         """
-        if not self.plentiful or due(now_s, self.listed_s, LISTING_S):
+        if not self.plentiful or self.starting or self.nearly_used_up \
+                or due(now_s, self.listed_s, LISTING_S):
             return False
         if self.table.read_young_again(now_s) or (not self.reports_execs and self.forked()):
             return False

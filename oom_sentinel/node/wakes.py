@@ -114,6 +114,7 @@ class Wakes:
 
     def follow(self, settings: Settings, paths: frozenset[str]) -> None:
         """Wait for stalls as the settings want, and for events of these control groups."""
+        self._look_soon()
         files: frozenset[str] = frozenset()
         if self._mount is not None and self._mount.version == 2:
             files = frozenset(f'{self._mount.mount_point}{path}/memory.pressure'
@@ -130,6 +131,8 @@ class Wakes:
         return False
 
     def _look_again(self, _wake: Wake) -> bool:
+        self._sentinel.look_soon()
+        self._look_soon()
         now_s = time.monotonic()
         age_s = now_s - self._young_since_s
         if age_s < YOUNG_S or (age_s < SLOW_S and self._node_expected()):
@@ -138,6 +141,12 @@ class Wakes:
             self._learn()
             self._watch.alarm(now_s + (YOUNG_LOOK_S if age_s < YOUNG_S else SLOW_LOOK_S))
         return False
+
+    def _look_soon(self) -> None:
+        """Set the alarm for what the sentinel wants to look at before its next cycle."""
+        soon_s = self._sentinel.next_look_s
+        if soon_s is not None:
+            self._watch.alarm(soon_s)
 
     def _node_expected(self) -> bool:
         """Tell whether a ROS process has no node yet that is known."""

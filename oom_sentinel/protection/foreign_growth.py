@@ -13,94 +13,112 @@
 # limitations under the License.
 
 """
-Whether what grows is a process that cannot be raised.
+What to do when a process that raising cannot reach eats a domain's memory.
 
-With lowering denied the other ROS processes are raised in place of it.  That helps against a
-leak in one of them; against a leak outside ROS it would put every one of them before the
-leaker, and several innocents would die where without the sentinel only the leaker had.  Pure.
+Pure.  Raised processes would be killed before it.  Then they are lowered to just below the
+badness that it is foreseen to have when memory is exhausted, as far as playing the kernel's
+choice to the end shows that this costs less; growth in another domain changes nothing.
 """
 
-from collections.abc import Collection
 from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-import math
+from dataclasses import replace
 
 from oom_sentinel.facts.process import Identity
-from oom_sentinel.facts.process import Process
+from oom_sentinel.protection.choice import Loss
+from oom_sentinel.protection.choice import losses
+from oom_sentinel.protection.choice import Task
+from oom_sentinel.protection.level import Level
 
-# A leak of R bytes a second stands R * MEAN_S above its own running mean.
-MEAN_S = 30.0
-GROWN_BYTES = 16 << 20  # half a MiB a second; a browser tab or a compiler run passes in between
-STILL_BYTES = GROWN_BYTES // 2
-
-
-@dataclass(frozen=True, slots=True)
-class Mean:
-    """What a process holds, and the running mean of that over MEAN_S, in bytes."""
-
-    held: float
-    mean: float
-
-    @property
-    def grown(self) -> float:
-        """Return by how many bytes it stands above its mean."""
-        return self.held - self.mean
+# Growth counts when it would exhaust the domain within so many seconds; what counted before
+# counts until it is twice as slow.
+SOON_S = 300.0
+NOTHING = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Grown:
-    """By how many bytes the outsider that grew most stands above its mean."""
-
-    by: float
-    process: Process | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Means:
-    """The means of a process table, and the outsider that was found growing last."""
-
-    at_s: float = float('-inf')
-    means: tuple[tuple[Identity, Mean], ...] = ()
-    growing: Identity | None = None
-    label: str | None = None
-
-
-def _held(process: Process) -> float | None:
-    memory = process.memory
-    return None if memory is None else float(memory.rss_bytes + memory.swap_bytes)
-
-
-def watch(last: Means, processes: Iterable[Process], raisable: Collection[Identity],
-          now_s: float) -> Means:
+class Member:
     """
-    Return the means after this table, and which outsider grows more than whoever is raised.
+    A process of one domain as the plan sees it.
 
-    :param raisable: whom raising reaches; everybody else is an outsider.
-    :param now_s: monotonic seconds; a clock set back starts anew.
+    `own` is its value without us, `least` what it holds at rest and by which it is raised.
     """
-    passed_s = now_s - last.at_s
-    weight = -math.expm1(-passed_s / MEAN_S) if passed_s >= 0 else 1.0
-    known = dict(last.means)
-    means = []
-    inside, outside = 0.0, Grown(0.0)
-    for process in processes:
-        held = _held(process)
-        if held is None:
-            continue
-        identity = process.identity
-        before = known.get(identity)
-        # Of a new process the mean is what it holds now: its start is no leak.
-        mean = Mean(held, held) if before is None else Mean(
-            held, before.mean + weight * (held - before.mean))
-        means.append((identity, mean))
-        if identity in raisable:
-            inside = max(inside, mean.grown)
-        elif mean.grown > outside.by or (identity == last.growing and mean.grown >= STILL_BYTES):
-            outside = Grown(mean.grown, process)
-    if outside.process is None:
-        return Means(now_s, tuple(means))
-    identity = outside.process.identity
-    least = STILL_BYTES if identity == last.growing else GROWN_BYTES
-    if outside.by < max(least, inside):
-        return Means(now_s, tuple(means))
-    return Means(now_s, tuple(means), identity, f'{outside.process.label} (PID {identity.pid})')
+
+    task: Task
+    label: str
+    own: int
+    least_pages: int
+    raised: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A growing process that raising cannot reach, and the level that its growth leaves."""
+
+    identity: Identity
+    label: str
+    domain: str
+    cap_pages: int | None
+    without: Loss
+    chosen: Loss
+
+
+def _fastest(members: Iterable[Member]) -> Member | None:
+    return max((m for m in members if m.task.pages_per_s > 0),
+               key=lambda m: m.task.pages_per_s, default=None)
+
+
+def _values(members: Iterable[Member], level: Level, cap_pages: int | None) -> dict[
+        Identity, int]:
+    """Return the values of a plan whose level is capped; a cap of 0 raises nobody."""
+    made = level if cap_pages is None else replace(
+        level, pages=min(level.pages, cap_pages))
+    return {m.task.identity: max(m.own, made.asks(m.least_pages))
+            if m.raised and cap_pages != NOTHING else m.own for m in members}
+
+
+def judge(level: Level, members: Sequence[Member], last: Identity | None = None
+          ) -> Foreign | None:
+    """
+    Return the foreign process that eats this domain, None when none does.
+
+    :param last: the one that was found last time.
+    """
+    domain = level.domain
+    fastest = _fastest(members)
+    if fastest is None or fastest.raised or fastest.task.critical or domain.left_pages is None:
+        return None
+    task = fastest.task
+    soon_s = SOON_S * (2 if task.identity == last else 1)
+    if domain.left_pages > task.pages_per_s * soon_s:
+        return None
+    tasks = [m.task for m in members]
+    foreseen = task.held_pages + domain.left_pages + fastest.own * domain.point
+    below = foreseen - domain.point
+
+    def loss(cap_pages: int | None) -> Loss:
+        return losses(tasks, _values(members, level, cap_pages), domain.left_pages or 0,
+                      domain.point)
+
+    without = loss(NOTHING)
+    options: list[tuple[Loss, int, int | None]] = [(loss(None), 0, None)]
+    if NOTHING < below < level.pages:
+        options.append((loss(below), 1, below))
+    options.append((without, 2, NOTHING))
+    chosen, _, cap_pages = min(options, key=lambda option: option[:2])
+    return Foreign(task.identity, f'{fastest.label} (PID {task.identity.pid})', domain.label,
+                   cap_pages, without, chosen)
+
+
+def capped(levels: Iterable[Level], found: Mapping[str | None, Foreign]) -> tuple[Level, ...]:
+    """Return the levels as foreign growth leaves them; a domain where nobody is raised drops."""
+    result = []
+    for level in levels:
+        foreign = found.get(level.domain.path)
+        if foreign is None or foreign.cap_pages is None:
+            result.append(level)
+        elif foreign.cap_pages != NOTHING:
+            result.append(replace(level, pages=min(level.pages, foreign.cap_pages)))
+    return tuple(result)

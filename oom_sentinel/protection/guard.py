@@ -13,279 +13,315 @@
 # limitations under the License.
 
 """
-Protection as it goes on: writes what the plan wants, remembers what it changed.
+Protection as it goes on: writes what the plan wants and remembers what it changed.
 
-Holds the floors found, the ledger of original values and the drifts seen.  Reads no parameter
-but through Settings and knows nothing of ROS.
+It holds the lowest permitted values found, the changes with their original values, and the
+drifts seen.  It reads no parameter but through Settings and knows nothing of ROS.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterable
 from dataclasses import replace
-import os
 
 from oom_sentinel import kernel
 from oom_sentinel.facts.host import Host
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
-from oom_sentinel.facts.protection import Adjustment
 from oom_sentinel.facts.protection import Change
-from oom_sentinel.facts.protection import Drift
 from oom_sentinel.facts.protection import Outcome
 from oom_sentinel.facts.protection import Protection
-from oom_sentinel.facts.protection import Result
-from oom_sentinel.kernel.files import stat
-from oom_sentinel.protection import foreign_growth
-from oom_sentinel.protection import launch_record
-from oom_sentinel.protection import originals
+from oom_sentinel.kernel.process_files import holds_device
+from oom_sentinel.protection import eligibility
 from oom_sentinel.protection import plan
-from oom_sentinel.protection import saved
-from oom_sentinel.settings import Group
+from oom_sentinel.protection.domains import Domain
+from oom_sentinel.protection.eligibility import View
+from oom_sentinel.protection.known import Known
+from oom_sentinel.protection.memory import Memory
+from oom_sentinel.protection.policies import Policy
+from oom_sentinel.protection.writes import Writes
 from oom_sentinel.settings import Settings
 
-DRIFT_TOLD_S = 60.0
+PLANS_MAX = 4  # a denial changes the plan for others, and a level the next one
+# The change of a raised process is saved with the next ones: else every program that a shell
+# starts would cost a file.
+SAVE_S = 2.0
+Domains = Callable[[tuple[str, ...]], tuple[Domain, ...]]
 
 
 class Guard:
     """Keeps the processes of a root at the values that the settings want."""
 
-    def __init__(self, root: kernel.Root, host: Host, view: plan.View, *,
-                 state: saved.State | None = None, watching: str | None = None) -> None:
+    def __init__(self, root: kernel.Root, host: Host, view: View, policy: Policy, *,
+                 watching: str | None = None) -> None:
         """
         Take the lock and what an earlier sentinel of this boot left; write nothing yet.
 
-        :param state: a launch's record; then it yields to the sentinel, and leaves itself alone.
         :param watching: why nothing shall ever be written; the lock is then left alone.
         """
-        self.root = root
         self.view = view
-        directory = saved.StateDirectory(boot_id=host.boot_id)
-        self.state: saved.State = state or directory
-        self.records = None if state is not None else launch_record.LaunchRecords(
-            directory.path, host.boot_id, root)
-        self.asked: dict[Identity, int] = {}
-        self.ledger: dict[Identity, Change] = {}
-        self.floors: dict[Identity, int] = {}
-        self.outcomes: dict[Identity, Outcome] = {}
-        self.drifts: tuple[Drift, ...] = ()
         self.planned = plan.Plan()
-        self._means = foreign_growth.Means()
-        self._assigned: dict[int, tuple[tuple[object, ...], Group | None]] = {}
-        self.self_value: int | None = None
-        self.watching = watching
         self.paused = False
+        self.watching = watching
         self.trouble: str | None = None
+        self._root = root
+        self._policy = policy
+        self._memory = Memory(host.page_size)
+        self._writes = Writes(root, policy, self._memory)
+        self._locked_out = False
+        self._unsaved_s: float | None = None
         self._begin()
 
     def _begin(self) -> None:
         if self.watching is not None:
             return
-        if not self.root.live:
+        if not self._root.live:
             self.watching = 'a captured tree is only looked at'
             return
         try:
-            self.watching = self.state.acquire()
+            self.watching = self._policy.acquire()
+            self._locked_out = self.watching is not None
             if self.watching is None:
-                self.ledger = self.state.load()
+                self._memory.changes.update(self._policy.load())
         except (OSError, ValueError) as error:
             self.trouble = f'the state file cannot be used ({error}): after a crash the old ' \
                            'values would be unknown'
 
-    def hear(self) -> dict[Identity, tuple[str, ...]] | None:
-        """Take over what launches changed; return the node names they know, None for no news."""
-        if self.records is None or not self.root.live or not self.records.changed():
+    def take_over(self) -> bool:
+        """Take the lock when another sentinel held it and is gone; return whether it did."""
+        if not self._locked_out:
+            return False
+        self.watching, self._locked_out = None, False
+        self._begin()
+        return self.watching is None
+
+    # What others know
+
+    def launched(self) -> dict[Identity, tuple[str, ...]] | None:
+        """Take what launches changed; return the node names they know, None for no news."""
+        launched = self._policy.launched()
+        if launched is None:
             return None
-        launched = self.records.read()
-        for identity, entry in launched.items():
-            believed = originals.believed(entry, self.ledger.get(identity))
-            if believed is not None:
-                self.ledger[identity] = believed
-        self.asked = {i: e.asked for i, e in launched.items() if e.asked is not None}
+        self._memory.believe(launched)
         if not self.watching:
-            self.save()
+            self._save()
             try:
-                self.records.forget_dead(keep_orphans=False)
+                self._policy.forget_ended_launches()
             except OSError as error:
                 self.trouble = f'the record of an ended launch cannot be removed ({error})'
         return {i: e.node_names for i, e in launched.items() if e.node_names}
 
+    def ask_again(self) -> None:
+        """Forget what was refused, so that the next plan asks anew, as `~/apply` wants."""
+        self.paused = False
+        self._memory.floors.clear()
+        self._writes.outcomes.clear()
+
     def forget(self, identity: Identity) -> None:
         """Forget a process that has ended."""
-        for memory in (self.ledger, self.floors, self.outcomes, self.asked):
-            memory.pop(identity, None)  # type: ignore[attr-defined]
+        self._memory.forget(identity)
+        self._writes.outcomes.pop(identity, None)
 
-    def forget_floors(self) -> None:
-        """Find the lowest permitted values anew, as `~/apply` asks."""
-        self.floors.clear()
+    def asked_by_launch(self, identity: Identity, oom_score_adj: int) -> None:
+        """Take the value that a launch file itself gives a process of no group."""
+        self._memory.asked[identity] = oom_score_adj
 
-    def heed(self, processes: tuple[Process, ...], now_s: float) -> None:
-        """Look, where lowering was denied, for growth that raising others would make worse."""
-        if not self.floors:
-            self._means = foreign_growth.Means()
-            return
-        inside = {t.process.identity for t in self.planned.targets}
-        inside.update(p.identity for p in processes if plan.raisable(p, self.view))
-        self._means = foreign_growth.watch(self._means, processes, inside, now_s)
+    def changed_by_other(self, identity: Identity, before: int, now: int) -> None:
+        """Take a value that the sentinel gave this launch: its children inherit it."""
+        self._memory.changes[identity] = Change(identity, before, now)
 
-    def _plan(self, table: tuple[Process, ...], settings: Settings,
-              known_originals: dict[Identity, int]) -> plan.Plan:
-        return plan.plan(table, settings, self.view, self.floors, known_originals, self._assign,
-                         self._means.label)
+    # What it did
 
-    def protect(self, processes: Iterable[Process], settings: Settings,
-                wall_s: float) -> int:
-        """Write whatever differs from the plan and return how many values were written."""
+    @property
+    def changes(self) -> dict[Identity, Change]:
+        """Return what was changed and not given back."""
+        return dict(self._memory.changes)
+
+    @property
+    def refused(self) -> tuple[Outcome, ...]:
+        """Return the writes that were denied or failed, of processes that still run."""
+        return self._writes.refused
+
+    def floor(self, identity: Identity) -> int | None:
+        """Return the lowest permitted value of a process, None where nothing was denied."""
+        return self._memory.floors.get(identity)
+
+    @property
+    def tracked(self) -> frozenset[int]:
+        """Return the PIDs whose values and sizes are worth reading at every scan."""
+        return frozenset(t.process.pid for t in self.planned.targets) | (
+            self._memory.sizes.unsettled() if self.planned.levels else frozenset())
+
+    @property
+    def starting(self) -> bool:
+        """Return whether a process whose size matters is still starting."""
+        return bool(self.planned.levels) and bool(self._memory.sizes.unsettled())
+
+    # Acting
+
+    def protect(self, processes: Iterable[Process], settings: Settings, domains_of: Domains,
+                now_s: float, wall_s: float) -> int:
+        """
+        Write whatever differs from the plan and return how many values were written.
+
+        :param domains_of: gives the memory domains of these control group paths.
+        """
         table = tuple(processes)
-        self._forget_dead(table)
-        parents = {p.pid: p for p in table}
-        known_originals = {**originals.inherited(table, parents, self.ledger, self.view),
-                           **self.asked,
-                           **{i: entry.original for i, entry in self.ledger.items()}}
-        self.planned = self._plan(table, settings, known_originals)
-        if self._idle(settings):
-            return 0
-        known = {p.identity: p for p in table}  # a later plan names more than the first
-        before = dict(self.ledger)
-        written = 0
-        for _ in range(3):  # a denial changes the plan for others: plan again with the floor
-            denied_before = len(self.floors)
-            for adjustment in plan.adjustments(self.planned):
-                drift = originals.drift(adjustment, self.ledger,
-                                        known[adjustment.identity].label, wall_s)
-                self.drifts = self.drifts[-7:] + ((drift,) if drift else ())
-                written += self._write(adjustment, known, parents)
-            if len(self.floors) == denied_before:
+        if self._policy.sees_everything:
+            for identity in self._memory.read(table, now_s):
+                self._writes.outcomes.pop(identity, None)
+        else:
+            self._memory.sizes.add(table, now_s)
+        self._inherit(table)
+        domains = domains_of(self._protected_cgroups(table, settings))
+        written, before = 0, self.changes
+        for _ in range(PLANS_MAX):
+            self.planned = self._plan(table, settings, domains)
+            if self._idle(settings):
+                return 0
+            refused = len(self._memory.floors)
+            written += self._writes.write_all(
+                plan.adjustments(self.planned), table, wall_s)
+            if len(self._memory.floors) == refused:
                 break
             table = tuple(self._as_written(p) for p in table)
-            self.planned = self._plan(table, settings, known_originals)
-        if self.records is not None:
-            written += self._protect_self(settings)
-        self._drop_returned(known)
-        self.drifts = tuple(d for d in self.drifts if wall_s - d.wall_s < DRIFT_TOLD_S)
-        if self.ledger != before:
-            self.save()
+        written += self._writes.protect_self(settings)
+        self._drop_returned(table)
+        self._note_unsaved(before, now_s)
         return written
+
+    def protect_new(self, met: tuple[Process, ...], parents: Iterable[Process],
+                    settings: Settings, now_s: float, wall_s: float) -> int:
+        """
+        Give processes of no group that have just begun their value by the levels of the last plan.
+
+        :param parents: the processes that may have started them.
+        :returns: how many values were written.
+        """
+        levels = self.planned.levels
+        if self._idle(settings) or not (levels or self._memory.changes):
+            return 0
+        before = self.changes
+        self._memory.sizes.add(met, now_s)
+        self._inherit((*parents, *met))
+        known = self._known(met, (), settings)
+        made = plan.plan(met, settings, self.view, replace(known, levels=levels),
+                         self._memory.group_of)
+        written = self._writes.write_all(plan.adjustments(made), met, wall_s)
+        self._note_unsaved(before, now_s)
+        return written
+
+    def save_when_due(self, now_s: float) -> None:
+        """Keep changes that were not worth a file of their own."""
+        if self._unsaved_s is not None and not 0 <= now_s - self._unsaved_s < SAVE_S:
+            self._save()
 
     def _idle(self, settings: Settings) -> bool:
         return bool(self.watching) or self.paused or not settings.protection_enabled
 
-    def _assign(self, process: Process, settings: Settings) -> Group | None:
-        """Return the group of a process; globs are matched again only when a fact changed."""
-        last = self._assigned.get(process.pid)
-        facts = (process.program, process.cgroup, process.graph_node_names, settings)
-        if last is not None and all(a is b for a, b in zip(last[0], facts)):
-            return last[1]
-        group = plan.group_of(process, settings)
-        self._assigned[process.pid] = (facts, group)
-        return group
+    def _foreign(self, process: Process, settings: Settings) -> bool:
+        return not eligibility.eligible(process, settings, self.view)
 
-    def _forget_dead(self, table: tuple[Process, ...]) -> None:
-        if len(self._assigned) > 2 * len(table) + 64:
-            self._assigned.clear()
-        if self.records is None or not (self.ledger or self.floors or self.outcomes):
-            return  # a launch is told of each death, and plans for a part of its processes
-        alive = {p.identity for p in table}
-        for identity in {*self.ledger, *self.floors, *self.outcomes} - alive:
-            if identity.pid != self.view.pid:
-                self.forget(identity)
+    def _inherit(self, table: tuple[Process, ...]) -> None:
+        self._memory.inherit(table, self.view)
+
+    def _protected_cgroups(self, table: tuple[Process, ...],
+                           settings: Settings) -> tuple[str, ...]:
+        """Return the control groups of the protected processes and of the sentinel."""
+        found: dict[str, None] = {}
+        for process in table:
+            if process.cgroup is None or process.cgroup in found:
+                continue
+            group = None if self._foreign(process, settings) \
+                else self._memory.group_of(process, settings)
+            if process.pid == self.view.pid or (group is not None and group.oom_score_adj < 0):
+                found[process.cgroup] = None
+        return tuple(found)
+
+    def _known(self, table: tuple[Process, ...], domains: tuple[Domain, ...],
+               settings: Settings) -> Known:
+        return self._memory.known(
+            table, domains, settings, {k: f.identity for k, f in self.planned.foreign.items()})
+
+    def _plan(self, table: tuple[Process, ...], settings: Settings,
+              domains: tuple[Domain, ...]) -> plan.Plan:
+        known = self._known(table, domains, settings)
+        made = plan.plan(table, settings, self.view, known, self._memory.group_of)
+        doubtful = [t.process for t in made.raised if t.process.program.ros]
+        if self._memory.look_for_devices(
+                doubtful, lambda pid: holds_device(self._root, pid)):
+            known = self._known(table, domains, settings)
+            made = plan.plan(table, settings, self.view, known, self._memory.group_of)
+        return made
 
     def _as_written(self, process: Process) -> Process:
-        outcome = self.outcomes.get(process.identity)
+        outcome = self._writes.outcomes.get(process.identity)
         if outcome is None or outcome.achieved is None:
             return process
         return replace(process, oom_score_adj=outcome.achieved)
 
-    def _taken_over(self, identity: Identity) -> bool:
-        """Tell a launch's guard whether the sentinel has changed what it had written."""
-        entry = self.ledger.get(identity)
-        return (self.records is None and entry is not None
-                and self.root.number(f'/proc/{identity.pid}/oom_score_adj') != entry.written)
+    def _drop_returned(self, table: tuple[Process, ...]) -> None:
+        """Forget processes of no group that have their old value again."""
+        wanted = {t.process.identity for t in self.planned.targets
+                  if t.value != t.wanted or t.group is not None}
+        wanted.update(t.process.identity for t in self.planned.raised)
+        for process in table:
+            identity = process.identity
+            change = self._memory.changes.get(identity)
+            if change is not None and change.written == change.original \
+                    and identity not in wanted:
+                del self._memory.changes[identity]
+                self._writes.outcomes.pop(identity, None)
 
-    def _write(self, adjustment: Adjustment, known: dict[Identity, Process],
-               parents: dict[int, Process]) -> int:
-        identity = adjustment.identity
-        last = self.outcomes.get(identity)
-        if (last is not None and last.result in (Result.NOT_OWNER, Result.FAILED, Result.DEAD)
-                and last.adjustment.value == adjustment.value):
-            return 0  # said already; asked again when the process or the parameters change
-        if self._taken_over(identity):
-            return 0
-        outcome = kernel.apply(self.root, adjustment)
-        if outcome.result == Result.VANISHED:
-            return 0
-        self.outcomes[identity] = outcome
-        if outcome.result == Result.DENIED and outcome.achieved is not None:
-            self.floors[identity] = outcome.achieved
-        if outcome.achieved is None or outcome.result not in (Result.WRITTEN, Result.DENIED):
-            return 0
-        entry = self.ledger.get(identity)
-        original = entry.original if entry else originals.original(
-            known[identity], parents, self.ledger)
-        self.ledger[identity] = Change(identity, original, outcome.achieved)
-        return 1
+    # Keeping and giving back
 
-    def _drop_returned(self, known: dict[Identity, Process]) -> None:
-        """Forget processes that no group matches and that have their old value again."""
-        grouped = {t.process.identity for t in self.planned.targets if t.value != t.wanted
-                   or t.group is not None}
-        for identity, entry in list(self.ledger.items()):
-            if entry.written == entry.original and identity not in grouped \
-                    and identity in known:
-                del self.ledger[identity]
-                self.outcomes.pop(identity, None)
+    def _note_unsaved(self, before: dict[Identity, Change], now_s: float) -> None:
+        """Save changes at once where a group's process is among them, else soon."""
+        if self._memory.changes == before:
+            self.save_when_due(now_s)
+            return
+        grouped = {t.process.identity for t in self.planned.targets}
+        if any(self._memory.changes.get(i) != before.get(i) for i in grouped):
+            self._save()
+        elif self._unsaved_s is None:
+            self._unsaved_s = now_s
+        else:
+            self.save_when_due(now_s)
 
-    def _protect_self(self, settings: Settings) -> int:
-        wanted = max(-999, settings.protection_self_oom_score_adj)
-        if settings.protection_allow_unkillable:
-            wanted = settings.protection_self_oom_score_adj
-        try:
-            present = int(self.root.read('/proc/self/oom_score_adj'))
-        except (OSError, ValueError):
-            self.self_value = None
-            return 0
-        self.self_value = present
-        identity = self._self_identity()
-        if present in (wanted, max(wanted, self.floors.get(identity, -1000))):
-            return 0
-        outcome = kernel.apply(self.root, Adjustment(
-            identity, None, present, wanted, 'the sentinel itself'))
-        if outcome.result == Result.DENIED and outcome.achieved is not None:
-            self.floors[identity] = outcome.achieved
-        if outcome.achieved is not None:
-            self.self_value = outcome.achieved
-        return int(outcome.achieved is not None and outcome.achieved != present)
-
-    def _self_identity(self) -> Identity:
-        return Identity(os.getpid(), stat.parse(self.root.read('/proc/self/stat')).start_time)
-
-    def save(self) -> None:
-        """Keep the ledger; what hinders is told as trouble."""
+    def _save(self) -> None:
+        """Keep the changes; what hinders is reported as trouble."""
         if self.watching:
             return
+        self._unsaved_s = None
         try:
-            self.state.save(self.ledger)
+            self._policy.save(dict(self._memory.changes))
             self.trouble = None
         except OSError as error:
             self.trouble = f'the state file cannot be written ({error}): after a crash the ' \
                            'old values would be unknown'
 
-    def restore(self) -> tuple[int, int]:
-        """Give every changed process its old value back; return how many of how many."""
+    def restore(self, table: Iterable[Process], settings: Settings) -> tuple[int, int]:
+        """
+        Give every changed process its old value back, the sentinel too.
+
+        :param table: all processes now: what they inherited since is found.
+        :returns: how many have it again, of how many.
+        """
         if self.watching:
             return (0, 0)
-        done, entries = 0, list(self.ledger.values())
-        for entry in entries:
-            outcome = kernel.apply(self.root, Adjustment(
-                entry.identity, None, entry.written, entry.original, 'restored'))
-            if outcome.result in (Result.WRITTEN, Result.VANISHED, Result.DEAD):
-                done += 1
-                self.ledger.pop(entry.identity, None)
-                self.outcomes.pop(entry.identity, None)
-        self.save()
+        self._inherit(tuple(table))
+        entries = list(self._memory.changes.values())
+        if self._writes.own_change is not None:
+            entries.append(self._writes.own_change)
+        done = sum(self._writes.give_back(entry, plan.clamp(entry.original, settings))
+                   for entry in entries)
+        self._save()
         return (done, len(entries))
 
     def release(self) -> None:
-        """Give the lock back."""
-        self.state.release()
+        """Give the lock back; changes that were not saved yet are saved first."""
+        if self._unsaved_s is not None:
+            self._save()
+        self._policy.release()
 
     def protection(self, settings: Settings, missing: tuple[str, ...],
                    oom_group_paths: tuple[str, ...]) -> Protection:
@@ -296,9 +332,11 @@ class Guard:
         if watching is None and not settings.protection_enabled:
             watching = 'protection.enabled is false'
         notes = self.planned.notes + ((self.trouble,) if self.trouble else ())
+        notes += tuple(f'the record of a launch cannot be read: {text}'
+                       for text in self._policy.broken_records[:3])
         return Protection(
-            targets=self.planned.targets,
-            outcomes=tuple(o for o in self.outcomes.values() if o.result != Result.WRITTEN),
-            drifts=self.drifts, shift=0 if watching else self.planned.shift,
-            watching=watching, nodes_without_process=missing, self_value=self.self_value,
-            lost_order=self.planned.lost_order, oom_group_paths=oom_group_paths, notes=notes)
+            targets=self.planned.targets, raised=() if watching else self.planned.raised,
+            outcomes=self._writes.not_in_order,
+            drifts=self._writes.drifts, watching=watching, nodes_without_process=missing,
+            self_value=self._writes.own_value, lost_order=self.planned.lost_order,
+            oom_group_paths=oom_group_paths, notes=notes, outgrown=self.planned.outgrown)

@@ -13,12 +13,13 @@
 # limitations under the License.
 
 """
-Which value a process had before anybody protected it.
+The value that a process had before anybody protected it.
 
 Pure.  A value is inherited by fork, and a launch writes before the sentinel looks: what is
 found on a process is not always its own.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import replace
@@ -29,13 +30,14 @@ from oom_sentinel.facts.protection import Adjustment
 from oom_sentinel.facts.protection import Change
 from oom_sentinel.facts.protection import Drift
 from oom_sentinel.facts.protection import Launched
-from oom_sentinel.protection import plan
 
-Entries = Mapping[Identity, Change]
+Changes = Mapping[Identity, Change]
+# The values that were written to a process, the newest last.
+Written = Mapping[Identity, tuple[int, ...]]
 
 
 def believed(launched: Launched, own: Change | None) -> Change | None:
-    """Return the entry with a launch's original, also where its write was taken for one."""
+    """Return the change with a launch's original, also where its write was taken for one."""
     if launched.original is None or launched.written is None:
         return own
     if own is None:
@@ -45,38 +47,43 @@ def believed(launched: Launched, own: Change | None) -> Change | None:
     return own
 
 
-def original(process: Process, parents: Mapping[int, Process], entries: Entries) -> int:
-    """Return the value from before: its parent's, where it inherited what we wrote."""
-    assert process.oom_score_adj is not None
-    parent = parents.get(process.ppid)
-    entry = entries.get(parent.identity) if parent is not None else None
-    if entry is not None and entry.written == process.oom_score_adj:
-        return entry.original
-    return process.oom_score_adj
-
-
-def inherited(table: Iterable[Process], parents: Mapping[int, Process], entries: Entries,
-              view: plan.View) -> dict[Identity, int]:
+def inherited(table: Iterable[Process], changes: Changes, written: Written,
+              foreign: Callable[[Process], bool]) -> tuple[Change, ...]:
     """
-    Return what processes had without the lowered value of a launch, their parent.
+    Return the processes that carry a value of ours only because their parent does.
 
-    A launch is lowered for itself; what it starts afterwards shall not profit.  Children of
-    nodes are workers and keep what they inherit.
+    :param written: the last values of each changed process: a child keeps an older one.
+    :param foreign: whether a process is none that we may write to.
+
+    Each has as its original what its parent had.  A child of such a child is found too.
     """
-    lowered = {i.pid: e for i, e in entries.items() if e.written < e.original
-               and i.pid in parents and plan.never_raised(parents[i.pid], view)}
-    if not lowered:
-        return {}
-    return {p.identity: lowered[p.ppid].original for p in table
-            if p.ppid in lowered and p.oom_score_adj == lowered[p.ppid].written}
+    processes = tuple(table)
+    parents = {p.pid: p for p in processes}
+    found: dict[Identity, Change] = {}
+
+    def change_of(process: Process) -> Change | None:
+        return changes.get(process.identity) or found.get(process.identity)
+
+    # A child has started after its parent, so the parent has been looked at before.
+    for process in sorted(processes, key=lambda p: (p.start_time, p.pid)):
+        value = process.oom_score_adj
+        parent = parents.get(process.ppid)
+        if value is None or parent is None or change_of(process) is not None:
+            continue
+        change = change_of(parent)
+        if change is None or value == change.original or foreign(process):
+            continue
+        if value == change.written or value in written.get(parent.identity, ()):
+            found[process.identity] = Change(process.identity, change.original, value)
+    return tuple(found.values())
 
 
-def drift(adjustment: Adjustment, entries: Entries, label: str,
+def drift(adjustment: Adjustment, changes: Changes, label: str,
           wall_s: float) -> Drift | None:
-    """Return what another program changed, None when it was the parameters that changed."""
-    entry = entries.get(adjustment.identity)
-    if entry is None or adjustment.old in (entry.written, adjustment.value):
+    """Return what another program changed, None when it was the plan that changed."""
+    change = changes.get(adjustment.identity)
+    if change is None or adjustment.old in (change.written, adjustment.value):
         return None
-    if entry.written != adjustment.value:
+    if change.written != adjustment.value:
         return None
-    return Drift(label, adjustment.identity.pid, entry.written, adjustment.old, wall_s)
+    return Drift(label, adjustment.identity.pid, change.written, adjustment.old, wall_s)

@@ -33,10 +33,11 @@ from oom_sentinel.report import risk as risk_status
 from oom_sentinel.report.group import group_memory
 from oom_sentinel.report.journal import Journal
 from oom_sentinel.report.kills import one as kill
+from oom_sentinel.report.protection import applied
 from oom_sentinel.risk import Assessment
 from oom_sentinel.settings import Settings
 
-__all__ = ['Journal', 'compose', 'group_memory', 'kill']
+__all__ = ['Journal', 'applied', 'compose', 'group_memory', 'kill']
 
 Maker = Callable[[], Status]
 

@@ -38,7 +38,29 @@ def achieved(target: Target, protection: Protection) -> int | None:
 
 
 def denied(target: Target, protection: Protection) -> bool:
-    """Tell whether this process stays above what is wanted because lowering is denied."""
+    """Return whether this process stays above what is wanted because lowering is denied."""
+    if protection.watching is None and target.wanted < 0 and target.value > target.wanted:
+        return True
     found = outcome(target, protection)
     return found is not None and found.result == Result.DENIED and (
         found.achieved is None or found.achieved > target.wanted)
+
+
+def out_of_reach(protection: Protection) -> tuple[tuple[Target, str], ...]:
+    """Return the processes that a write does not reach, and why; a zombie is none of them."""
+    found = [(t, outcome(t, protection)) for t in (*protection.targets, *protection.raised)]
+    return tuple((t, o.why or o.result.value) for t, o in found
+                 if o is not None and o.result in (Result.NOT_OWNER, Result.FAILED))
+
+
+def raised(protection: Protection) -> tuple[Target, ...]:
+    """Return the processes that are raised because lowering was denied, the largest first."""
+    found = [t for t in (*protection.targets, *protection.raised)
+             if t.wanted >= 0 and t.value > t.wanted and outcome(t, protection) is None]
+    return tuple(sorted(found, key=held_bytes, reverse=True))
+
+
+def held_bytes(target: Target) -> int:
+    """Return what a target's process holds, resident and swapped; 0 when that is unknown."""
+    memory = target.process.memory
+    return 0 if memory is None else memory.rss_bytes + memory.swap_bytes

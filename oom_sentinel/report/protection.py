@@ -14,15 +14,18 @@
 
 """Status Protection: wanted and achieved, what was denied and how to grant it."""
 
+from collections.abc import Sequence
+
 from oom_sentinel.facts.host import Surroundings
+from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.protection import Protection
-from oom_sentinel.facts.protection import Result
 from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Status
 from oom_sentinel.report.achieved import achieved
 from oom_sentinel.report.achieved import denied
-from oom_sentinel.report.achieved import outcome
+from oom_sentinel.report.achieved import out_of_reach
+from oom_sentinel.report.achieved import raised
 from oom_sentinel.report.place import neighbours
 from oom_sentinel.report.text import counted
 from oom_sentinel.report.text import listed
@@ -36,6 +39,7 @@ from oom_sentinel.settings import Settings
 GRANT = ('to grant it, start the robot with a floor: OOMScoreAdjust=-500 in its systemd unit, '
          'or docker run --oom-score-adj=-500')
 ADVISED_MIN = -600
+NAMED_MAX = 5
 
 
 def compose(assessment: Assessment, protection: Protection, settings: Settings,
@@ -43,13 +47,17 @@ def compose(assessment: Assessment, protection: Protection, settings: Settings,
     """Return the status; an alarm comes first, then how far protection came."""
     found = verdict(_findings(assessment, protection, settings))
     refused = [t for t in protection.targets if denied(t, protection)]
-    parts = (*found.reasons, _calm(protection, bool(refused)), *_too_low(settings))
+    lifted = () if protection.watching else raised(protection)
+    parts = (*found.reasons, _calm(protection, bool(refused), len(lifted)), *_too_low(settings))
     return Status('Protection', found.level, sentence(parts), (
         *((f'group {g.name}', _group(g, protection)) for g in settings.protection_groups),
-        ('denied', f'{counted(len(refused))}; {GRANT}' if refused else 'nothing'),
+        ('denied', f'{counted(len(refused))}: {_named(refused)}; {GRANT}'
+         if refused else 'nothing'),
         ('not owned', listed([f'{t.process.label} (PID {t.process.pid}): {why}'
-                              for t, why in _out_of_reach(protection)], 3)),
-        ('others raised by', str(protection.shift)),
+                              for t, why in out_of_reach(protection)], 3)),
+        ('others raised by', _by(lifted)),
+        ('raised', _named(lifted)),
+        ('raised as victim', listed([_label(p) for p in protection.outgrown], 5)),
         ('killable headroom (%)', 'nothing is protected'
          if assessment.killable_percent is None else f'{assessment.killable_percent:.0f}'),
         ('drift', listed([f'{d.label} (PID {d.pid}): {d.found} put back to {d.expected}'
@@ -71,11 +79,41 @@ def _group(group: Group, protection: Protection) -> str:
             + f' for {counted(len(targets))}')
 
 
-def _out_of_reach(protection: Protection) -> list[tuple[Target, str]]:
-    """Return whom a write does not reach, and why; a zombie holds no memory any more."""
-    found = [(t, outcome(t, protection)) for t in protection.targets]
-    return [(t, o.why or o.result.value) for t, o in found
-            if o is not None and o.result in (Result.NOT_OWNER, Result.FAILED)]
+def _label(process: Process) -> str:
+    return f'{process.label} (PID {process.pid})'
+
+
+def _named(targets: Sequence[Target]) -> str:
+    """Return the largest few of these processes with their values."""
+    return listed([f'{_label(t.process)} at {t.value}' for t in targets], NAMED_MAX)
+
+
+def _by(lifted: Sequence[Target]) -> str:
+    """Return the range of points by which processes are raised."""
+    points = [t.value - t.wanted for t in lifted]
+    if not points:
+        return '0'
+    low, high = min(points), max(points)
+    return f'{low}' if low == high else f'{low} to {high}'
+
+
+def applied(protection: Protection) -> str:
+    """Return in one line what `~/apply` did and what was refused."""
+    matched = [t for t in protection.targets if t.group is not None]
+    refused = [t for t in matched if denied(t, protection)]
+    missed = out_of_reach(protection)
+    right = [t for t in matched if t not in refused and t not in [m for m, _ in missed]]
+    parts = [f'{counted(len(right))} {"has" if len(right) == 1 else "have"} the value that '
+             'protection wants']
+    if refused:
+        parts.append(f'lowering was denied for {counted(len(refused))}')
+    lifted = raised(protection)
+    if lifted:
+        parts.append(f'{counted(len(lifted))} raised by {_by(lifted)} instead')
+    if missed:
+        target, why = missed[0]
+        parts.append(f'{counted(len(missed))} not reached, as {_label(target.process)}: {why}')
+    return sentence(parts)
 
 
 def _findings(assessment: Assessment, protection: Protection,
@@ -86,7 +124,10 @@ def _findings(assessment: Assessment, protection: Protection,
             for d in protection.drifts[-1:]]
     warn += protection.lost_order
     warn += [f'protection does not reach {t.process.label} (PID {t.process.pid}): {why}'
-             for t, why in _out_of_reach(protection) if t.wanted < 0][:3]
+             for t, why in out_of_reach(protection) if t.wanted < 0][:3]
+    if protection.outgrown:
+        names = listed([_label(p) for p in protection.outgrown], 3)
+        warn.append(f'{names} outgrew its head start and will be killed before the others')
     if protection.nodes_without_process:
         warn.append('no process is known for node '
                     + listed(protection.nodes_without_process, 3))
@@ -101,13 +142,13 @@ def _findings(assessment: Assessment, protection: Protection,
     return tuple(found + [Finding(Level.WARN, text) for text in warn])
 
 
-def _calm(protection: Protection, refused: bool) -> str:
+def _calm(protection: Protection, refused: bool, lifted: int) -> str:
     if protection.watching is not None:
         return f'only watching: {protection.watching}'
     matched = [t for t in protection.targets if t.group is not None]
-    if refused and protection.shift:
-        return (f'lowering is denied; the wanted order is kept by raising others by '
-                f'{protection.shift}')
+    if refused and lifted:
+        return (f'lowering is denied; the wanted order is kept by raising '
+                f'{counted(lifted)} instead')
     if not matched:
         return 'no process matches a group yet'
     right = sum(1 for t in matched if achieved(t, protection) == t.value == t.wanted)

@@ -58,8 +58,8 @@ def sentinel():
     ('sampler._swaps.read', ('Memory',)), ('sampler._shm.read', ('Memory',)),
     ('table.read', ('OOM risk', 'Protection', 'Group bringup')),
     ('table._listing', ('OOM risk', 'Protection', 'Group expendable')),
-    ('guard.hear', ('Protection',)), ('guard.protect', ('Protection',)),
-    ('guard.heed', ('Protection',)), ('guard.protection', ('Protection',)),
+    ('guard.launched', ('Protection',)), ('guard.protect', ('Protection',)),
+    ('guard.protection', ('Protection',)),
     ('_assess', ('OOM risk', 'Memory', 'Memory pressure', 'Control groups')),
     ('kill_log.read_log', ('OOM kills',)), ('kill_log.update', ('OOM kills',)),
     ('kill_log.remember_processes', ('OOM kills',))])

@@ -12,83 +12,109 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Whether what grows can be raised, on tables without a kernel."""
+"""Growth that raising cannot reach: only in its own domain, and never to the innocents' harm."""
 
 from hypothesis import given
 from hypothesis import strategies as st
-from oom_sentinel import settings
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import Program
-from oom_sentinel.facts.process import TaskMemory
 from oom_sentinel.protection import foreign_growth
-from oom_sentinel.protection import plan
-from test_plan import node
-from test_plan import VIEW
+from oom_sentinel.protection import level
+from oom_sentinel.protection.choice import Loss
+from oom_sentinel.protection.choice import losses
+from oom_sentinel.protection.choice import Task
+from oom_sentinel.protection.domains import Domain
+from oom_sentinel.protection.foreign_growth import Member
 
-MIB = 1 << 20
-
-
-def table(**held_mib):
-    """Return processes that hold so many MiB; PIDs by name: node 1, talker 2, hog 3."""
-    pids = {'node': 1, 'talker': 2, 'hog': 3}
-    return tuple(Process(pids[name], 1, 0, 0, Program(name),
-                         memory=TaskMemory(int(mib * MIB), 0, 0))
-                 for name, mib in held_mib.items())
+MIB = 256  # pages
 
 
-RAISABLE = {Identity(1, 1), Identity(2, 1)}
+def domain(left_mib, total_mib=300):
+    """Return a control group of so many MiB."""
+    return Domain('/robot', total_mib * MIB, left_mib * MIB)
 
 
-def after(steps):
-    """Return the PID found growing after these (seconds, table) steps."""
-    means = foreign_growth.Means()
-    for now_s, processes in steps:
-        means = foreign_growth.watch(means, processes, RAISABLE, now_s)
-    return means.growing and means.growing.pid
+def member(pid, held_mib, *, critical=False, raised=False, mib_s=0.0, own=0):
+    """Return a member of the domain."""
+    task = Task(Identity(pid, pid), held_mib * MIB, critical, mib_s * MIB)
+    return Member(task, f'p{pid}', own, held_mib * MIB, raised)
 
 
-def test_an_outsider_that_leaks_is_found():
-    """2 MiB a second for half a minute."""
-    assert after((t, table(node=40, hog=100 + 2 * t)) for t in range(0, 30, 2)) == 3
+def judged(members, left_mib, total_mib=300):
+    """Return what is said of the growth, with the level of the critical members."""
+    place = domain(left_mib, total_mib)
+    largest = max(m.task.held_pages for m in members if m.task.critical)
+    return foreign_growth.judge(
+        level.Level(place, largest + place.head_start_pages, 'critical'), members)
 
 
-def test_an_outsider_that_rests_is_none():
-    """A large one that does not grow, and one that was large from the start."""
-    assert after((t, table(node=40, hog=500)) for t in range(0, 60, 2)) is None
+INNOCENTS = [member(10 + i, 20, raised=True) for i in range(3)]
 
 
-def test_a_ros_leak_beside_a_growing_outsider_is_the_greater_trouble():
-    """Whatever grows more decides."""
-    assert after((t, table(node=40 + 5 * t, hog=100 + 2 * t)) for t in range(0, 60, 2)) is None
+def test_a_foreign_leak_that_ends_above_the_critical_one_leaves_the_raised_just_below():
+    """The critical one holds 30 MiB, the hog ends at 35, the level is 45."""
+    found = judged([member(1, 30, critical=True), *INNOCENTS, member(9, 20, mib_s=2.0)], 15)
+    assert found.chosen == Loss(0, 0) and 30 * MIB < found.cap_pages < 35 * MIB
 
 
-def test_it_is_forgotten_when_it_rests_or_dies():
-    """Raising comes back once nothing outside grows any more."""
-    leak = [(t, table(node=40, hog=100 + 4 * t)) for t in range(0, 30, 2)]
-    assert after(leak) == 3
-    assert after(leak + [(t, table(node=40, hog=220)) for t in range(30, 120, 2)]) is None
-    assert after([*leak, (30, table(node=40))]) is None
+def test_a_foreign_leak_above_the_level_changes_nothing():
+    """It dies first as it is."""
+    found = judged([member(1, 30, critical=True), *INNOCENTS, member(9, 80, mib_s=2.0)], 40)
+    assert found.cap_pages is None and found.chosen == Loss(0, 0)
 
 
-def test_a_clock_set_back_starts_anew():
-    """The means are those of the new time."""
-    leak = [(t, table(node=40, hog=100 + 4 * t)) for t in range(0, 30, 2)]
-    assert after([*leak, (1, table(node=40, hog=220))]) is None
+def test_innocents_die_only_where_that_saves_the_critical_one():
+    """The hog ends below the critical one: only then is the level kept, and it is known."""
+    found = judged([member(1, 100, critical=True), *INNOCENTS, member(9, 5, mib_s=2.0)], 50)
+    assert found.without == Loss(1, 0)
+    assert found.chosen.critical == 0 and found.cap_pages != 0
 
 
-@given(st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 4000), st.floats(0, 4000)),
-                max_size=20))
-def test_only_outsiders_are_ever_named(steps):
-    """Whatever the series, a process that can be raised is never the reason not to raise."""
-    assert after((t, table(node=a, hog=b)) for t, a, b in steps) in (None, 3)
+def test_growth_that_takes_hours_is_none():
+    """An editor that grows by a MiB a minute is not what eats the memory."""
+    members = [member(1, 30, critical=True), *INNOCENTS, member(9, 20, mib_s=1 / 60)]
+    assert judged(members, 40) is None
 
 
-def test_nobody_is_raised_while_an_outsider_grows_and_it_is_said():
-    """The plan keeps its values without the shift; the lost order names who grows."""
-    driver = node(1000, 'rplidar_ros/rplidar_node')
-    made = plan.plan((driver, node(1002, 'rviz2/rviz2'), node(1003, 'demo/talker')),
-                     settings.build({}), VIEW, {driver.identity: 0}, {},
-                     outsider='hog (PID 3)')
-    assert {t.process.pid: t.value for t in made.targets} == {1000: 0, 1002: 300}
-    assert made.shift == 0 and 'hog (PID 3)' in made.lost_order[0]
+def test_a_raised_process_that_grows_faster_is_the_greater_trouble():
+    """Whichever grows fastest decides."""
+    members = [member(1, 30, critical=True), member(10, 20, raised=True, mib_s=5.0),
+               member(9, 20, mib_s=2.0)]
+    assert judged(members, 40) is None
+
+
+tasks = st.lists(st.tuples(st.integers(0, 200), st.booleans(), st.sampled_from([0.0, 0.0, 5.0]),
+                           st.integers(-999, 1000)), max_size=12)
+
+
+@given(tasks, st.integers(0, 300))
+def test_playing_the_choice_ends_and_counts_no_leak(rows, room_mib):
+    """Never more deaths than processes that rest."""
+    made = [Task(Identity(i, i), held * MIB, critical, pace)
+            for i, (held, critical, pace, _) in enumerate(rows)]
+    values = {Identity(i, i): row[3] for i, row in enumerate(rows)}
+    lost = losses(made, values, room_mib * MIB, 307)
+    assert lost.critical <= sum(t.critical and not t.pages_per_s for t in made)
+    assert lost.innocent <= sum(not t.critical and not t.pages_per_s for t in made)
+
+
+@given(st.integers(5, 120), st.lists(st.integers(5, 40), min_size=1, max_size=8),
+       st.integers(1, 60), st.integers(10, 150), st.floats(1, 1000))
+def test_no_plan_costs_more_than_doing_nothing_unless_it_saves_a_critical_one(
+        critical, innocents, hog, room, pace):
+    """Whatever the scene of one foreign leak."""
+    members = [member(1, critical, critical=True),
+               *(member(10 + i, mib, raised=True) for i, mib in enumerate(innocents)),
+               member(9, hog, mib_s=pace)]
+    found = judged(members, room, critical + sum(innocents) + hog + room)
+    if found is not None:
+        assert found.chosen <= found.without
+
+
+def test_growth_counts_only_in_its_own_domain():
+    """A control group holds what is below it, the machine everything."""
+    inside = Process(1, 1, 0, 0, Program('a'), cgroup='/robot/a')
+    beside = Process(2, 2, 0, 0, Program('b'), cgroup='/robot2')
+    assert domain(10).holds(inside) and not domain(10).holds(beside)
+    assert Domain(None, 1000).holds(beside)

@@ -21,12 +21,14 @@ from oom_sentinel import kernel
 from oom_sentinel import settings
 from oom_sentinel.facts.protection import Outcome
 from oom_sentinel.facts.protection import Result
-from oom_sentinel.protection import guard as guards
 from oom_sentinel.protection import launch_record
-from oom_sentinel.protection import plan
+from oom_sentinel.protection import policies
+from oom_sentinel.protection.guard import Guard
 import pytest
+from test_plan import MACHINE
 from test_plan import node
 from test_plan import process
+from test_plan import VIEW
 
 SETTINGS = settings.build({})
 
@@ -68,19 +70,26 @@ def guard_over(monkeypatch):
 
     def make(*processes, launcher=None):
         fake = FakeKernel(*processes)
-        monkeypatch.setattr(guards.kernel, 'apply', fake.apply)
+        monkeypatch.setattr(kernel, 'apply', fake.apply)
+        monkeypatch.setattr(kernel, 'itself', lambda _root: None)
         root = kernel.Root('/')
         host = root.host()
-        record = None if launcher is None else launch_record.LaunchRecord(
-            os.environ['XDG_RUNTIME_DIR'], host.boot_id, launcher)
-        guard = guards.Guard(root, host, plan.View(1000, 99, 0), state=record)
-        monkeypatch.setattr(guard, '_protect_self', lambda _settings: 0)
+        policy = policies.SentinelPolicy(root, host.boot_id)
+        if launcher is not None:
+            policy = policies.LaunchPolicy(root, launch_record.LaunchRecord(
+                os.environ['XDG_RUNTIME_DIR'], host.boot_id, launcher))
+        guard = Guard(root, host, VIEW, policy)
         made.append(guard)
         return guard, fake
 
     yield make
     for guard in made:
         guard.release()
+
+
+def protect(guard, fake, now_s=0.0, chosen=SETTINGS):
+    """Let the guard protect the processes as they are now, on a machine of 8 GiB."""
+    return guard.protect(fake.table(), chosen, lambda _paths: (MACHINE,), now_s, 1e9 + now_s)
 
 
 def robot():
@@ -91,7 +100,7 @@ def robot():
 def test_the_first_scan_that_meets_a_denial_raises_a_node_of_no_group(guard_over):
     """The second plan names more processes than the first did."""
     guard, fake = guard_over(*robot())
-    guard.protect(fake.table(), SETTINGS, 0.0)
+    protect(guard, fake)
     assert fake.values()[1000] == 0
     assert fake.values()[1001] > 0
 
@@ -99,13 +108,12 @@ def test_the_first_scan_that_meets_a_denial_raises_a_node_of_no_group(guard_over
 def test_a_restore_and_an_apply_later_the_same_holds(guard_over):
     """~/restore empties what is known of the floors' outcomes; ~/apply asks again."""
     guard, fake = guard_over(*robot())
-    guard.protect(fake.table(), SETTINGS, 0.0)
+    protect(guard, fake)
     raised = fake.values()
-    guard.restore()
-    guard.forget_floors()
-    guard.outcomes.clear()
-    fake.floors[1001] = 0
-    guard.protect(fake.table(), SETTINGS, 1.0)
+    assert guard.restore(fake.table(), SETTINGS) == (2, 2)
+    assert fake.values() == {1000: 0, 1001: 0}
+    guard.ask_again()
+    protect(guard, fake, 1.0)
     assert fake.values() == raised
 
 
@@ -113,5 +121,5 @@ def test_in_a_launch_too_a_denial_protects_the_node_all_the_same(guard_over):
     """A launch plans for its own processes with the same guard."""
     launcher = process(60, '/usr/bin/python3 /opt/ros/jazzy/bin/ros2 launch a b')
     guard, fake = guard_over(launcher, *robot(), launcher=launcher.identity)
-    guard.protect(fake.table(), SETTINGS, 0.0)
+    protect(guard, fake)
     assert fake.values()[1001] > 0 and fake.values()[60] == 0

@@ -23,9 +23,13 @@ from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import TaskMemory
 from oom_sentinel.kernel.files import program
 from oom_sentinel.protection import plan
+from oom_sentinel.protection import sizes
+from oom_sentinel.protection.domains import Domain
+from oom_sentinel.protection.eligibility import View
+from oom_sentinel.protection.known import Known
 import pytest
 
-VIEW = plan.View(1000, 99, 0, frozenset({50}))
+VIEW = View(1000, 99, 0, frozenset({50}))
 SETTINGS = settings.build({})
 
 
@@ -46,10 +50,32 @@ def node(pid, path, name=None, **more):
     return process(pid, f'/opt/ros/jazzy/lib/{path} --ros-args{remap}', **more)
 
 
-def values(processes, floors=None, originals=None, chosen=SETTINGS):
+MIB = 1 << 20
+MACHINE = Domain(None, 8192 * 256, 4096 * 256)  # 8 GiB in pages of 4 KiB
+
+
+def holding(made, mib):
+    """Return a process with so many MiB resident, nothing swapped and no page tables."""
+    return replace(made, memory=TaskMemory(int(mib * MIB), 0, 0))
+
+
+def at_rest(processes, mib=None):
+    """Return sizes of processes that rest at what they hold, or at so many MiB by PID."""
+    found = {}
+    for one in processes:
+        size = sizes.first(one.memory, 0.0)
+        rest = (mib or {}).get(one.pid)
+        held = size.now if rest is None else int(rest * MIB)
+        found[one.identity] = replace(size, settled=True, low=held, high=held)
+    return found
+
+
+def values(processes, floors=None, originals=None, chosen=SETTINGS, **more):
     """Return pid -> value, and the plan."""
-    made = plan.plan(processes, chosen, VIEW, floors or {}, originals or {})
-    return {t.process.pid: t.value for t in made.targets}, made
+    more.setdefault('domains', (MACHINE,))
+    more.setdefault('sizes', at_rest(processes))
+    made = plan.plan(processes, chosen, VIEW, Known(floors or {}, originals or {}, **more))
+    return {t.process.pid: t.value for t in made.targets + made.raised}, made
 
 
 def test_every_group_gets_its_value_and_others_are_left_alone():
@@ -58,18 +84,28 @@ def test_every_group_gets_its_value_and_others_are_left_alone():
              node(1002, 'rviz2/rviz2'), node(1003, 'demo/talker'), process(1004, '/usr/bin/top'))
     found, made = values(table)
     assert found == {1000: -500, 1001: -300, 1002: 300}
-    assert made.shift == 0
+    assert made.levels == () and made.raised == ()
 
 
-def test_denied_the_others_are_raised_by_the_missing_difference():
-    """min(missing, 400, 1000 - highest); what is not ROS stays."""
-    driver = node(1000, 'rplidar_ros/rplidar_node')
-    table = (driver, node(1002, 'rviz2/rviz2'), node(1003, 'demo/talker'),
-             process(1004, '/usr/bin/top'))
-    found, made = values(table, {driver.identity: -150})
-    assert (made.shift, found) == (250, {1000: -150, 1002: 550, 1003: 250})
+def test_denied_the_others_are_raised_to_the_level():
+    """Its largest protected process at rest and 5 % of totalpages; an expendable one 30 more."""
+    driver = holding(node(1000, 'rplidar_ros/rplidar_node'), 100)
+    table = (driver, holding(node(1002, 'rviz2/rviz2'), 0), holding(node(1003, 'x/talker'), 0),
+             holding(process(1004, '/usr/bin/top'), 200))
     found, made = values(table, {driver.identity: 0})
-    assert (made.shift, found) == (400, {1000: 0, 1002: 700, 1003: 400})
+    level = 100 * 256 + MACHINE.totalpages // 20
+    assert made.levels[0].pages == level
+    assert found[1003] == -(-level // MACHINE.point)
+    assert found[1002] == max(300, found[1003] + 30)
+    assert found[1004] == -(-(level - 200 * 256) // MACHINE.point)
+    assert found[1000] == 0
+
+
+def test_the_lowest_permitted_value_counts_for_the_level():
+    """A floor of -150 is a head start of 15 %: more than a small node needs."""
+    driver = holding(node(1000, 'rplidar_ros/rplidar_node'), 100)
+    table = (driver, holding(node(1003, 'x/talker'), 0))
+    assert values(table, {driver.identity: -150})[0] == {1000: -150}
 
 
 def test_denied_and_report_raises_nobody_and_says_so():
@@ -77,7 +113,7 @@ def test_denied_and_report_raises_nobody_and_says_so():
     driver = node(1000, 'rplidar_ros/rplidar_node')
     chosen = settings.build({'protection.when_denied': 'report'})
     found, made = values((driver, node(1003, 'demo/talker')), {driver.identity: 0}, None, chosen)
-    assert found == {1000: 0} and made.lost_order
+    assert found == {1000: 0} and made.lost_order and not made.raised
 
 
 @pytest.mark.parametrize('command', [
@@ -169,9 +205,11 @@ def test_the_plan_is_idempotent_and_in_range(rows, floor):
     """Written once, there is nothing more to write, and every value is one the kernel takes."""
     table = tuple(node(1000 + i, path, adj=adj) for i, (path, adj) in enumerate(rows))
     floors = {p.identity: floor for p in table}
-    made = plan.plan(table, SETTINGS, VIEW, floors, {})
+    known = Known(floors, {}, domains=(MACHINE,), sizes=at_rest(table))
+    made = plan.plan(table, SETTINGS, VIEW, known)
     assert all(-1000 <= t.value <= 1000 for t in made.targets)
-    new = {t.process.pid: t.value for t in made.targets}
+    new = {t.process.pid: t.value for t in made.targets + made.raised}
     table = tuple(replace(p, oom_score_adj=new.get(p.pid, p.oom_score_adj)) for p in table)
-    again = plan.plan(table, SETTINGS, VIEW, floors, {})
+    originals = {t.process.identity: t.wanted for t in made.raised}
+    again = plan.plan(table, SETTINGS, VIEW, replace(known, originals=originals))
     assert plan.adjustments(again) == ()

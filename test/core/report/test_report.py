@@ -149,12 +149,15 @@ def test_ten_processes_are_listed_and_the_rest_counted():
 def test_denied_lowering_whose_order_is_kept_is_ok_and_says_how_to_grant_it():
     """The message says what was done instead; the key names both ways."""
     target = driver(value=0)
-    protection = Protection((target,), (outcome(target, 'denied', 0),), shift=400)
+    other = Target(process(11), None, 0, 433, '')
+    protection = Protection((target,), (outcome(target, 'denied', 0),), raised=(other,))
     status = told(protection=protection)['Protection']
     assert status.level == Level.OK
-    assert 'kept by raising others by 400' in status.message
+    assert 'kept by raising 1 process instead' in status.message
+    assert values(status)['others raised by'] == '433'
+    assert values(status)['raised'] == 'lidar (PID 11) at 433'
     assert all(word in values(status)['denied'] for word in (
-        '1 process;', 'OOMScoreAdjust=-500', 'docker run --oom-score-adj=-500'))
+        '1 process: lidar (PID 10)', 'OOMScoreAdjust=-500', 'docker run --oom-score-adj=-500'))
     assert values(status)['group drivers'] == 'wanted -400, achieved 0 for 1 process'
 
 

@@ -1,0 +1,52 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The protection group of a process, by its nodes, its program and its names in the graph."""
+
+from collections.abc import Iterable
+
+from oom_sentinel.facts.process import Process
+from oom_sentinel.settings import Group
+from oom_sentinel.settings import programs
+from oom_sentinel.settings import selector
+from oom_sentinel.settings import Settings
+
+
+def _first(settings: Settings, process: Process, name: str | None) -> Group | None:
+    return next((g for g in settings.protection_groups
+                 if selector.matches(g.match, process, name)), None)
+
+
+def _lowest(groups: Iterable[Group | None]) -> Group | None:
+    found = [g for g in groups if g is not None]
+    return min(found, key=lambda g: g.oom_score_adj) if found else None
+
+
+def group_of(process: Process, settings: Settings) -> Group | None:
+    """
+    Return the group whose value a process gets, None when no group matches.
+
+    A node belongs to the first group that matches it, a process with several nodes gets the
+    lowest value.  A name that only the ROS graph knows can be forged by any peer: it never
+    lowers a process below what its own executable's group gives, component containers aside,
+    whose nodes are on no command line.
+    """
+    own_names = process.program.node_names or (None,)
+    trusted = _lowest(_first(settings, process, name) for name in own_names)
+    graph = _lowest(_first(settings, process, name) for name in process.graph_node_names)
+    if trusted is None or graph is None:
+        return trusted or graph
+    if process.program.executable.startswith(programs.COMPONENT_CONTAINER):
+        return _lowest((trusted, graph))
+    return trusted

@@ -1,0 +1,104 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+The level to which unprotected processes are raised when lowering is denied.
+
+Pure arithmetic of one memory domain, in pages.  The level is the badness of the domain's largest
+protected process at rest plus 5 % of its totalpages; each unprotected process gets the smallest
+oom_score_adj that lifts it there, so that the kernel takes it before any protected one.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from oom_sentinel.facts.process import Process
+from oom_sentinel.protection.domains import Domain
+
+OOM_SCORE_ADJ_MAX = 1000
+EXPENDABLE_MORE = 30  # points by which an expendable process is above an innocent of its size
+# A written value is kept while it is this many points above, or below, what the level asks: a
+# small change of a size costs no write.  Below uses up a fifth of the head start.
+KEEP_ABOVE, KEEP_BELOW = 20, 10
+
+
+@dataclass(frozen=True, slots=True)
+class Protected:
+    """
+    A protected process that may not be lowered as far as wanted.
+
+    `rest_pages` is what it holds at rest, `now_pages` what it holds now, `value` the lowest
+    oom_score_adj that is permitted.
+    """
+
+    process: Process
+    rest_pages: int
+    now_pages: int
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """The level of one domain, and the protected process that sets it."""
+
+    domain: Domain
+    pages: int
+    largest: str
+
+    def asks(self, held_pages: int) -> int:
+        """Return the smallest oom_score_adj that lifts a process of this size to the level."""
+        missing = self.pages - held_pages
+        return min(OOM_SCORE_ADJ_MAX, -(-missing // self.domain.point))
+
+    @property
+    def reached(self) -> bool:
+        """Return whether an empty process can be lifted to the level at all."""
+        return self.pages <= OOM_SCORE_ADJ_MAX * self.domain.point
+
+
+def level(domain: Domain, protected: Iterable[Protected]) -> Level | None:
+    """Return the domain's level, None when it holds no process whose lowering was denied."""
+    found = [(p.rest_pages + p.value * domain.point, p.process.label) for p in protected
+             if domain.holds(p.process)]
+    if not found:
+        return None
+    pages, label = max(found)
+    return Level(domain, pages + domain.head_start_pages, label)
+
+
+def outgrown(member: Protected, made: Level) -> bool:
+    """Return whether a protected process has used up its head start and shall be the victim."""
+    return made.domain.holds(member.process) and \
+        member.now_pages - member.rest_pages > made.domain.head_start_pages
+
+
+def asked(levels: Iterable[Level], process: Process, held_pages: int) -> int | None:
+    """Return the largest value that the levels of its domains ask, None outside of all."""
+    values = [made.asks(held_pages) for made in levels if made.domain.holds(process)]
+    return max(values, default=None)
+
+
+def kept(wanted: int, present: int | None, *, growing: bool, own: int) -> int:
+    """
+    Return the value to have: the present one while it is near enough to the wanted one.
+
+    :param growing: the process grows, so it is never lowered.
+    :param own: the value that it had before; it is never lowered below.
+    """
+    wanted = max(wanted, own)
+    if present is None or present < own:
+        return wanted
+    if present > wanted:
+        return present if growing or present - wanted <= KEEP_ABOVE else wanted
+    return present if wanted - present <= KEEP_BELOW else wanted

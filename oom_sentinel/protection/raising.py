@@ -1,0 +1,160 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Raising unprotected processes where lowering the protected ones was denied.
+
+Pure.  One object for one plan: the levels of the domains, what foreign growth leaves of them,
+and the value that each process gets by them.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from oom_sentinel.facts.process import Process
+from oom_sentinel.facts.protection import Target
+from oom_sentinel.protection import eligibility
+from oom_sentinel.protection import foreign_growth
+from oom_sentinel.protection import level
+from oom_sentinel.protection.choice import Task
+from oom_sentinel.protection.eligibility import View
+from oom_sentinel.protection.foreign_growth import Foreign
+from oom_sentinel.protection.foreign_growth import Member
+from oom_sentinel.protection.known import Known
+from oom_sentinel.protection.level import Level
+from oom_sentinel.protection.level import Protected
+from oom_sentinel.protection.sizes import held_bytes
+from oom_sentinel.settings import Settings
+
+WHY = 'raised because lowering the protected processes is denied'
+OUTGROWN = ', raised because it outgrew its head start'
+
+
+class Raising:
+    """The levels of one plan and the values they ask."""
+
+    def __init__(self, table: tuple[Process, ...], matched: Iterable[Target],
+                 settings: Settings, view: View, known: Known) -> None:
+        """Find the levels; nothing is raised where protection.when_denied is report."""
+        self._settings, self._view, self._known = settings, view, known
+        self._groups = {t.process.identity: t for t in matched}
+        self._denied = {p.process.identity: p for p in self._protected(table)}
+        self.all_levels = tuple(made for domain in known.domains for made in (
+            level.level(domain, self._denied.values()),) if made is not None)
+        self.outgrown: list[Process] = []
+        self.foreign: dict[str | None, Foreign] = {}
+        self.levels: tuple[Level, ...] = known.levels or ()
+        if settings.protection_when_denied != 'raise_others' or known.levels is not None:
+            return
+        for made in self.all_levels:
+            found = foreign_growth.judge(made, self._members(table, made),
+                                         known.foreign.get(made.domain.path))
+            if found is not None:
+                self.foreign[made.domain.path] = found
+        self.levels = foreign_growth.capped(self.all_levels, self.foreign)
+
+    def _pages(self, size_bytes: int) -> int:
+        return size_bytes // self._known.page_size
+
+    def _protected(self, table: Iterable[Process]) -> Iterable[Protected]:
+        """Return the protected processes whose lowering was denied, the sentinel among them."""
+        for process in table:
+            target = self._groups.get(process.identity)
+            if target is not None and target.wanted < 0:
+                value, denied = target.value, target.value > target.wanted
+            elif process.pid == self._view.pid:
+                value = process.oom_score_adj or 0
+                denied = value > max(-999, self._settings.protection_self_oom_score_adj)
+            else:
+                continue
+            if denied and process.memory is not None:
+                size = self._known.sizes.get(process.identity)
+                now = held_bytes(process.memory)
+                yield Protected(process, self._pages(now if size is None else size.high),
+                                self._pages(now), value)
+
+    # What each process gets
+
+    def protected(self, target: Target) -> Target:
+        """Return the target of a protected process, raised when it outgrew its head start."""
+        member = self._denied.get(target.process.identity)
+        if member is None:
+            return target
+        asked = [made.asks(member.now_pages) for made in self.levels
+                 if level.outgrown(member, made)]
+        if not asked:
+            return target
+        self.outgrown.append(target.process)
+        value = max(target.value, target.process.oom_score_adj or 0, *asked)
+        return replace(target, value=value, why=target.why + OUTGROWN)
+
+    def unprotected(self, target: Target) -> Target:
+        """Return the target of a group that is not negative; an expendable one is above."""
+        more = level.EXPENDABLE_MORE if target.wanted > 0 else 0
+        value = self.value(target.process, target.wanted, more)
+        if value is None or value <= target.wanted:
+            return target
+        return replace(target, value=value, why=f'{target.why}, {WHY}')
+
+    def value(self, process: Process, own: int, more: int = 0) -> int | None:
+        """
+        Return the value that the levels ask of a process, None where they ask nothing.
+
+        :param own: its value without us, which is never lowered.
+        :param more: points above what the level asks.
+        """
+        if not self.levels or process.memory is None or not self._may_raise(process):
+            return None
+        size = self._known.sizes.get(process.identity)
+        held = held_bytes(process.memory) if size is None else size.low
+        asked = level.asked(self.levels, process, self._pages(held))
+        if asked is None:
+            return None
+        wanted = min(level.OOM_SCORE_ADJ_MAX, max(asked, 0) + more)
+        ours = process.identity in self._known.originals
+        return level.kept(wanted, process.oom_score_adj if ours else None, own=own,
+                          growing=size is None or size.growing)
+
+    def _may_raise(self, process: Process) -> bool:
+        if not eligibility.raisable(process, self._settings, self._view):
+            return False
+        return process.identity in self._groups or not self.is_spared(process)
+
+    def is_spared(self, process: Process) -> bool:
+        """Return whether a node of no group looks like a driver or a controller."""
+        return process.identity not in self._groups and (
+            process.identity in self._known.spared or eligibility.drives_hardware(process))
+
+    # What cannot be reached
+
+    def _members(self, table: Iterable[Process], made: Level) -> list[Member]:
+        """Return the killable processes of a domain as foreign growth is judged by."""
+        found = []
+        for process in table:
+            size = self._known.sizes.get(process.identity)
+            if size is None or process.kernel_thread or process.oom_score_adj is None \
+                    or process.pid == 1 or not made.domain.holds(process):
+                continue
+            target = self._groups.get(process.identity)
+            critical = process.identity in self._denied or (
+                target is not None and target.wanted < 0)
+            own = self._known.originals.get(process.identity, process.oom_score_adj)
+            if critical and target is not None:
+                own = target.value
+            pace = size.bytes_per_s / self._known.page_size if size.growing else 0.0
+            found.append(Member(
+                Task(process.identity, self._pages(size.now), critical, max(0.0, pace)),
+                process.label, own, self._pages(size.low),
+                not critical and self._may_raise(process)))
+        return found

@@ -1,0 +1,83 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What a process holds at rest, on series of readings without a kernel."""
+
+from oom_sentinel.facts.process import Process
+from oom_sentinel.facts.process import Program
+from oom_sentinel.facts.process import TaskMemory
+from oom_sentinel.protection.sizes import Sizes
+
+MIB = 1 << 20
+
+
+def process(mib, pid=1, label='node'):
+    """Return a process that was read anew and holds so many MiB."""
+    return Process(pid, pid, 0, 0, Program(label), memory=TaskMemory(int(mib * MIB), 0, 0))
+
+
+def after(steps):
+    """Return the size of one process after these (seconds, MiB) readings."""
+    sizes = Sizes()
+    for now_s, mib in steps:
+        sizes.read((process(mib),), now_s)
+    return next(iter(sizes.known.values()))
+
+
+def test_a_started_process_is_at_rest_after_two_equal_readings():
+    """Its value may then fall to what its size asks."""
+    assert not after([(0, 2), (1, 40)]).settled
+    size = after([(0, 2), (1, 40), (2, 40)])
+    assert size.settled and not size.growing and size.low == size.high == 40 * MIB
+
+
+def test_a_leak_does_not_lift_what_it_holds_at_rest():
+    """Fast or slow: the level of the domain stays where it was."""
+    fast = [(0, 2), (1, 40), (2, 40)] + [(3 + t, 40 + 10 * t) for t in range(60)]
+    assert after(fast).high == 40 * MIB and after(fast).growing
+    slow = [(0, 2), (1, 40), (2, 40)] + [(700 + 60 * t, 40 + t) for t in range(120)]
+    assert after(slow).high < 60 * MIB and after(slow).grown > 100 * MIB
+
+
+def test_a_process_that_grew_and_rests_is_at_rest_again():
+    """A map was loaded; from then on that is its size."""
+    steps = [(0, 2), (1, 40), (2, 40), (5, 90)] + [(6 + 2 * t, 90) for t in range(40)]
+    assert after(steps).high == 90 * MIB and not after(steps).growing
+
+
+def test_a_process_that_goes_up_and_down_is_at_rest_between_its_bounds():
+    """The least counts where it is raised, the most where it is protected."""
+    steps = [(0, 2), (1, 40), (2, 40)] + [(4 + 2 * t, 40 + 30 * (t % 5 > 2)) for t in range(90)]
+    size = after(steps)
+    assert (size.low, size.high) == (40 * MIB, 70 * MIB)
+
+
+def test_the_successor_of_a_leak_is_not_believed_to_rest():
+    """A node that leaks and is started anew counts as one leak."""
+    sizes = Sizes()
+    for now_s, mib in [(0, 40), (1, 40), (2, 60), (3, 80), (4, 100)]:
+        sizes.read((process(mib),), now_s)
+    sizes.read((process(2, pid=2),), 5)
+    for now_s in range(6, 12):
+        sizes.read((process(20, pid=2), process(20, pid=3, label='other')), now_s)
+    by_pid = {identity.pid: size for identity, size in sizes.known.items()}
+    assert by_pid[2].growing and not by_pid[3].growing
+
+
+def test_what_was_not_read_anew_is_left_as_it_was():
+    """A table repeats the last reading of what it did not read."""
+    sizes, held = Sizes(), process(40)
+    sizes.read((held,), 0.0)
+    sizes.read((held,), 40.0)
+    assert not next(iter(sizes.known.values())).settled
