@@ -86,27 +86,22 @@ def plan(processes: Iterable[Process], settings: Settings, view: View, known: Kn
         if not eligibility.eligible(process, settings, view) or process.oom_score_adj is None:
             continue
         group = assign(process, settings)
-        if group is not None and _takes(group, process, view):
+        # What started the sentinel, colcon test or ros2 bag, would pass a higher value on to it
+        # and to the robot.
+        if group is not None and (group.oom_score_adj <= 0 or process.pid not in view.ancestors):
             matched.append(_matched(process, group, settings, known))
         elif process.identity not in known.kept:
             others.append((process, _unmatched(process, settings, view, values, known)))
     return _with_raised(table, matched, others, settings, view, known)
 
 
-def _takes(group: Group, process: Process, view: View) -> bool:
-    """
-    Return whether a group's value applies to this process that it matches.
-
-    A launch passes a lower value on to all that it starts; a process that started the sentinel
-    passes a higher one on to it and to the robot.
-    """
-    if group.oom_score_adj < 0:
-        return not eligibility.is_launch(process)
-    return group.oom_score_adj == 0 or process.pid not in view.ancestors
-
-
 def _matched(process: Process, group: Group, settings: Settings, known: Known) -> Target:
     wanted = clamp(group.oom_score_adj, settings)
+    if wanted < 0 and eligibility.is_launch(process):
+        own = known.originals.get(process.identity, process.oom_score_adj or 0)
+        return Target(process, group.name, max(wanted, own), max(wanted, own),
+                      f'group {group.name}; a launch is not lowered, because all that it starts '
+                      'would inherit its value')
     floor = known.floors.get(process.identity, UNKILLABLE)
     return Target(process, group.name, wanted, max(wanted, floor), f'group {group.name}')
 

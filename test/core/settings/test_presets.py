@@ -22,13 +22,16 @@ import re
 from oom_sentinel import settings
 from oom_sentinel.facts.process import Process
 from oom_sentinel.kernel.files import program
+from oom_sentinel.protection import eligibility
 from oom_sentinel.protection import plan
+from oom_sentinel.protection.eligibility import View
+from oom_sentinel.protection.known import Known
 from oom_sentinel.settings import parameter_file
 import pytest
 
 CONFIG = pathlib.Path(__file__).parents[3] / 'config'
 PRESETS = ('turtlebot3', 'turtlebot4', 'nav2')
-VIEW = plan.View(1000, 99, 0)
+VIEW = View(1000, 99, 0)
 ROS = '/opt/ros/jazzy'
 LIB = ROS + '/lib/'
 PYTHON = '/usr/bin/python3'
@@ -229,7 +232,7 @@ def process(pid, row, namespace='', domain=0):
 
 def assigned(chosen, processes):
     """Return the group of every process that the plan gives a value."""
-    made = plan.plan(processes, chosen, VIEW, {}, {})
+    made = plan.plan(processes, chosen, VIEW, Known())
     return {t.process.pid: t.group for t in made.targets}
 
 
@@ -278,7 +281,7 @@ def test_of_two_containers_only_navigation_is_protected(preset, distro, graph):
     and re.search('fast|zenohd|micro_ros_agent', r.command)], ids=lambda r: r.command[-40:])
 def test_what_every_node_hangs_on_is_never_raised(row):
     """Lowering denied raises others, the discovery server and the like never."""
-    assert plan.never_raised(process(1000, row), VIEW)
+    assert eligibility.never_raised(process(1000, row), VIEW)
 
 
 def test_the_defaults_match_every_robot():
