@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from oom_sentinel import settings
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import Program
-from oom_sentinel.protection import plan
+from oom_sentinel.protection import grouping
 from oom_sentinel.settings import selector
 from oom_sentinel.settings.selector import Selector
 from oom_sentinel.settings.selector import SelectorError
@@ -106,10 +106,10 @@ def test_the_first_group_takes_a_node_and_the_lowest_value_a_process():
     built = settings.build({
         'groups': ['a', 'b'], 'group.a.match': ['/robot1/*'], 'group.a.oom_score_adj': 100,
         'group.b.match': ['exe:*', '/other'], 'group.b.oom_score_adj': -300})
-    assert plan.group_of(LIDAR, built).name == 'a'
+    assert grouping.group_of(LIDAR, built).name == 'a'
     both = Process(11, 1, 1, 0, Program(
         'x', ('x',), None, 'x', None, ('/robot1/rplidar', '/other'), True))
-    assert plan.group_of(both, built).name == 'b'
+    assert grouping.group_of(both, built).name == 'b'
 
 
 @given(st.text(), st.text(), st.text(max_size=20))
