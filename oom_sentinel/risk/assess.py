@@ -169,17 +169,17 @@ def _grew(last: tuple[tuple[str, int], ...],
 def _find(sample: Sample, known: Places, limits: tuple[Headroom, ...],
           throttled: tuple[Finding, ...], latched: Latched, settings: Settings) -> _Found:
     """Return what is wrong by the fixed thresholds and by the forecasts."""
-    now_s, last = sample.monotonic_s, dict(latched)
+    last = dict(latched)
     in_groups = levels.cgroups(limits, settings, last)
     for limit in limits:
         path = limit.group.path
         in_groups += tuple((path, f) for f in places.soon(
-            known.of(path), f'the limit of {limit.group.label} is reached', now_s, settings))
+            known.of(path), f'the limit of {limit.group.label} is reached'))
     return _Found(
         levels.memory(sample.meminfo, sample.policy, settings, last)
         + leaks.segments(sample.dds_segments, sample.meminfo),
         levels.pressure(sample.pressure, settings, last),
-        places.soon(known.of(None), 'memory is exhausted', now_s, settings),
+        places.soon(known.of(None), 'memory is exhausted'),
         in_groups, throttled)
 
 

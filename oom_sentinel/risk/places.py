@@ -23,34 +23,53 @@ from dataclasses import dataclass
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Unavailable
-from oom_sentinel.risk import exhaustion
+from oom_sentinel.risk import series
+from oom_sentinel.risk import starts
 from oom_sentinel.risk.exhaustion import Forecast
-from oom_sentinel.risk.exhaustion import Left
+from oom_sentinel.risk.exhaustion import forecast
 from oom_sentinel.risk.headroom import Headroom
 from oom_sentinel.risk.headroom import machine_bytes
 from oom_sentinel.risk.levels import Finding
+from oom_sentinel.risk.series import Left
+from oom_sentinel.risk.starts import Starts
 from oom_sentinel.settings import Settings
 
 PLACES_MAX = 8  # the tightest control groups; a robot has one or two
-HORIZON = 2.0  # times exhaustion.warn_s: what lies farther away needs a longer look
 SUSPENDED_S = 2.0  # the clock of the boot ran so much ahead of the monotonic one
 # One reading among oscillating ones may look like a fall; two that are so far apart do not.
 CONFIRMED_S = 2.0
-# Robots start within a minute, and take memory at a pace that would exhaust it; meanwhile only
-# what is left after this much of the warn threshold counts.
-STARTING_S = 60.0
-STARTING_PROCESSES = 3
-STARTING_SHARE = 2.0
+AT_ONCE_S = 10.0  # an end that is nearer waits for no second reading
+# What is taken while a robot starts says nothing of what follows, while there is more left
+# than this share of the warn threshold.
+START_SHARE = 2.0
+START_S = 60.0  # a start lasts so long, and on while memory goes on to fall,
+START_RESTS_S = 10.0  # until it has rested so long,
+START_MAX_S = 300.0  # and no longer than this
+# The share of what was left that must be gone: less is taken by healthy jobs every day.
+WARN_SHARE = 0.38
+ERROR_SHARE = 0.7
+FAR = 0.6  # more of it, for an end that is as far away as exhaustion.warn_s
+VAGUE, VAGUE_SHARE = 4.0, 1.1  # a range so wide (latest to likeliest) needs a larger share
+STAYS = 0.8  # a level that is there stays until these conditions are missed by so much
+GAINING = 0.4  # times these shares, when the fall becomes faster: a job slows down
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The history of one place; `path` None is the machine, `since_s` when its end was told."""
+    """
+    The history of one place; `path` None is the machine.
+
+    `since_s` is when its end was first told, `silent_until_s` until when a start is expected
+    to take memory, `kills` the last count of OOM kills.
+    """
 
     path: str | None
     left: Left = Left()
     since_s: float | None = None
     forecast: Forecast | None = None
+    silent_until_s: float = float('-inf')
+    kills: int | None = None
+    level: Level = Level.OK
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +78,7 @@ class Places:
 
     places: tuple[Place, ...] = ()
     ahead_s: float | None = None
+    starts: Starts = Starts()
 
     def of(self, path: str | None) -> Place:
         """Return the place of this path, one without history when there is none."""
@@ -71,73 +91,113 @@ class Places:
                    key=lambda f: f.middle_s, default=None)
 
 
-def remember(last: Places, sample: Sample, rooms: tuple[Headroom, ...],
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What is left of a place, what must stay for a fall to be a habit, and its kills."""
+
+    path: str | None
+    left: float
+    safe: float
+    kills: int | None
+
+
+def remember(last: Places, sample: Sample, limits: tuple[Headroom, ...],
              settings: Settings) -> Places:
-    """Return the histories with this sample; a suspend cuts off their fast part."""
+    """Return the histories with this sample; a suspend ends the series."""
     ahead_s = None if sample.boottime_s is None else sample.boottime_s - sample.monotonic_s
+    known = {p.path: p for p in last.places}
     if ahead_s is not None and last.ahead_s is not None \
             and ahead_s - last.ahead_s > SUSPENDED_S:
-        last = Places(tuple(Place(p.path, exhaustion.interrupted(p.left))
-                            for p in last.places))
-    starts = starting(sample)
+        known = {p.path: Place(p.path, series.interrupted(p.left), kills=p.kills)
+                 for p in last.places}
+    begun = starts.update(last.starts, sample, [r.group.path for r in limits[:PLACES_MAX]])
+    return Places(tuple(
+        _place(known.get(r.path) or Place(r.path), sample.monotonic_s, r, begun.last(r.path),
+               settings)
+        for r in _readings(sample, limits, settings)), ahead_s, begun)
+
+
+def _readings(sample: Sample, limits: tuple[Headroom, ...],
+              settings: Settings) -> list[_Reading]:
     share = settings.memory_available_warn_percent / 100.0
-    horizon_s = HORIZON * settings.exhaustion_warn_s
-    found = []
-    meminfo = sample.meminfo
-    if not isinstance(meminfo, Unavailable):
-        left = machine_bytes(meminfo, sample.swaps)
-        if left is not None:
-            found.append(_place(last.of(None), sample.monotonic_s, left,
-                                share * meminfo.mem_total_bytes, horizon_s, starts))
-    for room in rooms[:PLACES_MAX]:
-        found.append(_place(last.of(room.group.path), sample.monotonic_s, room.until_oom_bytes,
-                            share * (room.group.limit_bytes or 0), horizon_s, starts))
-    return Places(tuple(found), ahead_s)
+    meminfo, vmstat, found = sample.meminfo, sample.vmstat, []
+    left = None if isinstance(meminfo, Unavailable) else machine_bytes(meminfo, sample.swaps)
+    if left is not None and not isinstance(meminfo, Unavailable):
+        kills = None if isinstance(vmstat, Unavailable) else vmstat.oom_kill
+        found.append(_Reading(None, float(left), share * meminfo.mem_total_bytes, kills))
+    found += [_Reading(room.group.path, float(room.until_oom_bytes),
+                       share * (room.group.limit_bytes or 0), room.group.oom_kill)
+              for room in limits[:PLACES_MAX]]
+    return found
 
 
-def _place(last: Place, now_s: float, left_bytes: int, safe: float, horizon_s: float,
-           starts: bool) -> Place:
-    left = exhaustion.extend(last.left, now_s, float(left_bytes), safe,
-                             starts and left_bytes > STARTING_SHARE * safe)
-    if left is last.left:
+def _place(last: Place, now_s: float, reading: _Reading, started_s: float,
+           settings: Settings) -> Place:
+    killed = (reading.kills or 0) > (last.kills or 0) if last.kills is not None else False
+    left = series.extend(last.left, now_s, reading.left, reading.safe, killed)
+    if left is last.left and not killed:
         return last
-    forecast = exhaustion.forecast(left, horizon_s)
-    if forecast is None:
-        return Place(last.path, left)
-    since_s = last.since_s if last.since_s is not None and last.since_s <= now_s else now_s
-    return Place(last.path, left, since_s, forecast)
+    told = forecast(left)
+    silent_until_s = max(last.silent_until_s, started_s + START_S)
+    if now_s < silent_until_s and reading.left > START_SHARE * reading.safe:
+        if told is not None:
+            silent_until_s = max(silent_until_s, min(now_s + START_RESTS_S,
+                                                     started_s + START_MAX_S))
+        return Place(last.path, left, None, None, silent_until_s, reading.kills)
+    if last.silent_until_s > now_s - 2 * series.EVERY_S and last.since_s is None \
+            and reading.left > START_SHARE * reading.safe:
+        left, told = series.rested(left), None  # the start has ended: its fall counts no more
+    since_s = None
+    if told is not None:
+        since_s = now_s if last.since_s is None or last.since_s > now_s else last.since_s
+    level = _level(told, since_s, now_s, last.level, settings)
+    return Place(last.path, left, since_s, told, silent_until_s, reading.kills, level)
 
 
-def soon(place: Place, what: str, now_s: float,
-         settings: Settings) -> tuple[Finding, ...]:
+def _level(told: Forecast | None, since_s: float | None, now_s: float, last: Level,
+           settings: Settings) -> Level:
+    """Return the level of a forecast; it falls later than it rises."""
+    if told is None or since_s is None:
+        return Level.OK
+    if now_s - since_s < CONFIRMED_S and told.middle_s >= AT_ONCE_S:
+        return Level.OK
+    ease = GAINING if told.gaining else 1.0
+    if told.high_s > VAGUE * told.middle_s and not told.gaining:
+        ease = VAGUE_SHARE
+    warn, error = (STAYS if last >= level else 1.0 for level in (Level.WARN, Level.ERROR))
+    far = 1.0 + FAR * min(1.0, told.middle_s / settings.exhaustion_warn_s)
+    if told.middle_s * warn >= settings.exhaustion_warn_s \
+            or told.lost_share < WARN_SHARE * ease * far * warn:
+        return Level.OK
+    near = (told.middle_s * error < settings.exhaustion_error_s
+            and told.lost_share >= ERROR_SHARE * ease * error)
+    return Level.ERROR if near else Level.WARN
+
+
+def soon(place: Place, what: str) -> tuple[Finding, ...]:
     """Return that a place is exhausted soon, at the pace of now."""
-    told = place.forecast
-    if told is None or told.middle_s >= settings.exhaustion_warn_s:
+    if place.forecast is None or not place.level:
         return ()
-    if place.since_s is None or now_s - place.since_s < CONFIRMED_S:
-        return ()
-    level = Level.ERROR if told.middle_s < settings.exhaustion_error_s else Level.WARN
-    return (Finding(level, f'{what} in about {spoken(told)} if it goes on so'),)
-
-
-def starting(sample: Sample) -> bool:
-    """Tell whether a robot is just being started: several young ROS processes."""
-    if sample.boottime_s is None:
-        return False
-    born = (sample.boottime_s - STARTING_S) * sample.host.clock_ticks
-    young = sum(1 for p in sample.processes if p.start_time > born and p.program.ros)
-    return young >= STARTING_PROCESSES
+    return (Finding(place.level, f'{what} {spoken(place.forecast)} if it goes on so'),)
 
 
 def spoken(told: Forecast) -> str:
-    """Return a forecast as said to an operator: 90 s (60 to 150 s)."""
-    unit, divisor = ('s', 1.0) if told.middle_s < 600 else ('min', 60.0)
-    if told.middle_s >= 36000:
-        unit, divisor = 'h', 3600.0
-    low, middle, high = (_round(s / divisor) for s in (told.low_s, told.middle_s, told.high_s))
-    return f'{middle} {unit} ({low} to {high} {unit})'
+    """Return a forecast in words: 'in about 2 min (50 s to 6 min)', 'soon, within 10 s'."""
+    if told.high_s <= 10:
+        return 'soon, within 10 s'
+    if told.middle_s >= 2 * 3600 and told.low_s >= 2 * 3600:
+        return 'not within 2 h'
+    return (f'in about {duration(told.middle_s)} ({duration(told.low_s)} to '
+            f'{duration(told.high_s)})')
 
 
-def _round(value: float) -> str:
-    """Return two significant digits, and three from 100 on: more would be a pretence."""
-    return f'{value:.0f}' if value < 100 else f'{10 * round(value / 10):.0f}'
+def duration(seconds: float) -> str:
+    """Return seconds with two significant digits, in the unit that fits."""
+    for unit, size in (('s', 1.0), ('min', 60.0), ('h', 3600.0), ('days', 86400.0)):
+        value = seconds / size
+        if value < 99.5 if unit == 's' else value < 90 or unit == 'days':
+            break
+    if value < 9.95 and unit != 's':
+        return f'{value:.1f} {unit}'.replace('.0 ', ' ')
+    digits = 0 if value < 99.5 else 1
+    return f'{round(value / 10 ** digits) * 10 ** digits} {unit}'

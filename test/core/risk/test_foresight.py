@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""When memory ends: series with known answers, and the robots that raise no alarm."""
+"""When memory ends: series with known answers, and robots that raise no alarm."""
 
 from dataclasses import replace
 import math
@@ -33,8 +33,9 @@ from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.risk import exhaustion
+from oom_sentinel.risk import pace
 from oom_sentinel.risk import places
-from oom_sentinel.risk import trend
+from oom_sentinel.risk import series
 import pytest
 
 MIB = 1 << 20
@@ -42,12 +43,12 @@ SETTINGS = settings.build({})
 HOST = Host('robot', 4096, '6.1.0')
 
 
-def told(lefts, *, every_s=1.0, safe=0.0, horizon_s=360.0):
+def told(lefts, *, every_s=1.0, safe=0.0):
     """Return the forecast after these bytes were left, one reading after another."""
-    left = exhaustion.Left()
+    left = series.Left()
     for index, value in enumerate(lefts):
-        left = exhaustion.extend(left, 1.0 + every_s * index, value, safe)
-    return exhaustion.forecast(left, horizon_s)
+        left = series.extend(left, 1.0 + every_s * index, value, safe)
+    return exhaustion.forecast(left)
 
 
 def ramp(start_mib, mib_s, seconds, *, rest_s=0, noise_mib=0.0):
@@ -60,11 +61,11 @@ def ramp(start_mib, mib_s, seconds, *, rest_s=0, noise_mib=0.0):
 @pytest.mark.parametrize('rest_s', [0, 60, 700])
 @pytest.mark.parametrize('mib_s, noise_mib', [(1, 1), (5, 10), (20, 20), (50, 5)])
 def test_half_way_down_the_end_is_known(mib_s, noise_mib, rest_s):
-    """Whatever the pace, the noise, and how long it rested before; within 15 percent."""
+    """Whatever the pace, the noise, and how long it rested before; within 25 percent."""
     start = max(400, 40 * mib_s)
     half_s = start // mib_s // 2
     found = told(ramp(start, mib_s, half_s, rest_s=rest_s, noise_mib=noise_mib))
-    assert found.middle_s == pytest.approx(start / mib_s - half_s, rel=0.15)
+    assert found.middle_s == pytest.approx(start / mib_s - half_s, rel=0.25)
     assert found.low_s <= start / mib_s - half_s <= found.high_s
 
 
@@ -77,30 +78,65 @@ def test_noise_tells_nothing_and_neither_does_a_rise():
 
 
 def test_a_fall_that_ended_is_told_no_more():
-    """It came to rest twelve seconds ago."""
+    """It came to rest six seconds ago."""
     fallen = ramp(1000, 20, 25)
     assert told(fallen) is not None
-    assert told(fallen + [fallen[-1]] * 12) is None
+    assert told(fallen + [fallen[-1]] * 8) is None
 
 
-def test_a_single_allocation_is_no_fall():
-    """A node takes 150 of 2000 MiB within fifteen seconds."""
-    assert told([2000 * MIB] * 60 + ramp(2000, 10, 15)) is None
+@pytest.mark.parametrize('seconds', [1, 2])
+def test_a_single_allocation_is_no_fall(seconds):
+    """A model takes 800 of 1200 MiB within a second or two."""
+    lefts = [1200 * MIB] * 60 + [1200 * MIB - 800 * MIB * (at + 1) / seconds
+                                 for at in range(seconds)]
+    for rest in range(40):
+        assert told(lefts + [400 * MIB] * rest) is None
 
 
-def test_a_habit_raises_no_alarm_and_more_than_it_does():
-    """A sawtooth of 400 MiB a minute is forecast at first, then known; a ramp exceeds it."""
-    tooth = [MIB * (1500 - 400 * (at % 60) / 60) for at in range(300)]
-    assert told(tooth + ramp(1500, 400 / 60, 55), safe=600 * MIB) is None
-    assert told(tooth + ramp(1500, 15, 60), safe=600 * MIB).middle_s == pytest.approx(41, rel=0.1)
+def test_steps_are_a_fall_when_there_are_many():
+    """A tenth each half minute; the pauses between the steps do not end it."""
+    lefts = [MIB * (1000 - 100 * (at // 30)) for at in range(170)]
+    found = told(lefts)
+    assert found.low_s <= 130 <= found.high_s
+
+
+def test_a_fall_that_becomes_faster_ends_sooner_than_a_straight_line():
+    """1000 MiB, all gone after 100 s, a quarter of it at half the time."""
+    lefts = [MIB * 1000 * (1 - (at / 100) ** 2) for at in range(61)]
+    found = told(lefts)
+    assert found.gaining and found.middle_s == pytest.approx(40, rel=0.25)
+    assert not told(ramp(1000, 10, 60, rest_s=5)).gaining
+
+
+def test_what_comes_back_twice_is_a_habit_and_once_is_none():
+    """A sawtooth of 700 MiB in 1500 a minute; a ramp that goes deeper is told."""
+    tooth = [MIB * (1500 - 700 * (at % 60) / 60) for at in range(60)]
+    assert told(tooth + tooth[:50], safe=600 * MIB) is not None
+    assert told(tooth * 3 + tooth[:50], safe=600 * MIB) is None
+    assert told(tooth * 3 + ramp(1500, 15, 75), safe=600 * MIB).middle_s == pytest.approx(
+        25, rel=0.1)
+    assert told(tooth * 3 + tooth[:50], safe=900 * MIB) is not None
+
+
+def test_a_fall_that_a_kill_ended_is_no_habit():
+    """The counter moved as memory came back."""
+    swing = series.Swing(1000.0, 100.0)
+    for at_s in (1.0, 2.0):
+        swing = series.swung(replace(swing, peak=1000.0, trough=100.0), at_s, 900.0, 0.0, True)
+    assert swing.habit == 0.0
+    for at_s in (3.0, 4.0):
+        swing = series.swung(replace(swing, peak=1000.0, trough=100.0), at_s, 900.0, 0.0, False)
+    assert swing.habit == 900.0
+    late = series.swung(replace(swing, peak=1000.0, trough=100.0), 8000.0, 900.0, 0.0, False)
+    assert late.habit == 0.0
 
 
 def test_a_slow_fall_shows_on_the_longer_scales():
     """0.5 MiB/s below a noise of 30 MiB, and 60 MiB an hour: minutes, then hours ahead."""
     slow = told(ramp(800, 0.5, 600, noise_mib=30))
-    assert slow.middle_s == pytest.approx(1000, rel=0.15) and slow.span_s > 500
+    assert slow.middle_s == pytest.approx(1000, rel=0.2) and slow.span_s > 200
     hours = told([MIB * (300 - at / 60) for at in range(0, 7200, 5)], every_s=5.0)
-    assert hours.middle_s == pytest.approx(180 * 60, rel=0.1) and hours.span_s > 6000
+    assert hours.middle_s == pytest.approx(180 * 60, rel=0.1) and hours.span_s > 3000
 
 
 def test_a_long_publish_period_sees_a_fall_too():
@@ -109,46 +145,33 @@ def test_a_long_publish_period_sees_a_fall_too():
     assert found.middle_s == pytest.approx(110, rel=0.1)
 
 
-@given(st.lists(st.integers(0, 4000), min_size=9, max_size=31), st.integers(1, 1000))
-def test_the_short_cut_changes_no_answer(lefts, horizon_s):
-    """What the steepest fall rules out, the median slope rules out too."""
-    points = tuple((float(i), float(left)) for i, left in enumerate(lefts))
-    found = trend.trend(points)
-    steepest = max(a - b for (_, a), (_, b) in zip(points, points[1:]))
-    if found is not None and steepest * horizon_s <= lefts[-1]:
-        assert found.middle >= 0 or lefts[-1] / -found.middle >= horizon_s * (1 - 1e-9)
+def test_eight_seconds_are_needed_for_eight_blocks_and_four_for_four():
+    """Three steps of a fall say nothing."""
+    for count, expected in ((4, ()), (5, (4,)), (8, (4,)), (9, (4, 8))):
+        points = tuple((float(i), 1000.0 - 50 * i) for i in range(count))
+        assert tuple(p.span_s for p in pace.paces(points, finest=True)) == expected
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 500), st.one_of(
-    st.floats(0, 1e15), st.sampled_from([0.0, 1e18]))), min_size=1, max_size=60))
+    st.floats(0, 1e15), st.sampled_from([0.0, 1e18]))), min_size=1, max_size=80))
 def test_a_forecast_is_in_order_and_never_negative(steps):
     """Huge numbers, standing clocks and zeros included; memory stays bounded."""
-    left, now_s = exhaustion.Left(), 0.0
+    left, now_s = series.Left(), 0.0
     for wait_s, value in steps:
         now_s += wait_s
-        left = exhaustion.extend(left, now_s, value, 1e6)
-        found = exhaustion.forecast(left, 360.0)
+        left = series.extend(left, now_s, value, 1e6)
+        found = exhaustion.forecast(left)
         if found is not None:
             assert 0 <= found.low_s <= found.middle_s <= found.high_s
-            assert math.isfinite(found.high_s)
-    assert max(len(left.short), len(left.medium), len(left.long)) <= exhaustion.POINTS_MAX
-
-
-@given(st.lists(st.floats(1, 1e12), min_size=9, max_size=31), st.floats(0.5, 100),
-       st.floats(0.5, 100))
-def test_units_change_nothing(values, scale, pace):
-    """A trend of twice the bytes is twice as steep, at half the pace half."""
-    points = tuple((float(i), v) for i, v in enumerate(values))
-    plain = trend.trend(points)
-    scaled = trend.trend(tuple((s * pace, v * scale) for s, v in points))
-    if plain is not None and abs(plain.shallow) > 1e-3:
-        assert scaled.middle == pytest.approx(plain.middle * scale / pace, rel=1e-6)
+            assert math.isfinite(found.high_s) and 0 <= found.lost_share <= 1
+    assert max(len(scale) for scale in left.scales) <= series.POINTS_MAX
+    assert len(left.swing.habits) <= series.HABITS_MAX
 
 
 def test_a_clock_set_back_starts_anew():
     """No slope between two clocks."""
-    left = exhaustion.extend(exhaustion.Left(), 100.0, 5.0)
-    assert exhaustion.extend(left, 50.0, 4.0).short == ((50.0, 4.0),)
+    left = series.extend(series.Left(), 100.0, 5.0)
+    assert series.extend(left, 50.0, 4.0).scales[0] == ((50.0, 4.0),)
 
 
 def sample(at, left_mib=2000, ahead_s=0.0, **facts):
@@ -171,29 +194,30 @@ def test_levels_follow_warn_s_and_error_s():
     """20 MiB/s from 3000 MiB: WARN below 180 s, ERROR below 45 s, said with a range."""
     found = cycle(sample(float(at), 3000 - 20 * at) for at in range(130))
     levels = [f.risk.level for f in found]
-    assert levels[29] == Level.OK and levels[40] == Level.WARN and levels[-1] == Level.ERROR
-    assert 'memory is exhausted in about' in found[40].risk.reasons[0]
-    assert ' to ' in found[40].risk.reasons[0]
-    first = levels.index(Level.ERROR)
-    assert found[first].exhaustion.middle_s == pytest.approx(44, abs=2)
+    assert levels[29] == Level.OK and levels[-1] == Level.ERROR
+    warned, wrong = levels.index(Level.WARN), levels.index(Level.ERROR)
+    assert 'memory is exhausted in about' in found[warned].risk.reasons[0]
+    assert ' to ' in found[warned].risk.reasons[0]
+    assert 60 < found[warned].exhaustion.middle_s < 120
+    assert found[wrong].exhaustion.middle_s == pytest.approx(44, abs=3)
 
 
 def test_a_suspend_cuts_the_series():
     """The machine slept an hour: what was left before has no slope to what is left now."""
-    fall = [sample(float(at), 1500 - 15 * at) for at in range(30)]
-    awake = [sample(30.0 + at, 700, ahead_s=3600.0) for at in range(3)]
+    fall = [sample(float(at), 1500 - 15 * at) for at in range(40)]
+    awake = [sample(40.0 + at, 700, ahead_s=3600.0) for at in range(3)]
     found = cycle(fall + awake)
-    assert found[29].exhaustion is not None and found[30].exhaustion is None
+    assert found[39].exhaustion is not None and found[40].exhaustion is None
 
 
 def test_a_robot_that_starts_is_not_alarming_until_memory_is_scarce():
     """Four nodes younger than a minute take 60 MiB/s; with 30 percent left it counts."""
     young = tuple(Process(pid, 100, 1, 0, Program('n', ros=True)) for pid in range(10, 14))
     found = cycle(sample(float(at), 3000 - 60 * at, processes=young) for at in range(45))
-    assert found[25].risk.level == Level.OK
+    assert found[28].risk.level == Level.OK
     assert found[-1].risk.level == Level.ERROR
-    alone = cycle(sample(float(at), 3000 - 60 * at) for at in range(26))
-    assert alone[-1].risk.level == Level.ERROR
+    alone = cycle(sample(float(at), 3000 - 60 * at) for at in range(29))
+    assert alone[-1].risk.level == Level.WARN
 
 
 def group(used_mib, path='/robot', limit_mib=200, **more):
@@ -205,9 +229,9 @@ def group(used_mib, path='/robot', limit_mib=200, **more):
 def test_two_control_groups_that_fill_up_are_both_named():
     """Each place has its own history; neither hides the other."""
     found = cycle(sample(float(at), chains=(group(5 * at, '/a'), group(3 * at, '/b')))
-                  for at in range(25))[-1]
+                  for at in range(31))[-1]
     assert len([r for r in found.risk.reasons if 'is reached in about' in r]) == 2
-    assert found.exhaustion.middle_s == pytest.approx((200 - 5 * 24) / 5, rel=0.05)
+    assert found.exhaustion.middle_s == pytest.approx((200 - 5 * 30) / 5, rel=0.05)
 
 
 def test_a_control_group_removed_while_read_and_made_anew_disturbs_nobody():
@@ -227,13 +251,14 @@ def test_throttling_is_named_when_the_counter_grows_and_only_then():
     assert 'throttled' in found[2].cgroups.reasons[0] and '90 MiB' in found[2].risk.reasons[0]
 
 
-@pytest.mark.parametrize('seconds, words', [
-    (90.4, '90 s (60 to 150 s)'), (1200.0, '20 min (13 to 33 min)'),
-    (40000.0, '11 h (7 to 19 h)')])
-def test_a_forecast_is_spoken_as_an_operator_would(seconds, words):
-    """Seconds, minutes or hours."""
-    assert places.spoken(exhaustion.Forecast(
-        seconds * 2 / 3, seconds, seconds * 5 / 3, 30.0)) == words
+@pytest.mark.parametrize('low, middle, high, words', [
+    (50.4, 127, 361, 'in about 2.1 min (50 s to 6 min)'), (3, 6, 9.7, 'soon, within 10 s'),
+    (7300, 9000, 20000, 'not within 2 h'), (90.4, 98.9, 101, 'in about 99 s (90 s to 1.7 min)'),
+    (700, 4321, 90000, 'in about 72 min (12 min to 25 h)'),
+    (30, 600, 2592000, 'in about 10 min (30 s to 30 days)')])
+def test_a_forecast_is_spoken_as_an_operator_would(low, middle, high, words):
+    """Two digits, in units that fit each end."""
+    assert places.spoken(exhaustion.Forecast(low, middle, high, 30.0)) == words
 
 
 def test_oom_kill_disable_at_the_limit_is_an_error():
@@ -242,3 +267,82 @@ def test_oom_kill_disable_at_the_limit_is_an_error():
     found = cycle([sample(0.0, chains=(CgroupChain('/robot', (hanging,)),))])[0]
     assert found.cgroups.level == Level.ERROR
     assert any('its tasks hang' in reason for reason in found.cgroups.reasons)
+
+
+def bring_up(loads_s, nodes=14, every_s=4.5, seed=1):
+    """Yield a robot that loads so long and then rests with 39 percent left."""
+    noise = random.Random(seed)
+    for at in range(int(loads_s) + 240):
+        young = tuple(Process(10 + k, int((1000 + every_s * k) * 100), 1, 0,
+                              Program('n', ros=True))
+                      for k in range(nodes) if every_s * k <= at)
+        yield sample(float(at), 3400 - 1800 * min(1, at / loads_s) + noise.gauss(0, 2),
+                     ahead_s=1000.0, processes=young)
+
+
+@pytest.mark.parametrize('loads_s, nodes', [(40, 14), (90, 14), (150, 14), (90, 1), (150, 2)])
+def test_a_start_that_comes_to_rest_raises_nothing(loads_s, nodes):
+    """Fourteen nodes, or a container of one process; also when loading takes minutes."""
+    assert {f.risk.level for f in cycle(bring_up(loads_s, nodes))} == {Level.OK}
+
+
+def test_without_young_processes_the_same_fall_is_a_warning():
+    """So the test above can fail."""
+    calm = (replace(s, processes=()) for s in bring_up(90))
+    assert Level.WARN in {f.risk.level for f in cycle(calm)}
+
+
+def leaking_group(respawned_s, cgroup=None):
+    """Return when WARN came, of /robot which leaks while three drivers are respawned."""
+    def taken(at):
+        born = (at - at % respawned_s + 1000) * 100
+        drivers = tuple(Process(900 + 3 * (at // respawned_s) + k, born, 1, 0,
+                                Program('driver', ros=True), cgroup=cgroup) for k in range(3))
+        return sample(float(at), ahead_s=1000.0, processes=drivers, chains=(
+            group(600 + 20 * max(0, at - 120), limit_mib=4096),),
+            meminfo=MemInfo(8 << 30, 6 << 30, 6 << 30))
+    levels = [f.risk.level for f in cycle(taken(at) for at in range(290))]
+    return levels.index(Level.WARN)
+
+
+def test_a_start_silences_only_the_place_where_something_starts():
+    """Respawned drivers are no start, wherever they are; new ones outside are none of /robot."""
+    assert leaking_group(20) == leaking_group(100000) == leaking_group(20, '/robot')
+
+    def new(at, cgroup):
+        drivers = tuple(Process(900 + k, int((1000 + 5 * k) * 100), 1, 0,
+                                Program(f'd{k}', ros=True), cgroup=cgroup)
+                        for k in range(at // 5 + 1))
+        return sample(float(at), ahead_s=1000.0, processes=drivers, chains=(
+            group(600 + 20 * max(0, at - 60), limit_mib=4096),),
+            meminfo=MemInfo(8 << 30, 6 << 30, 6 << 30))
+    outside, inside = ([f.risk.level for f in cycle(new(at, where) for at in range(230))]
+                       .index(Level.WARN) for where in ('/other', '/robot/nodes'))
+    assert outside + 20 < inside
+
+
+@pytest.mark.parametrize('pace_mib_s', [5, 10, 20, 40])
+def test_one_job_does_not_hide_the_next_fall(pace_mib_s):
+    """A job took 1400 of 2400 MiB within 40 s and gave it back."""
+    def lefts(job):
+        yield from [2400] * 100
+        for at in range(120):
+            yield 2400 - job * min(1, at / 40, max(0, (110 - at) / 10))
+        yield from [2400] * 600
+        yield from range(2400, 0, -pace_mib_s)
+    leads = []
+    for job in (0, 1400):
+        levels = [f.risk.level for f in cycle(
+            sample(float(at), left) for at, left in enumerate(lefts(job)))]
+        leads.append(len(levels) - 820 - levels[820:].index(Level.WARN))
+    assert leads[1] >= 0.9 * leads[0]
+    assert leads[1] >= min(60, 2400 / pace_mib_s / 2)
+
+
+def test_a_sawtooth_over_a_leak_changes_the_level_seldom():
+    """A tooth of 8 percent each minute, 3 hours down to nothing."""
+    levels = [f.risk.level for f in cycle(
+        sample(float(at), max(0.0, 1600 - at * 1600 / 10800 - 330 * (at % 60) / 60))
+        for at in range(10800))]
+    assert sum(a != b for a, b in zip(levels, levels[1:])) <= 10
+    assert levels[-1] == Level.ERROR
