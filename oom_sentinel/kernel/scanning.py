@@ -92,9 +92,10 @@ class Scanner:
 
         :param tracked: PIDs whose memory and values are read every time.
         :param new: the table has read new processes just now: take them over without reading
-            the others, so that a new process gets its value at once however many there are.
+            the others, so that a new process gets its value at once however many there are;
+            not before the first listing, when the table holds only the new ones.
         """
-        if new:
+        if new and self.listed_s != NEVER_S:
             self._take(self.table.processes)
             return True
         self._scanned_s = now_s

@@ -1,0 +1,79 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""When the process table is read, and how much of it."""
+
+from oom_sentinel import kernel
+from oom_sentinel.kernel.scanning import Scanner
+import pytest
+import tree_files
+import trees
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """Return the folder of a small tree with the processes 1, 400 and 500."""
+    return trees.make(tmp_path, 'turtlebot4')
+
+
+def start(tree, pid):
+    """Add a process to the tree."""
+    for name, text in tree_files.task(pid, 'new').items():
+        file = tree / name.lstrip('/')
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+
+
+def pids(scanner):
+    """Return the PIDs of the last reading."""
+    return {process.pid for process in scanner.processes}
+
+
+def test_a_new_process_is_taken_over_without_reading_the_others(tree, monkeypatch):
+    """However many there are; whoever ended meanwhile is noticed at the next reading."""
+    table = kernel.Table(kernel.Root(str(tree)))
+    scanner = Scanner(table)
+    assert scanner.read(0.0, frozenset()) and pids(scanner) == {1, 400, 500}
+    start(tree, 600)
+    start(tree, 700)
+    with monkeypatch.context() as patched:
+        patched.setattr(table, '_listing', lambda: pytest.fail('the table was listed'))
+        table.read_started([600], 0.1)
+        assert scanner.read(0.1, frozenset(), new=True) and pids(scanner) == {1, 400, 500, 600}
+    assert scanner.read(0.2, frozenset()) and pids(scanner) == {1, 400, 500, 600, 700}
+
+
+def test_the_first_reading_is_of_everything(tree):
+    """A plan for the new one alone would take the others for gone."""
+    table = kernel.Table(kernel.Root(str(tree)))
+    scanner = Scanner(table)
+    table.read_started([500], 0.0)
+    assert scanner.read(0.0, frozenset(), new=True) and pids(scanner) == {1, 400, 500}
+    scanner.set_launched_names({})
+    start(tree, 600)
+    assert scanner.read(0.1, frozenset(), new=True) and 600 in pids(scanner)
+
+
+def test_while_memory_is_plentiful_nothing_is_listed_without_a_fork(tree):
+    """The tracked ones are read all the same; a fork shows in the PID given last."""
+    scanner = Scanner(kernel.Table(kernel.Root(str(tree))))
+    scanner.read(0.0, frozenset())
+    scanner.plentiful = True
+    assert not scanner.read(6.0, frozenset((500,)))
+    (tree / 'proc/500/oom_score_adj').write_text('7\n')
+    assert scanner.read(6.5, frozenset((500,)))
+    assert not scanner.read(7.0, frozenset((500,)))
+    (tree / 'proc/loadavg').write_text('0.10 0.20 0.30 1/200 4243\n')
+    assert scanner.read(8.0, frozenset((500,)))
+    assert scanner.read(18.1, frozenset((500,)))  # a listing at the latest after 10 s
