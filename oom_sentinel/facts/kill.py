@@ -15,9 +15,20 @@
 """What the kernel said of an OOM kill: mm/oom_kill.c, dump_tasks() and __oom_kill_process()."""
 
 from dataclasses import dataclass
+from enum import Enum
 
 THE_KERNEL_SAID_SO = 'the kernel said so'
 INFERRED = 'inferred'
+THE_KILLER_SAID_SO = 'the killer said so'
+UNCONFIRMED = 'unconfirmed'
+
+
+class Killer(str, Enum):
+    """Who ended the process: the kernel alone, the kernel by a panic, or a program."""
+
+    KERNEL = 'kernel'
+    PANIC = 'panic'
+    USERSPACE = 'userspace'
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +54,7 @@ class OomTask:
 @dataclass(frozen=True, slots=True)
 class OomKill:
     """
-    One process killed by the kernel's OOM killer; a fact that the log lacks is None.
+    One process killed for want of memory; a fact that the log lacks is None.
 
     `time` is the wall clock (seconds since the epoch), `boot_time_s` the kernel's own
     timestamp.  `kernel_format` names the format of the "Killed process" line by the first
@@ -51,7 +62,13 @@ class OomKill:
     `oom_memcg` is the control group that was short, `task_memcg` the victim's.  `score` is
     what kernels before 5.1 print.  `totalpages` and `predicted_victim_pid` come from the task
     table, `disagreement` says why the kernel chose another.  `source` is where the report was
-    read ('kmsg', 'journal', a file, 'counters'), `certainty` THE_KERNEL_SAID_SO or INFERRED.
+    read ('kmsg', 'journal', a file, 'counters'), `certainty` one of THE_KERNEL_SAID_SO,
+    INFERRED, THE_KILLER_SAID_SO and UNCONFIRMED (a file that any program may write to says so
+    and nothing else does).  `cause` is the reason in words, to follow "because"; `order` and
+    `gfp_mask` are those of the allocation that failed, `free_bytes` is what was free then,
+    `kernel_release` the kernel's version.  `line` is the line of the log, from 1 on.
+    `kind` tells who killed; for USERSPACE `program` is its name (systemd-oomd, earlyoom...)
+    and `processes` how many it ended in `task_memcg`, for PANIC there is no victim.
     `node_names`, `group` and `wanted` (the group's oom_score_adj) are known only to a
     sentinel that ran.  `lines` are the raw lines of the report.
     """
@@ -85,6 +102,15 @@ class OomKill:
     wanted: int | None = None
     before_start: bool = False
     lines: tuple[str, ...] = ()
+    cause: str | None = None
+    order: int | None = None
+    gfp_mask: str | None = None
+    free_bytes: int | None = None
+    kernel_release: str | None = None
+    kind: Killer = Killer.KERNEL
+    program: str | None = None
+    processes: int | None = None
+    line: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

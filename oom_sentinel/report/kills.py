@@ -184,7 +184,9 @@ def cause(seen: SeenKill) -> str:
 
 
 def why(kill: OomKill) -> str:
-    """Return why the kernel killed."""
+    """Return why the kernel killed: the report's own cause, else what the constraint says."""
+    if kill.cause is not None:
+        return kill.cause
     if kill.constraint == 'CONSTRAINT_MEMCG' or kill.oom_memcg is not None:
         group = 'a control group' if kill.oom_memcg is None else (
             f'control group {printable(kill.oom_memcg)}')

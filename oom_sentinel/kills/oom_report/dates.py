@@ -13,104 +13,203 @@
 # limitations under the License.
 
 """
-Dates of log lines, to seconds since the epoch; a date that is none is None.
+Dates of log lines, in any order and language, to seconds since the epoch; else None.
 
 A date without a year is the latest that is not in the future, one without an offset is in the
-reader's zone.  Month names are those of glibc's locales (dmesg -T follows LC_TIME).
+reader's zone.  A date that can be read in two ways is None: a wrong time is worse than none.
 """
 
+from collections.abc import Iterator
 from datetime import datetime
 from datetime import timedelta
 from datetime import timezone
 from datetime import tzinfo
+from functools import lru_cache
+import re
+import unicodedata
 
+from oom_sentinel.kills.oom_report.locale_names import MONTHS
+from oom_sentinel.kills.oom_report.locale_names import WEEKDAYS
 from oom_sentinel.kills.oom_report.record import Clock
 
-MONTHS = """
-jan ene gen ian janv jän led oca sty tammi ιαν січ янв яну 1月 1월 一月
-feb febr fev fév févr helmi lut úno şub φεβ лют фев 2月 2월 二月
-mar mars març mrt márc mär bře maalis μάρ μαρ бер мар 3月 3월 三月
-apr abr april avr avril dub huhti kwi nis ápr απρ апр кві 4月 4월 四月
-may mag mai maig maj mei máj kvě touko μάι μαΐ май мая тра 5月 5월 五月
-jun juin juni juny jún cze giu haz iun kesä čen ιουν ιούν июн чер юни 6月 6월 六月
-jul jui juil juli júl heinä iul lip lug tem čec ιουλ ιούλ июл лип юли 7月 7월 七月
-aug ag ago aoû août avg ağu elo sie srp αυγ αύγ авг сер 8月 8월 八月
-sep sept set syys szept eyl wrz zář σεπ вер сен сеп 9月 9월 九月
-oct eki loka okt ott out paź říj οκτ жов окт 10月 10월 十月
-nov kas lis marras νοέ νοε лис ное ноя 11月 11월 十一月
-dec ara des dez dic déc gru joulu pro δεκ гру дек 12月 12월 十二月
-"""
-_MONTH = {name: number
-          for number, names in enumerate(MONTHS.strip().splitlines(), 1)
-          for name in names.split()}
-_ARTICLES = ('de ', 'd’')
+MAX_DATE = 160
 _A_DAY_S = 86400.0
+_TIME_OF_DAY = re.compile(r'(?:(?<=\d{4}:)|(?<![\d:.]))(\d{1,2}):(\d\d)'
+                          r'(?::(\d\d)(?:[.,](\d{1,9}))?)?(?![\d:])')
+_DOTTED_TIME = re.compile(r'(?<![\d.])(\d\d)\.(\d\d)\.(\d\d)()(?![\d.])')
+_HALF_DAY = re.compile(r' ?([AaPp])\.?[Mm]\b')
+_ISO_DATE = re.compile(r'(?<!\d)(\d{4})([-/.年])(\d{1,2})[-/.月](\d{1,2})日?(?=$|[\sT_,:])')
+_DAY_FIRST = re.compile(r'(?<![\d.])(\d{1,2})\.(\d{1,2})\.(\d{4})(?![\d.])')
+_OFFSET = re.compile(r'\s?([Zz]|UTC|GMT|[+-]\d\d:?\d\d)(?![\w:])')
+_OTHER_ZONE = re.compile(r' ?[A-Z]{3,5}(?![\w:.])')
+_EPOCH = re.compile(r'(?<![\d.])(\d{9,10}\.\d{3,9})(?!\d)')
+# Months that are numbers with a word: Japanese and Chinese, Korean, Mongolian, Vietnamese.
+_NUMBERED_MONTH = re.compile(r'(\d{1,2}) ?(?:月|월|-р сар)|(?:[Tt]hg|[Tt]háng|Th) ?(\d{1,2})(?!\d)')
+_SPLIT = re.compile(r'[\s,()\[\]<>|"/:]+')
+_DAY = re.compile(r'(\d{1,2})(?:\D{1,3})?')
+_JOINED = re.compile(r'([^\d\W]{3,9})(\d{1,2})')  # dmesg -e
+_YEAR = re.compile(r'((?:19|20|21)\d\d)\D{0,2}')
 
 
-def month(name: bytes) -> int | None:
-    """Return 1..12 for an abbreviated month of many languages, None for any other word."""
-    word = name.decode('utf-8', 'replace').casefold().strip().rstrip('.')
-    for article in _ARTICLES:
-        word = word.removeprefix(article)
-    if word.startswith('thg ') and word[4:].isascii() and word[4:].isdigit():
-        number = int(word[4:6])
-        return number if 1 <= number <= 12 else None
-    return _MONTH.get(word)
+def _numbers(rows: tuple[str, ...], first: int) -> dict[str, tuple[int, ...]]:
+    found: dict[str, tuple[int, ...]] = {}
+    for number, row in enumerate(rows, first):
+        for name in row.split():
+            found[name] = (*found.get(name, ()), number)
+    return found
 
 
-def _seconds(year: int, month_of: int, day: int, clock_words: bytes,
-             zone: tzinfo | None) -> float | None:
-    hour, minute, rest = (clock_words + b':0')[:32].split(b':')[:3]
-    second, _, fraction = rest.replace(b',', b'.').partition(b'.')
-    try:
-        stamp = datetime(year, month_of, day, int(hour), int(minute), min(int(second), 59),
-                         tzinfo=zone).timestamp()
-    except (ValueError, OverflowError, OSError):
-        return None
-    return stamp + (float(b'0.' + fraction) if fraction.isdigit() else 0.0)
+_MONTHS = _numbers(MONTHS, 1)
+_WEEKDAYS = _numbers(WEEKDAYS, 0)
 
 
-def with_year(year: bytes, name: bytes, day: bytes, time_words: bytes,
+@lru_cache(maxsize=256)
+def find(text: bytes, clock: Clock) -> float | None:
+    """
+    Return the moment that a piece of a log line names, in seconds since the epoch.
+
+    :param text: the piece: what stands in brackets, or all that stands before the message; of
+        a long one only the end.
+    """
+    plain = _plain(text[-MAX_DATE:])
+    time = _TIME_OF_DAY.search(plain) or _DOTTED_TIME.search(plain)
+    if time is None:
+        epoch = _EPOCH.search(plain)
+        return float(epoch.group(1)) if epoch is not None else None
+    before, behind = plain[:time.start()], plain[time.end():]
+    half = _HALF_DAY.match(behind)
+    hour = int(time.group(1))
+    if half is not None:
+        hour = hour % 12 + (12 if half.group(1) in 'Pp' else 0)
+        behind = behind[half.end():]
+    clock_time = (hour, int(time.group(2)), int(time.group(3) or 0), time.group(4) or '')
+    date = _iso_date(before) or _iso_date(behind)
+    if date is not None:
+        known, zone = _zone(behind, clock, strict=True)
+        return _seconds(*date, clock_time, zone) if known else None
+    _, zone = _zone(behind, clock, strict=False)
+    return _in_words(before, behind, clock_time, zone, clock)
+
+
+def _plain(text: bytes) -> str:
+    """Return the text composed, with the digits of every script as 0 to 9."""
+    said = unicodedata.normalize('NFC', text.decode('utf-8', 'replace'))
+    if said.isascii():
+        return said
+    return ''.join(str(unicodedata.digit(c)) if c.isdigit() and not c.isascii() else c
+                   for c in said.replace('\u200c', '').replace('\xa0', ' '))
+
+
+def _iso_date(text: str) -> tuple[int, int, int] | None:
+    """Return year, month and day of 2026-11-26, 2026年11月26日, 26.11.2026."""
+    m = _ISO_DATE.search(text)
+    if m is not None:
+        return int(m.group(1)), int(m.group(3)), int(m.group(4))
+    m = _DAY_FIRST.search(text)
+    if m is not None:
+        return int(m.group(3)), int(m.group(2)), int(m.group(1))
+    return None
+
+
+def _zone(behind: str, clock: Clock, strict: bool) -> tuple[bool, tzinfo | None]:
+    """
+    Return whether the zone behind the time is understood, and which it is.
+
+    Abbreviations other than UTC mean different things in different countries; behind a date in
+    words (not `strict`) they cannot be told from a host name.
+    """
+    m = _OFFSET.match(behind)
+    if m is None:
+        return not (strict and _OTHER_ZONE.match(behind)), clock.zone
+    digits = m.group(1).replace(':', '')
+    if not digits[1:].isdigit():
+        return True, timezone.utc
+    minutes = int(digits[1:3]) * 60 + int(digits[3:5])
+    if minutes >= 24 * 60:
+        return False, None
+    return True, timezone(timedelta(minutes=-minutes if digits[0] == '-' else minutes))
+
+
+def _in_words(before: str, behind: str, time: tuple[int, int, int, str], zone: tzinfo | None,
               clock: Clock) -> float | None:
-    """Return the seconds of dmesg -T's `Nov 26 08:30:48 2026`."""
-    number = month(name)
-    if number is None:
+    """Return the seconds of a date whose month is a word, in any order around the time."""
+    months: list[tuple[int, ...]] = []
+    numbered = _NUMBERED_MONTH.search(before)
+    if numbered is not None:
+        months.append((int(numbered.group(1) or numbered.group(2)),))
+        before = before[:numbered.start()] + ' ' + before[numbered.end():]
+    words: list[str] = []
+    numbers: list[int] = []
+    year = None
+    for token in _tokens(before[-60:]):
+        if (m := _YEAR.fullmatch(token)) is not None:
+            year = int(m.group(1))
+        elif (m := _DAY.fullmatch(token)) is not None:
+            numbers.append(int(m.group(1)))
+        else:
+            words.append(token)
+    if year is None and (m := _YEAR.match(behind.lstrip(' ,'))) is not None:
+        year = int(m.group(1))
+    if not numbers:
         return None
-    return _seconds(int(year), number, int(day), time_words, clock.zone)
+    months += [_MONTHS[word] for word in words if word in _MONTHS]
+    weekdays = {day for word in words for day in _WEEKDAYS.get(word, ())}
+    candidates = list(dict.fromkeys(month for names in months for month in names))
+    return _chosen(candidates, weekdays, numbers[-1], year, time, zone, clock)
 
 
-def without_year(name: bytes, day: bytes, time_words: bytes, clock: Clock) -> float | None:
-    """Return the seconds of RFC 3164's `Nov 26 08:30:48`; None without `now_s`."""
-    number = month(name)
-    if number is None or clock.now_s is None:
+def _tokens(text: str) -> Iterator[str]:
+    """Yield the words and numbers of a date, without articles and full stops."""
+    for token in _SPLIT.split(text):
+        token = token.casefold().strip('.॰-').removeprefix('d’').removeprefix("d'")
+        if not token or token == 'de':
+            continue
+        joined = _JOINED.fullmatch(token)
+        yield from (token,) if joined is None else joined.groups()
+
+
+def _chosen(months: list[int], weekdays: set[int], day: int, year: int | None,
+            time: tuple[int, int, int, str], zone: tzinfo | None,
+            clock: Clock) -> float | None:
+    """Return the only reading, or the only one that falls on the weekday that is named."""
+    found = []
+    for month in months:
+        moment = (_without_year(month, day, time, zone, clock) if year is None
+                  else _seconds(year, month, day, time, zone))
+        if moment is not None:
+            found.append((moment, _weekday(moment, zone) in weekdays))
+    if len(found) > 1 and any(fits for _, fits in found):
+        found = [entry for entry in found if entry[1]]
+    return found[0][0] if len(found) == 1 else None
+
+
+def _weekday(moment: float, zone: tzinfo | None) -> int:
+    return datetime.fromtimestamp(moment, zone).weekday()
+
+
+def _without_year(month: int, day: int, time: tuple[int, int, int, str], zone: tzinfo | None,
+                  clock: Clock) -> float | None:
+    """Return the latest moment that is not in the future; None without `now_s`."""
+    if clock.now_s is None:
         return None
     try:
-        this_year = datetime.fromtimestamp(clock.now_s, clock.zone).year
+        this_year = datetime.fromtimestamp(clock.now_s, zone).year
     except (ValueError, OverflowError, OSError):
         return None
     # The zone of the writer may be a day ahead; 29 February is up to eight years back.
     for year in range(this_year + 1, this_year - 9, -1):
-        found = _seconds(year, number, int(day), time_words, clock.zone)
+        found = _seconds(year, month, day, time, zone)
         if found is not None and found <= clock.now_s + _A_DAY_S:
             return found
     return None
 
 
-def iso(date: bytes, time_words: bytes, offset: bytes, clock: Clock) -> float | None:
-    """
-    Return the seconds of `2026-11-26`, `08:30:48.123456` and `Z`, `+01:00`, `+0100` or b''.
-
-    Another zone's abbreviation (journalctl -o short-full) means different things: None.
-    """
-    zone: tzinfo | None = clock.zone
-    digits = offset.replace(b':', b'')
-    if offset in (b'Z', b'z', b'UTC', b'GMT'):
-        zone = timezone.utc
-    elif len(digits) == 5 and digits[1:].isdigit():
-        minutes = int(digits[1:3]) * 60 + int(digits[3:5])
-        if minutes >= 24 * 60:
-            return None
-        zone = timezone(timedelta(minutes=-minutes if digits[:1] == b'-' else minutes))
-    elif offset:
+def _seconds(year: int, month: int, day: int, time: tuple[int, int, int, str],
+             zone: tzinfo | None) -> float | None:
+    hour, minute, second, fraction = time
+    try:
+        stamp = datetime(year, month, day, hour, minute, min(second, 59),
+                         tzinfo=zone).timestamp()
+    except (ValueError, OverflowError, OSError):
         return None
-    return _seconds(int(date[:4]), int(date[5:7]), int(date[8:10]), time_words, zone)
+    return stamp + (float(f'0.{fraction}') if fraction else 0.0)

@@ -16,62 +16,57 @@
 The envelopes of text logs: /dev/kmsg, dmesg in its formats, syslog, journalctl's short forms.
 
 Sources: Documentation/ABI/testing/dev-kmsg, util-linux dmesg(1), RFC 3164, RFC 5424,
-systemd's logs-show.c.  Lines of other programs give None: whoever may write to a log must not
-be able to forge a kill, so facility and tag are checked wherever the format has them.
+systemd's logs-show.c.  What other programs say is marked with their name: a program that may
+write to a log must not be able to forge a kill, so facility and tag are checked wherever the
+format has them.  This is the fast way for lines that begin with a known stamp; `locate` finds
+the message in all others.
 """
 
+from dataclasses import replace
 import re
 
 from oom_sentinel.kills.oom_report import dates
 from oom_sentinel.kills.oom_report.record import Clock
 from oom_sentinel.kills.oom_report.record import Record
 
-# Power loss leaves NULs, a bug report indents, files begin with a byte order mark, journalctl's
-# json-seq entries with RS.
-PADDING = b'\0 \t\x1e\xef\xbb\xbf'
-_COLOR = re.compile(rb'\x1b\[[0-9;]{0,20}[mK]')
+KERNEL_TAGS = (b'kernel', b'klogd', b'kern', b'dmesg')
+# Words of the kernel's own messages that look like a tag behind a date without one.
+_NO_TAGS = (b'memory', b'oom_reaper', b'oom-kill', b'sysrq', b'SysRq', b'syncing')
+OTHER = b'?'  # a speaker without a name: another facility than the kernel's
 _DROPPED = re.compile(rb'\*\* \d{1,10} printk messages dropped \*\* ?')
 _TIME = rb'\d\d:\d\d:\d\d(?:[.,]\d{1,9})?'
 _KMSG = re.compile(rb'(\d{1,4}),\d{1,20},(\d{1,18}),([^;\s]{0,80});')
 _KMSG_CALLER = re.compile(rb',caller=([TC]\d{1,10})')
 _PRIORITY = re.compile(rb'<(\d{1,4})>')
-# dmesg -x: facility and level, padded.
-_FACILITY = re.compile(rb'([a-z]{3,8}\d?) *:(?:emerg|alert|crit|err|warn|notice|info|debug) *: ?')
-_BOOT = re.compile(rb'\[ *(\d{1,10}\.\d{1,9})(?: *<[ +]*\d{1,10}\.\d{1,9}>)?\] ?')
-_DELTA = re.compile(rb'\[ *[+<] *\d{1,10}\.\d{1,9}>?\] ?')
+# dmesg -x (facility and level, padded); Talos pads the other side.
+_FACILITY = re.compile(rb'([a-z]{3,8}\d?) *: *'
+                       rb'(?:emerg|alert|crit|err|warn|warning|notice|info|debug) *: ?')
+_BOOT = re.compile(rb'\[ *(\d{1,10}\.\d{1,9})(?: *<[ +]*\d{1,10}\.\d{1,9} ?>)?\] ?')
+_DELTA = re.compile(rb'\[ *[+<] *\d{1,10}\.\d{1,9} ?>?\] ?')
 _CALLER = re.compile(rb'\[ *([TC]\d{1,10})\] ?')
-_CTIME = re.compile(rb'\[\S{1,24} (\S.{0,20}?\.?) +(\d{1,2}) (' + _TIME + rb') (\d{4})\] ?')
-_RELTIME = re.compile(rb'\[([^\s\d\[\]]{2,24}) ?(\d{1,2}) (\d\d:\d\d)\] ?')
-_ISO = re.compile(rb'(\d{4}-\d\d-\d\d)[T ](' + _TIME + rb') ?'
-                  rb'([Zz]|[A-Z]{2,5}|[+-]\d\d:?\d\d)?(?= )')
+_BRACKET = re.compile(rb'\[([^\[\]]{5,120})\]:? ?')
+_CLOCK = re.compile(rb'\d[:.]\d\d')
+_ISO = re.compile(rb'(\d{4}-\d\d-\d\d[T ]' + _TIME + rb' ?'
+                  rb'(?:[Zz]|[A-Z]{2,5}|[+-]\d\d:?\d\d)?)(?= )')
 _WEEKDAY_ISO = re.compile(rb'\S{2,12} (?=\d{4}-\d\d-\d\d )')
-_RFC3164 = re.compile(rb'((?:\d{1,2}[^\s\d:]{3,6}|[^\s\d]{1,24})) +(\d{1,2}) '
-                      rb'(?:(\d{4}) )?(' + _TIME + rb') ')
+_RFC3164 = re.compile(rb'((?:\d{1,2}[^\s\d:]{3,6}|[^\s\d\[({"]{1,24}) +\d{1,2} '
+                      rb'(?:\d{4} )?' + _TIME + rb') ')
 _UNIX = re.compile(rb'(\d{9,11}\.\d{6}) ')
-# The tag must be the kernel's own; the words before it are a host name and busybox's priority.
-_KERNEL = re.compile(rb' ?(?:[^\s]{0,255}[^\s:] ){0,2}kernel(?:\[\d{1,10}\])?: ?')
-_MONOTONIC_KERNEL = re.compile(rb'[^\s\[\]]{1,255} kernel: ?')
-_RFC5424 = re.compile(rb'1 (\d{4}-\d\d-\d\d)T(' + _TIME + rb')([Zz]|[+-]\d\d:\d\d) '
-                      rb'\S{1,255} kernel \S{1,128} \S{1,32} ')
+# The words before a tag are a host name and busybox's priority.
+_TAG = re.compile(rb' ?(?:[^\s\[]{0,255}[^\s:\[] ){0,2}?([^\s:\[\]]{1,64})'
+                  rb'(?:\[[^\s\]]{0,24}\])?: ?')
+_KERNEL = re.compile(rb' ?(?:[^\s]{0,255}[^\s:] ){0,2}(kernel)(?:\[\d{1,10}\])?: ?')
+_RFC5424 = re.compile(rb'(?:1 )?(\d{4}-\d\d-\d\dT' + _TIME + rb'(?:[Zz]|[+-]\d\d:\d\d)) '
+                      rb'\S{1,255} ([^\s:]{1,48}) \S{1,128} \S{1,32} (?=-|\[)')
 _RFC5424_DATA = re.compile(rb'(?:-|(?:\[(?:[^\]\\]|\\.){0,2000}\])+) ?')
 # Vendor kernels print CPU and task: Mediatek `(0)[123:name]`, Samsung `[0: name: 123]`,
 # Qualcomm `c0 123 `.
 _VENDOR = re.compile(rb' *(?:(?:[(-]\d{1,2}\)?)?\[ ?\d{1,7}: ?[^\[\]]{1,40}\] ?|'
                      rb'c\d{1,2} +\d{1,7} )')
-_ESCAPE = re.compile(rb'\\x([0-9a-f]{2})')
 
 
-def unescape(text: bytes) -> bytes:
-    r"""Undo the kernel's \xNN (kernel/printk/printk.c msg_add_ext_text())."""
-    if b'\\x' not in text:
-        return text
-    return _ESCAPE.sub(lambda m: bytes((int(m.group(1), 16),)), text)
-
-
-def read(line: bytes, clock: Clock) -> Record | None:
-    """Return the kernel's message in a line, None when the line is another program's."""
-    if b'\x1b[' in line:  # dmesg --color=always
-        line = _COLOR.sub(b'', line)
+def read(line: bytes, clock: Clock) -> Record:
+    """Return the message in a line, of the kernel or with the name of its speaker."""
     if line.startswith(b'** '):  # consoles of 3.x and 4.x
         m = _DROPPED.match(line)
         line = line if m is None else line[m.end():]
@@ -81,93 +76,89 @@ def read(line: bytes, clock: Clock) -> Record | None:
             return _kmsg(line, m, clock)
     m = _PRIORITY.match(line)
     if m is not None:
-        if int(m.group(1)) >> 3:
-            return None
-        line = line[m.end():]
-        m = _RFC5424.match(line)
-        if m is not None:
-            return _rfc5424(line, m, clock)
+        record = _dated(line[m.end():], clock)
+        return _of_facility(record, b'kern' if int(m.group(1)) < 8 else OTHER)
     m = _FACILITY.match(line)
     if m is not None:
-        if m.group(1) != b'kern':
-            return None
-        line = line[m.end():]
-    if line[:1] == b'[':
-        return _bracket(line, clock)
+        return _of_facility(_dated(line[m.end():], clock), m.group(1))
     return _dated(line, clock)
 
 
-def _kmsg(line: bytes, m: re.Match[bytes], clock: Clock) -> Record | None:
+def _of_facility(record: Record, facility: bytes) -> Record:
+    """Return the record as one of another program when its facility is not the kernel's."""
+    if facility == b'kern' or record.speaker:
+        return record
+    return replace(record, speaker=OTHER)
+
+
+def _kmsg(line: bytes, m: re.Match[bytes], clock: Clock) -> Record:
     """Take a record of /dev/kmsg: what user space writes there has another facility than 0."""
-    if int(m.group(1)) >> 3:
-        return None
     boot_s = int(m.group(2)) / 1e6
     caller = _KMSG_CALLER.search(m.group(3))
     text = line[m.end():].split(b'\n', 1)[0]
-    return Record(text, clock.wall_s(boot_s), boot_s, caller.group(1) if caller else b'')
+    return Record(text, clock.wall_s(boot_s), boot_s, caller.group(1) if caller else b'',
+                  speaker=OTHER if int(m.group(1)) >> 3 else b'')
 
 
-def _rfc5424(line: bytes, m: re.Match[bytes], clock: Clock) -> Record | None:
-    data = _RFC5424_DATA.match(line, m.end())
-    if data is None:
-        return None
-    wall_s = dates.iso(m.group(1), m.group(2), m.group(3), clock)
-    return _message(line[data.end():].removeprefix(b'\xef\xbb\xbf'), wall_s, clock)
-
-
-def _bracket(line: bytes, clock: Clock) -> Record | None:
-    """Take dmesg's [seconds], [ctime], [reltime] or [+delta], and short-monotonic."""
-    m = _BOOT.match(line)
+def _dated(line: bytes, clock: Clock) -> Record:
+    """Take what begins with a date in brackets, a date and a tag, or a bare message."""
+    if line[:1] == b'[':
+        return _bracket(line, clock)
+    m = _RFC5424.match(line)
     if m is not None:
-        rest = line[m.end():]
-        tag = _MONOTONIC_KERNEL.match(rest)
-        if tag is not None:
-            rest = rest[tag.end():]
-        boot_s = float(m.group(1))
-        return _behind_stamps(rest, clock.wall_s(boot_s), boot_s)
-    m = _CTIME.match(line)
-    if m is not None:
-        wall_s = dates.with_year(m.group(4), m.group(1), m.group(2), m.group(3), clock)
-        return _behind_stamps(line[m.end():], wall_s, None)
-    m = _DELTA.match(line)
-    if m is not None:
-        return _behind_stamps(line[m.end():], None, None)
-    m = _RELTIME.match(line)
-    if m is not None:
-        wall_s = dates.without_year(m.group(1), m.group(2), m.group(3), clock)
-        return _behind_stamps(line[m.end():], wall_s, None)
-    return _behind_stamps(line, None, None)
-
-
-def _dated(line: bytes, clock: Clock) -> Record | None:
-    """Take a date and a tag, or a bare message."""
+        data = _RFC5424_DATA.match(line, m.end())
+        if data is not None:
+            text = line[data.end():].removeprefix(b'\xef\xbb\xbf')
+            return _said_by(m.group(2), text, dates.find(m.group(1), clock), clock)
     weekday = _WEEKDAY_ISO.match(line)
     if weekday is not None:
         line = line[weekday.end():]
     m = _ISO.match(line)
     if m is not None:
-        wall_s = dates.iso(m.group(1), m.group(2), m.group(3) or b'', clock)
-        if b',' in m.group(2):  # dmesg --time-format iso; it has no tag
+        wall_s = dates.find(m.group(1), clock)
+        if b',' in m.group(1):  # dmesg --time-format iso; it has no tag
             return _behind_stamps(line[m.end() + 1:], wall_s, None)
-        return _tagged(line[m.end():], wall_s, clock)
-    m = _RFC3164.match(line)
+        return _tagged(line, m.end(), wall_s, clock)
+    m = _RFC3164.match(line) or _UNIX.match(line)
     if m is not None:
-        name, day, year, time_words = m.groups()
-        wall_s = (dates.without_year(name, day, time_words, clock) if year is None
-                  else dates.with_year(year, name, day, time_words, clock))
-        return _tagged(line[m.end():], wall_s, clock)
-    m = _UNIX.match(line)
-    if m is not None:
-        return _tagged(line[m.end():], float(m.group(1)), clock)
+        return _tagged(line, m.end(), dates.find(m.group(1), clock), clock)
     tag = _KERNEL.match(line)
-    if tag is not None:
-        return _message(line[tag.end():], None, clock)
-    return Record(line)
+    return Record(line) if tag is None else _message(line[tag.end():], None, clock)
 
 
-def _tagged(rest: bytes, wall_s: float | None, clock: Clock) -> Record | None:
-    tag = _KERNEL.match(rest)
-    return None if tag is None else _message(rest[tag.end():], wall_s, clock)
+def _bracket(line: bytes, clock: Clock) -> Record:
+    """Take dmesg's [seconds], [date] or [+delta], and what may follow it."""
+    m = _BOOT.match(line)
+    if m is not None:
+        boot_s = float(m.group(1))
+        rest = line[m.end():]
+        tag = _KERNEL.match(rest) if b'kernel' in rest[:300] else None  # short-monotonic
+        return _behind_stamps(rest if tag is None else rest[tag.end():], clock.wall_s(boot_s),
+                              boot_s)
+    m = _DELTA.match(line)
+    if m is not None:
+        return _behind_stamps(line[m.end():], None, None)
+    m = _BRACKET.match(line)
+    if m is not None and _CLOCK.search(m.group(1)):
+        rest = line[m.end():]
+        tag = _KERNEL.match(rest) if b'kernel' in rest[:300] else None
+        return _message(rest if tag is None else rest[tag.end():], dates.find(m.group(1), clock),
+                        clock)
+    return _behind_stamps(line, None, None)
+
+
+def _tagged(line: bytes, at: int, wall_s: float | None, clock: Clock) -> Record:
+    """Take host and tag behind a date; without a tag the whole line is left to `locate`."""
+    tag = _KERNEL.match(line, at) or _TAG.match(line, at)
+    if tag is None or tag.group(1) in _NO_TAGS:
+        return Record(line)
+    return _said_by(tag.group(1), line[tag.end():], wall_s, clock)
+
+
+def _said_by(tag: bytes, text: bytes, wall_s: float | None, clock: Clock) -> Record:
+    if tag in KERNEL_TAGS:
+        return _message(text, wall_s, clock)
+    return Record(text, wall_s, speaker=tag)
 
 
 def _message(text: bytes, wall_s: float | None, clock: Clock) -> Record:

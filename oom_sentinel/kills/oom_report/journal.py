@@ -19,15 +19,17 @@ An export entry is a block of NAME=value lines that an empty line ends; a value 
 follows as eight bytes of length and raw data, newlines included.
 """
 
-import json
 import re
 
+from oom_sentinel.kills.oom_report.envelope import OTHER
 from oom_sentinel.kills.oom_report.record import Clock
 from oom_sentinel.kills.oom_report.record import Record
 
 FIELDS = frozenset((
     'MESSAGE', '_TRANSPORT', 'SYSLOG_IDENTIFIER', 'SYSLOG_FACILITY', '__REALTIME_TIMESTAMP',
-    '__MONOTONIC_TIMESTAMP', '_SOURCE_MONOTONIC_TIMESTAMP', '_BOOT_ID'))
+    '__MONOTONIC_TIMESTAMP', '_SOURCE_MONOTONIC_TIMESTAMP', '_BOOT_ID', '_SYSTEMD_UNIT'))
+# An entry has at least one of these.
+_MARKS = frozenset(('MESSAGE', '_TRANSPORT', '__REALTIME_TIMESTAMP', '__CURSOR'))
 MAX_VALUE = 1 << 16
 _MAX_BINARY = 1 << 32
 FIRST = b'__CURSOR='  # an export entry begins with it
@@ -38,14 +40,9 @@ _BINARY = re.compile(_NAME + rb'\n')
 _ENTRIES = re.compile(rb'(?:' + FIRST + rb'[^\n]*\n' + _TEXTS.pattern + rb'\n)*')
 
 
-def json_entry(line: bytes) -> dict[str, bytes] | None:
-    """Return the fields of a JSON entry that matter, None when it is none."""
-    start = line.find(b'{')
-    try:
-        entry = json.loads(line[start:]) if start >= 0 else None
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(entry, dict):
+def json_entry(entry: object) -> dict[str, bytes] | None:
+    """Return the fields of a JSON entry that matter, None when it is none of the journal."""
+    if not isinstance(entry, dict) or not _MARKS.intersection(entry):
         return None
     found = {}
     for name in FIELDS:
@@ -67,9 +64,9 @@ def _value(value: object) -> bytes | None:
 
 
 def record(fields: dict[str, bytes], clock: Clock) -> Record | None:
-    """Return the kernel's message, None when the entry is another program's."""
+    """Return the message, with its speaker where that is another than the kernel."""
     text = fields.get('MESSAGE')
-    if text is None or not _from_kernel(fields):
+    if text is None:
         return None
     boot_us = _number(fields.get('_SOURCE_MONOTONIC_TIMESTAMP'))
     seen_us = _number(fields.get('__MONOTONIC_TIMESTAMP'))
@@ -82,7 +79,25 @@ def record(fields: dict[str, bytes], clock: Clock) -> Record | None:
         # The journal's time is that of its reading; the kernel's own is a little earlier.
         late = 0 if boot_us is None or seen_us is None else max(0, seen_us - boot_us)
         wall_s = (real_us - late) / 1e6
-    return Record(text.split(b'\n', 1)[0], wall_s, boot_s, escaped=False)
+    # Mem-Info's sums are one record of several lines.
+    text = text.replace(b'\n', b' ') if text.startswith(b'active_anon:') \
+        else text.split(b'\n', 1)[0]
+    return Record(text, wall_s, boot_s, escaped=False,
+                  speaker=b'' if _from_kernel(fields) else _speaker(fields))
+
+
+def _speaker(fields: dict[str, bytes]) -> bytes:
+    """
+    Return the program that wrote an entry.
+
+    Any program may call itself systemd-oomd; the unit is what journald itself knows.
+    """
+    name = fields.get('SYSLOG_IDENTIFIER', OTHER)
+    unit = fields.get('_SYSTEMD_UNIT')
+    if unit is None or unit.startswith(name) or (
+            name == b'systemd' and (unit == b'init.scope' or unit.startswith(b'user@'))):
+        return name or OTHER
+    return OTHER
 
 
 def _from_kernel(fields: dict[str, bytes]) -> bool:

@@ -22,38 +22,16 @@ task's badness is a line over totalpages.
 """
 
 from dataclasses import dataclass
-from dataclasses import field
 from math import gcd
 
 from oom_sentinel.facts.kill import OomTask
+from oom_sentinel.kills.oom_report.scene import Scene
+from oom_sentinel.kills.oom_report.scene import Usage
 from oom_sentinel.risk import badness
 
 UNLIMITED_KB = 1 << 52
 _FAR = 1 << 50
 PAGE_SIZES = tuple(1 << bits for bits in range(12, 18))
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """A counter of a control group, in kB."""
-
-    usage_kb: int
-    limit_kb: int
-
-
-@dataclass(slots=True)
-class Scene:
-    """What a report says of the memory that was short; filled while it is read."""
-
-    kernel: tuple[int, int] | None = None
-    memcg: bool = False
-    constraint: str | None = None
-    usages: dict[bytes, Usage] = field(default_factory=dict)
-    ram_pages: int | None = None
-    reserved_pages: int = 0
-    swap_kb: int | None = None
-    present_kb: dict[int, int] = field(default_factory=dict)
-    nodes: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +42,7 @@ class Rules:
     bonus: str = ''
 
 
-def rules_of(kernel: tuple[int, int] | None, kernel_format: str,
+def rules_of(kernel: tuple[int, int] | None, kernel_format: str | None,
              columns: tuple[str, ...]) -> tuple[Rules, ...]:
     """
     Return the rules that may have held, the likeliest first.

@@ -16,6 +16,16 @@
 
 from dataclasses import dataclass
 from datetime import tzinfo
+import re
+
+_ESCAPE = re.compile(rb'\\x([0-9a-f]{2})')
+
+
+def unescape(text: bytes) -> bytes:
+    r"""Undo the kernel's \xNN (kernel/printk/printk.c msg_add_ext_text())."""
+    if b'\\x' not in text:
+        return text
+    return _ESCAPE.sub(lambda m: bytes((int(m.group(1), 16),)), text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +36,9 @@ class Record:
     `wall_s` is seconds since the epoch, `boot_s` the kernel's own timestamp in seconds since
     boot, `caller` the task or CPU that printed it (CONFIG_PRINTK_CALLER), b'' when unknown.
     `escaped` tells whether other bytes than ASCII may show as backslash, x, two hex digits.
+    `speaker` is the program whose syslog tag stands before the text, b'' for the kernel.
+    `sealed` tells that a mark of the kernel (its own stamp, tag or record) stands right before
+    the text: a message that begins later in it is somebody's data.
     """
 
     text: bytes
@@ -33,6 +46,8 @@ class Record:
     boot_s: float | None = None
     caller: bytes = b''
     escaped: bool = True
+    speaker: bytes = b''
+    sealed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

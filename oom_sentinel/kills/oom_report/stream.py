@@ -97,13 +97,18 @@ class Stream:
             if parser.idle:
                 hit, entry = finder.find(at), finder.entry(at)
                 if entry >= 0 and (hit < 0 or entry <= hit):
-                    at = journal.skip(block, entry, len(block) if hit < 0 else hit)
+                    behind = journal.skip(block, entry, len(block) if hit < 0 else hit)
+                    parser.line += block.count(b'\n', at, behind)
+                    at = behind
                     if at > entry:
                         continue
                 elif hit < 0:
+                    parser.line += block.count(b'\n', at)
                     break
                 else:
-                    at = block.rfind(b'\n', at, hit) + 1 or at
+                    behind = block.rfind(b'\n', at, hit) + 1 or at
+                    parser.line += block.count(b'\n', at, behind)
+                    at = behind
             end = block.find(b'\n', at)
             end = len(block) if end < 0 else end
             found += parser.feed(block[at:end])

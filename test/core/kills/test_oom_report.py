@@ -19,6 +19,7 @@ from datetime import timezone
 from itertools import zip_longest
 import pathlib
 
+from oom_sentinel.facts.kill import Killer
 from oom_sentinel.kills.oom_report import Parser
 from oom_sentinel.kills.oom_report import Stream
 from printk import BOOT_S
@@ -135,7 +136,8 @@ def test_every_envelope_gives_the_same_kill_and_the_times_it_holds(envelope, ker
     (plain,) = kills(wrapped(report.lines(), 'bare'))
     assert kill.boot_time_s == (BOOT_S if has_boot else None)
     assert kill.time == (STAMP if has_wall else None)
-    assert replace(kill, time=None, boot_time_s=None, lines=()) == replace(plain, lines=())
+    assert replace(kill, time=None, boot_time_s=None, lines=(), line=None) == replace(
+        plain, lines=(), line=None)
     assert streamed(data, 100, zone=timezone.utc) == [kill]
     if has_boot and not has_wall:
         (kill,) = kills(data, boot_wall_s=1e9)
@@ -204,7 +206,7 @@ def test_lines_of_others_between_change_nothing():
         mixed += ENVELOPES['rfc3164'][0](text) + b'\n' + noise[index % len(noise)] + b'\n'
     (kill,) = kills(mixed)
     (plain,) = kills(wrapped(report.lines(), 'rfc3164'))
-    assert replace(kill, lines=()) == replace(plain, lines=())
+    assert replace(kill, lines=(), line=None) == replace(plain, lines=(), line=None)
 
 
 def test_two_interleaved_reports_are_told_apart_by_their_callers():
@@ -299,16 +301,40 @@ def test_an_exiting_victim_is_no_kill():
 
 @pytest.mark.parametrize('line', [
     b'Out of memory and no killable processes...',
-    b'Kernel panic - not syncing: System is deadlocked on memory',
-    b'Kernel panic - not syncing: Out of memory: compulsory panic_on_oom is enabled',
     b'Memory cgroup out of memory: Killed process x (y) total-vm:1kB',
-    b'oom_reaper: reaped process 5 (x), now anon-rss:0kB, file-rss:0kB, shmem-rss:0kB',
-    b'oom_reaper: unable to reap pid:5 (x)', b'Kill process 5 (x) sharing same memory',
-    b'audit: Killed process 5 (x) total-vm:1kB', b'lowmemorykiller: Killing x (5), adj 1000'])
+    b'Kill process 5 (x) sharing same memory', b'audit: Killed process 5 (x) total-vm:1kB',
+    b'usb 1-1: Product: Out of memory: Killed process 5 (x) total-vm:1kB, anon-rss:1kB',
+    b'lowmemorykiller: Killing x (5), adj 1000'])
 def test_what_is_no_kill_gives_none(line):
-    """A panic and a reaped process are other things."""
+    """Nobody died, or what is told is data inside another message."""
     report = list(Report(KERNELS[-1], TASKS).head())
     assert kills(wrapped([line])) == kills(wrapped([*report, line])) == []
+
+
+@pytest.mark.parametrize('line', [
+    b'Kernel panic - not syncing: System is deadlocked on memory',
+    b'Kernel panic - not syncing: Out of memory: compulsory panic_on_oom is enabled'])
+def test_a_panic_for_want_of_memory_is_told(line):
+    """It has no victim, and its report explains no later kill."""
+    report = Report(KERNELS[-1], TASKS)
+    later = Report(KERNELS[-1], (Task(900, b'nav2', rss=7),))
+    for lines in ([line], [*report.head(), line]):
+        panic, kill = kills(wrapped([*lines, *later.killed(later.tasks[0])]))
+        assert panic.kind is Killer.PANIC and panic.victim_pid is None
+        assert panic.cause == 'the kernel panicked: ' + line.decode().partition('syncing: ')[2]
+        assert (kill.victim_pid, kill.trigger_comm, kill.tasks) == (900, None, ())
+
+
+@pytest.mark.parametrize('line', [
+    b'oom_reaper: reaped process 5 (x), now anon-rss:0kB, file-rss:0kB, shmem-rss:0kB',
+    b'oom_reaper: unable to reap pid:5 (x)'])
+def test_a_lone_reaper_is_inferred(line):
+    """Only victims are reaped; beside its own kill the line says nothing new."""
+    (kill,) = kills(wrapped([line]))
+    assert (kill.victim_pid, kill.victim_comm, kill.certainty) == (5, 'x', 'inferred')
+    killed = b'Out of memory: Killed process 5 (x) total-vm:1kB, anon-rss:1kB, file-rss:0kB'
+    (kill,) = kills(wrapped([killed, line]))
+    assert kill.certainty == 'the kernel said so'
 
 
 def test_a_lone_choice_is_inferred():

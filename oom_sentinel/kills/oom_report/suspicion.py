@@ -1,0 +1,95 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Lines that look like an OOM kill and are none that is understood: they are said, not lost."""
+
+from dataclasses import dataclass
+import re
+
+_LIKE_A_KILL = re.compile(
+    rb'(?i)\bkilled process\b.{0,12}\d|\bout of memory.{0,60}\bkill|'
+    rb'\bkill(?:ed|ing)\b.{0,60}\bout of memory|\boom[-_ ]?kill(?:er|ed)? (?:has )?kill|'
+    rb'\binvoked oom-killer|\boom-kill:')
+# Lines of mm/oom_kill.c and others that tell of no further kill.
+_HARMLESS = re.compile(rb'(?:Kill|Killed) process \d{1,10} \(.{0,80}\)? sharing same memory|'
+                       rb'.{0,80}OOM victim \d|.{0,40}no killable process|oom_reaper')
+# systemd repeats what the kernel did; said only where the kernel's own words are missing.
+_ECHO = re.compile(rb"killed by the OOM killer|[Rr]esult '?oom-kill|code=oom-kill|OOMKilled")
+
+
+@dataclass(slots=True)
+class Suspicion:
+    """
+    Counts of such lines and the first of each kind, from 1 on; 0 where there is none.
+
+    `unknown` look like a kill, `others` are the kernel's words from another program,
+    `reports` began and named no victim, `echoes` say that the kernel killed somebody.
+    """
+
+    unknown: int = 0
+    first_unknown: int = 0
+    others: int = 0
+    first_other: int = 0
+    speaker: str = ''
+    reports: int = 0
+    first_report: int = 0
+    echoes: int = 0
+    first_echo: int = 0
+
+    def look(self, text: bytes, speaker: bytes, line: int) -> None:
+        """Look at a line that no kill came of; `speaker` is the program that said it."""
+        if _ECHO.search(text):
+            self.echoes += 1
+            self.first_echo = self.first_echo or line
+        elif not _LIKE_A_KILL.search(text) or _HARMLESS.match(text):
+            return
+        elif speaker:
+            self.others += 1
+            self.first_other = self.first_other or line
+            self.speaker = self.speaker or speaker.decode('utf-8', 'backslashreplace')
+        else:
+            self.unknown += 1
+            self.first_unknown = self.first_unknown or line
+
+    def add_reports(self, lines: list[int]) -> None:
+        """Add reports that named no victim, by the lines they began at."""
+        if lines:
+            self.reports += len(lines)
+            self.first_report = self.first_report or lines[0]
+
+    def sentences(self, kills: int) -> tuple[str, ...]:
+        """Return what there is to say, beside this many kills that were understood."""
+        said = []
+        if self.unknown:
+            said.append(_counted(self.unknown, 'line looks', 'lines look')
+                        + f' like an OOM kill in an unknown form, first at line '
+                        f'{self.first_unknown}')
+        if self.reports:
+            said.append(_counted(self.reports, 'report', 'reports')
+                        + f' of the OOM killer without a victim, first at line '
+                        f'{self.first_report}')
+        if self.others:
+            said.append(_counted(self.others, 'line has', 'lines have')
+                        + ' the words of an OOM kill from another program '
+                        f'({"unknown" if self.speaker == "?" else self.speaker}), first at '
+                        f'line {self.first_other}')
+        if self.echoes and not kills:
+            said.append(_counted(self.echoes, 'line says', 'lines say')
+                        + ' that the OOM killer killed, without its own report, first at line '
+                        f'{self.first_echo}')
+        return tuple(said)
+
+
+def _counted(count: int, one: str, more: str) -> str:
+    return f'{count} {one if count == 1 else more}'
