@@ -26,6 +26,8 @@ import time
 
 from oom_sentinel import kernel
 from oom_sentinel.facts.host import INITIAL_PID_NAMESPACE
+from oom_sentinel.facts.kill import Killer
+from oom_sentinel.facts.kill import THE_KERNEL_SAID_SO
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.kernel import log
 from oom_sentinel.kills import child_verdict
@@ -90,7 +92,9 @@ class ChildDeaths:
         """Tell whether the kernel's log names this process; None: it does not, or not here."""
         if self._log is not None:
             self._victims.update(kill.victim_pid for line in self._log.read()
-                                 for kill in self._parser.feed(line) if kill.victim_pid)
+                                 for kill in self._parser.feed(line) if kill.victim_pid
+                                 and kill.kind is Killer.KERNEL
+                                 and kill.certainty == THE_KERNEL_SAID_SO)
         if pid not in self._victims:
             return None
         self._victims.discard(pid)  # PIDs are given again

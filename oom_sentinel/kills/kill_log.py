@@ -26,10 +26,12 @@ from dataclasses import replace
 import time
 
 from oom_sentinel import kernel
+from oom_sentinel.facts.kill import Killer
 from oom_sentinel.facts.kill import Kills
 from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.facts.kill import SeenKill
 from oom_sentinel.facts.kill import SignalDeath
+from oom_sentinel.facts.kill import THE_KERNEL_SAID_SO
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.sample import Sample
@@ -135,7 +137,10 @@ class KillLog:
         if self._parser is None:
             return []
         feed = self._parser.feed
-        return [kill for line in self.feed.take() for kill in feed(line)]
+        # What the log only lets infer, the counters know better; what a program ended is no
+        # kill of the kernel.
+        return [kill for line in self.feed.take() for kill in feed(line)
+                if kill.kind is Killer.KERNEL and kill.certainty == THE_KERNEL_SAID_SO]
 
     def remember_processes(self, processes: Iterable[Process],
                            targets: Iterable[Target]) -> None:

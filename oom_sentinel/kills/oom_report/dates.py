@@ -29,6 +29,7 @@ import re
 import unicodedata
 
 from oom_sentinel.kills.oom_report.locale_names import MONTHS
+from oom_sentinel.kills.oom_report.locale_names import NUMBERED_MONTH
 from oom_sentinel.kills.oom_report.locale_names import WEEKDAYS
 from oom_sentinel.kills.oom_report.record import Clock
 
@@ -43,11 +44,10 @@ _DAY_FIRST = re.compile(r'(?<![\d.])(\d{1,2})\.(\d{1,2})\.(\d{4})(?![\d.])')
 _OFFSET = re.compile(r'\s?([Zz]|UTC|GMT|[+-]\d\d:?\d\d)(?![\w:])')
 _OTHER_ZONE = re.compile(r' ?[A-Z]{3,5}(?![\w:.])')
 _EPOCH = re.compile(r'(?<![\d.])(\d{9,10}\.\d{3,9})(?!\d)')
-# Months that are numbers with a word: Japanese and Chinese, Korean, Mongolian, Vietnamese.
-_NUMBERED_MONTH = re.compile(r'(\d{1,2}) ?(?:月|월|-р сар)|(?:[Tt]hg|[Tt]háng|Th) ?(\d{1,2})(?!\d)')
 _SPLIT = re.compile(r'[\s,()\[\]<>|"/:]+')
 _DAY = re.compile(r'(\d{1,2})(?:\D{1,3})?')
 _JOINED = re.compile(r'([^\d\W]{3,9})(\d{1,2})')  # dmesg -e
+_STOPS = '.-\N{DEVANAGARI ABBREVIATION SIGN}'
 _YEAR = re.compile(r'((?:19|20|21)\d\d)\D{0,2}')
 
 
@@ -134,7 +134,7 @@ def _in_words(before: str, behind: str, time: tuple[int, int, int, str], zone: t
               clock: Clock) -> float | None:
     """Return the seconds of a date whose month is a word, in any order around the time."""
     months: list[tuple[int, ...]] = []
-    numbered = _NUMBERED_MONTH.search(before)
+    numbered = NUMBERED_MONTH.search(before)
     if numbered is not None:
         months.append((int(numbered.group(1) or numbered.group(2)),))
         before = before[:numbered.start()] + ' ' + before[numbered.end():]
@@ -160,8 +160,8 @@ def _in_words(before: str, behind: str, time: tuple[int, int, int, str], zone: t
 
 def _tokens(text: str) -> Iterator[str]:
     """Yield the words and numbers of a date, without articles and full stops."""
-    for token in _SPLIT.split(text):
-        token = token.casefold().strip('.॰-').removeprefix('d’').removeprefix("d'")
+    for piece in _SPLIT.split(text):
+        token = piece.casefold().strip(_STOPS).removeprefix('d\u2019').removeprefix("d'")
         if not token or token == 'de':
             continue
         joined = _JOINED.fullmatch(token)

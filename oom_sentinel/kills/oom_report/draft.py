@@ -175,11 +175,13 @@ class Draft:
             return self.scene.machine
         return self.scene.memcg or self.limit is not None or b'memory' in self.scene.usages
 
+    def chooses(self, pid: int) -> bool:
+        """Return whether the report's choice or summary is this PID."""
+        return (self.choice is not None and self.choice.pid == pid) or (
+            self.parsed_summary().pid == pid)
+
     def names(self, pid: int) -> bool:
         """Return whether the report mentions this PID as its victim or in its table."""
-        if self.choice is not None and self.choice.pid == pid:
+        if self.chooses(pid):
             return True
-        said = self.parsed_summary().pid
-        if said is not None:
-            return said == pid
-        return pid in self.by_pid
+        return self.parsed_summary().pid is None and pid in self.by_pid

@@ -19,6 +19,11 @@ Facts of LC_TIME (abmon, ab_alt_mon, abday), in lower case, without full stops a
 name may stand for two months (lis: October in Croatian, November in Polish).
 """
 
+import re
+
+# Months that are numbers with a word: Japanese and Chinese, Korean, Mongolian, Vietnamese.
+NUMBERED_MONTH = re.compile(r'(\d{1,2}) ?(?:月|월|-р сар)|'
+                            r'(?:[Tt]hg|[Tt]háng|Th) ?(\d{1,2})(?!\d)')
 # January first.
 MONTHS = (
     'ama ark bhi chi dja ean ene eni faoi fer gen ghe ian ini ion j-guer jaan jan january '

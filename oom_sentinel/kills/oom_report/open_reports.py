@@ -174,9 +174,7 @@ class OpenReports:
     def reap(self, reaped: Reaped, record: Record, raw: bytes, line: int) -> OomKill | None:
         """Return the kill that only its "oom_reaper:" line tells, None when it is known."""
         if reaped.pid in self._dying(record) or any(
-                draft.names(reaped.pid) and not draft.rows or
-                draft.parsed_summary().pid == reaped.pid
-                for draft in (*self._open.values(), *self._left)):
+                draft.chooses(reaped.pid) for draft in (*self._open.values(), *self._left)):
             return None
         self.spare(reaped.pid, record)
         return report.only_reaped(reaped, record, self._source, line, raw)

@@ -174,6 +174,9 @@ class Scene:
         if b' mems_allowed=' in text[:400]:
             self.take_nodes(text)
             return True
+        if b'moom_callback' in text[:400]:  # before 4.2 SysRq f has order=0
+            self.asked_for = True
+            return True
         return text.startswith(b'Mem-Info:')
 
 

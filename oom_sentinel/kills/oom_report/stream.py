@@ -23,11 +23,13 @@ own.  At most a block and MAX_HELD bytes are held.
 
 from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.kills.oom_report import journal
-from oom_sentinel.kills.oom_report.parser import OPENERS
+from oom_sentinel.kills.oom_report.kernel_messages import OPENERS
 from oom_sentinel.kills.oom_report.parser import Parser
 
 # The longest line that is fed; of a longer one the beginning.
 MAX_HELD = 1 << 16
+# nohang names its victim this many bytes before it says what it sends.
+VICTIM, BEFORE_VICTIM = b'to the victim', 8192
 
 
 class _Finder:
@@ -106,6 +108,8 @@ class Stream:
                     parser.line += block.count(b'\n', at)
                     break
                 else:
+                    if block.startswith(VICTIM, hit):
+                        hit = max(at, hit - BEFORE_VICTIM)
                     behind = block.rfind(b'\n', at, hit) + 1 or at
                     parser.line += block.count(b'\n', at, behind)
                     at = behind
