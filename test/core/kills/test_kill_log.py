@@ -56,7 +56,10 @@ class Log:
     def kill(self, pid=10, comm=b'lidar', boot_s=5.0):
         """Say that the kernel killed this process."""
         self.number += 1
-        self.lines.append(KILLED % (self.number, int(boot_s * 1e6), pid, comm))
+        line = KILLED % (self.number, int(boot_s * 1e6), pid, comm)
+        if self.lines and b'CONSTRAINT_MEMCG' in self.lines[-1]:
+            line = line.replace(b'Out of memory', b'Memory cgroup out of memory')
+        self.lines.append(line)
 
     def choice(self, group, pid):
         """Say whom the kernel chose in which control group."""
