@@ -27,6 +27,7 @@ from oom_sentinel.risk import kill_order
 from oom_sentinel.risk import leaks
 from oom_sentinel.risk import levels
 from oom_sentinel.risk import places
+from oom_sentinel.risk import unowned
 from oom_sentinel.risk.badness import Candidate
 from oom_sentinel.risk.exhaustion import Forecast
 from oom_sentinel.risk.headroom import Headroom
@@ -128,18 +129,15 @@ def assess(sample: Sample, history: History, settings: Settings,
         sample.monotonic_s, settings.hold_s)
     growth = leaks.watch(history.growth, sample, protection)
     memory, pressure, cgroups, risk = verdicts
-    leak = growth.unowned.leak
+    leak = growth.unowned
     assessment = Assessment(
         memory, pressure, cgroups, risk, domain=made.domain, totalpages=made.totalpages,
         kill_order=made.first, tightest=tightest, exhaustion=soonest,
         killable_percent=made.killable_percent,
         oom_risk=score(sample, tightest, soonest, settings),
-        leak_suspects=leaks.suspects(growth, sample, protection),
-        leaking=frozenset(g.identity for g in growth.processes if g.leaks),
-        growth=tuple((g.identity, g.bytes_per_s) for g in growth.processes
-                     if g.bytes_per_s is not None),
+        leak_suspects=leaks.suspects(growth), leaking=growth.leaking, growth=growth.paces,
         unaccounted_bytes=None if isinstance(meminfo, Unavailable)
-        else leaks.unowned_bytes(meminfo, sample.swaps),
+        else unowned.unowned_bytes(meminfo, sample.swaps),
         unaccounted_grows=None if leak is None else leak.middle)
     latched = levels.latched(found.machine + found.cgroups)
     return assessment, History(holds, latched, known, growth, last_order, high)
@@ -177,7 +175,7 @@ def _find(sample: Sample, known: Places, limits: tuple[Headroom, ...],
             known.of(path), f'the limit of {limit.group.label} is reached'))
     return _Found(
         levels.memory(sample.meminfo, sample.policy, settings, last)
-        + leaks.segments(sample.dds_segments, sample.meminfo),
+        + unowned.segments(sample.dds_segments, sample.meminfo),
         levels.pressure(sample.pressure, settings, last),
         places.soon(known.of(None), 'memory is exhausted'),
         in_groups, throttled)

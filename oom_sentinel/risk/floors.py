@@ -16,13 +16,14 @@
 The least that something held in each stretch of time, and whether that floor rises.
 
 Memory that is allocated and freed in cycles leaves the floor where it is; a leak raises it
-without a rest over half an hour, or slowly over two hours, above what was held before.
+without a rest over half an hour, slowly over two hours, or in equal steps.
 """
 
 from dataclasses import dataclass
 
 from oom_sentinel.facts.memory import MIB
-from oom_sentinel.facts.process import Identity
+from oom_sentinel.risk.stairs import Step
+from oom_sentinel.risk.stairs import steps
 from oom_sentinel.risk.trend import Points
 from oom_sentinel.risk.trend import Trend
 from oom_sentinel.risk.trend import trend
@@ -31,45 +32,61 @@ POINTS_MAX = 60
 RECENT_EVERY_S, LONG_EVERY_S = 30.0, 120.0
 TREND_AFTER_S = 120.0
 TREND_POINTS = 20  # of a window, thinned: 190 pairs instead of 1770
-# A warm-up that slows down looks like a leak while it is young; after 25 minutes it rests.
-LEAK_AFTER_S, SLOW_LEAK_AFTER_S = 1500.0, 6000.0
+LEAK_AFTER_S, SLOW_LEAK_AFTER_S, STAIRS_AFTER_S = 1500.0, 6000.0, 4800.0
 LEAK_BYTES_PER_S, SLOW_LEAK_BYTES_PER_S = 20 * MIB / 3600, 5 * MIB / 3600
 STEADY = 0.5  # each quarter grows at least so much of the average
+# Confidence is high after an hour and a half in which the second half grew like the first: a
+# map that loads takes 40 minutes, a ring buffer an hour, and what warms up slows down.
+SURE_AFTER_S = 5400.0
+SURE_PACE = 0.88
+WARM_UP_POINTS, SLOWER = 20, 0.75
+SURE_RANGE = 0.5  # of the pace, from the shallowest to the steepest
+PROGRESS = 0.04  # of the growth of a window: a smaller rise is none
+PAUSE = 1.6  # times the longest pause before: longer means that the growth has ended
 
 
 @dataclass(frozen=True, slots=True)
-class Grown:
-    """
-    What one node kept over time: (seconds, bytes) floors of half an hour and of two hours.
+class Leak:
+    """Bytes a second that something grows, with the range, seen over `span_s`."""
 
-    `bytes_per_s` is None while no trend is told, 0 at rest; `leak` is its pace with the range,
-    when it leaks, seen over `leak_span_s`.
+    low: float
+    middle: float
+    high: float
+    span_s: float
+    sure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Floors:
+    """
+    What one thing kept over time: (seconds, bytes), of half an hour and of two hours.
+
+    `bytes_per_s` is None while there is no trend, 0 at rest.
     """
 
-    identity: Identity
     recent: Points = ()
     long: Points = ()
     bytes_per_s: float | None = None
-    leak: Trend | None = None
-    leak_span_s: float = 0.0
+    leak: Leak | None = None
 
     @property
-    def leaks(self) -> bool:
-        """Tell whether it grew all the time and never gave anything back."""
-        return self.leak is not None
+    def began_s(self) -> float:
+        """Return when the growth began: the last time the floor was where it started."""
+        points = self.long if len(self.long) > len(self.recent) // 4 else self.recent
+        first, last = points[0][1], points[-1][1]
+        return max(s for s, v in points if v <= first + 0.05 * (last - first))
 
 
-def extend(last: Grown, now_s: float, value: float) -> Grown:
-    """Return the floors with a reading more; a clock set back starts anew."""
+def extend(last: Floors, now_s: float, value: float) -> Floors:
+    """Return the floors with a reading added; a clock that was set back starts them anew."""
     if last.recent and now_s <= last.recent[-1][0]:
-        last = Grown(last.identity)
+        last = Floors()
     recent = floor(last.recent, now_s, value, RECENT_EVERY_S)
     long = floor(last.long, now_s, value, LONG_EVERY_S)
     if len(recent) == len(last.recent) and recent[0] == last.recent[0]:
-        return Grown(last.identity, recent, long, last.bytes_per_s, last.leak,
-                     last.leak_span_s)
-    pace, leak, span_s = _judge(recent[:-1], long[:-1])  # the last stretch is not over yet
-    return Grown(last.identity, recent, long, pace, leak, span_s)
+        return Floors(recent, long, last.bytes_per_s, last.leak)
+    pace, leak = _judge(recent[:-1], long[:-1])  # the last stretch is not over yet
+    return Floors(recent, long, pace, leak)
 
 
 def floor(points: Points, at_s: float, value: float, every_s: float) -> Points:
@@ -81,25 +98,53 @@ def floor(points: Points, at_s: float, value: float, every_s: float) -> Points:
     return (*points[-POINTS_MAX + 1:], (at_s, value))
 
 
-def _judge(recent: Points, long: Points) -> tuple[float | None, Trend | None, float]:
-    """Return the pace, the leak when it is one, and the seconds it was seen."""
-    span_s = recent[-1][0] - recent[0][0] if recent else 0.0
-    if span_s < TREND_AFTER_S - RECENT_EVERY_S:
-        return None, None, 0.0
+def _span_s(points: Points) -> float:
+    return points[-1][0] - points[0][0] if points else 0.0
+
+
+def _judge(recent: Points, long: Points) -> tuple[float | None, Leak | None]:
+    """Return the pace, and the leak if it is one."""
+    if _span_s(recent) < TREND_AFTER_S - RECENT_EVERY_S:
+        return None, None
     values = [value for _, value in recent]
-    if max(values) == min(values):
-        return 0.0, None, 0.0
-    told = trend(thinned(recent))
-    pace = None if told is None else told.middle
-    long_span_s = long[-1][0] - long[0][0] if long else 0.0
-    if span_s >= LEAK_AFTER_S and told is not None and told.shallow > LEAK_BYTES_PER_S \
-            and steady(recent) and not _held_before(recent, long):
-        return pace, told, span_s
-    if long_span_s >= SLOW_LEAK_AFTER_S and steady(long):
+    level = max(values) == min(values)
+    told = None if level else trend(thinned(recent))
+    pace = 0.0 if level else None if told is None else told.middle
+    if slows(long):
+        return pace, None
+    if told is not None and told.shallow > LEAK_BYTES_PER_S \
+            and _span_s(recent) >= LEAK_AFTER_S and _grows(recent) \
+            and not _held_before(recent, long):
+        regular = _stairs(steps(recent), recent)
+        return pace, _leak(told, recent, long) if regular is None else regular
+    if _span_s(long) >= SLOW_LEAK_AFTER_S and _grows(long) and not _rests(recent, long):
         slow = trend(thinned(long))
         if slow is not None and slow.shallow > SLOW_LEAK_BYTES_PER_S:
-            return pace, slow, long_span_s
-    return pace, None, 0.0
+            return pace, _leak(slow, long, long)
+    if _span_s(long) >= STAIRS_AFTER_S:
+        return pace, _stairs(steps(long), long)
+    return pace, None
+
+
+def _leak(told: Trend, points: Points, long: Points) -> Leak:
+    span_s = _span_s(points)
+    if _span_s(long) < SURE_AFTER_S or not _grows(long):
+        return Leak(told.shallow, told.middle, told.steep, span_s)
+    half = len(long) // 2
+    first, second = long[half][1] - long[0][1], long[-1][1] - long[-1 - half][1]
+    even = second >= SURE_PACE * first and told.steep - told.shallow < SURE_RANGE * told.middle
+    return Leak(told.shallow, told.middle, told.steep, _span_s(long) if even else span_s, even)
+
+
+def _stairs(found: tuple[Step, ...], long: Points) -> Leak | None:
+    """Return the leak of equal steps, from the first of them to the last."""
+    if not found:
+        return None
+    paces = [b.height / (b.at_s - a.at_s) for a, b in zip(found, found[1:])]
+    middle = sum(s.height for s in found[1:]) / (found[-1].at_s - found[0].at_s)
+    if middle <= LEAK_BYTES_PER_S:
+        return None
+    return Leak(min(paces) / 1.3, middle, max(paces) * 1.3, _span_s(long))
 
 
 def _held_before(recent: Points, long: Points) -> bool:
@@ -114,13 +159,48 @@ def thinned(points: Points) -> Points:
     return points[::-1][::step][::-1]
 
 
+def _grows(points: Points) -> bool:
+    return steady(points) and not rested(points)
+
+
+def _rests(recent: Points, long: Points) -> bool:
+    """Tell whether the last ten minutes brought less than a third of what the pace asks for."""
+    since = [value for seconds, value in recent if seconds > recent[-1][0] - 600.0]
+    asked = (long[-1][1] - long[0][1]) / _span_s(long) * 600.0
+    return since[-1] - since[0] < asked / 3
+
+
 def steady(points: Points) -> bool:
     """Tell whether the floor of every quarter lies clearly above that of the one before."""
+    rises = _rises(points)
+    return bool(rises) and min(rises) > STEADY * sum(rises) / 3
+
+
+def slows(points: Points) -> bool:
+    """Tell whether each quarter grew clearly less than the one before: it warms up."""
+    if len(points) < WARM_UP_POINTS:
+        return False
+    first, second, third = _rises(points)
+    return 0 <= third < SLOWER * second and second < SLOWER * first
+
+
+def _rises(points: Points) -> list[float]:
+    """Return by how much the floor of each quarter lies above that of the one before."""
     quarter = len(points) // 4
     if not quarter:
-        return False
+        return []
     last = points[-4 * quarter:]
     floors = [min(value for _, value in last[i * quarter:(i + 1) * quarter])
               for i in range(4)]
-    steps = [b - a for a, b in zip(floors, floors[1:])]
-    return min(steps) > STEADY * sum(steps) / 3
+    return [b - a for a, b in zip(floors, floors[1:])]
+
+
+def rested(points: Points) -> bool:
+    """Tell whether the growth has paused longer than it did before."""
+    step = PROGRESS * (points[-1][1] - points[0][1])
+    (anchor_s, anchor), longest_s = points[0], 0.0
+    for at_s, value in points[1:]:
+        if value >= anchor + step:
+            longest_s = max(longest_s, at_s - anchor_s)
+            anchor_s, anchor = at_s, value
+    return points[-1][0] - anchor_s > PAUSE * longest_s + points[1][0] - points[0][0]

@@ -13,46 +13,83 @@
 # limitations under the License.
 
 """
-Leaks: which nodes, and which memory that no process owns, grow without a rest.
+Leaks: which programs, and which memory that no process owns, grow without a rest.
 
-Unowned memory is in no line of /proc/meminfo: GPU and driver buffers, and what a driver leaks.
+Growth is kept by the name of a program, not by its PID: the sum of a family that forks a child
+every few minutes grows, and a node that is respawned goes on where the dead one ended.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from oom_sentinel.facts.memory import DdsSegments
-from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.memory import MIB
-from oom_sentinel.facts.memory import SwapDevice
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import TaskMemory
 from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.sample import Sample
-from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.risk import floors
-from oom_sentinel.risk.floors import Grown
-from oom_sentinel.risk.levels import Finding
-from oom_sentinel.risk.trend import Trend
+from oom_sentinel.risk import unowned
+from oom_sentinel.risk.floors import Floors
+from oom_sentinel.risk.floors import Leak
 
 EVERY_S = 10.0
-NO_PROCESS = Identity(0, 0)
-SEGMENTS_WARN = 0.05  # of MemTotal, in segments of dead processes
-SURE = 0.5  # confidence is high when the range is narrower than this share of the pace
-UNOWNED = 'memory that no process owns (GPU, driver)'
-SHARED = 'shared memory (tmpfs, /dev/shm)'
+SMALL_BYTES = 16 * MIB  # a program that holds less matters only when it is a ROS node
+PROGRAMS_MAX = 200  # the largest ones
+WARM_UP_S = 120.0  # after a respawn: what it takes until then is no growth
+LIVED_S = 600.0  # a shorter life is a crash, and the next one starts anew
+GONE_S = 120.0  # a program that is absent longer is forgotten
+LOADED_S = 180.0  # a node that was loaded so near to the beginning of the growth is named
+NAMED_MAX = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """
+    All processes of one name, and how much they kept together.
+
+    `base` is what earlier processes had grown by; `born_s` is when the present ones were first
+    seen, `rests_until_s` until when a respawned one warms up, and `nodes` the nodes of a
+    container with the time each was first seen.
+    """
+
+    name: str
+    floors: Floors = Floors()
+    identities: frozenset[Identity] = frozenset()
+    kept: float = 0.0
+    base: float = 0.0
+    seen_s: float = 0.0
+    born_s: float = 0.0
+    rests_until_s: float = float('-inf')
+    label: str = ''
+    nodes: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """The growth of every tracked process, of unowned and of shared memory, as last judged."""
+    """The growth of every program and of every kind of unowned memory, as last judged."""
 
     at_s: float = float('-inf')
-    processes: tuple[Grown, ...] = ()
-    unowned: Grown = Grown(NO_PROCESS)
-    shared: Grown = Grown(NO_PROCESS)
+    programs: tuple[Program, ...] = ()
+    kinds: tuple[tuple[str, Floors], ...] = ()
+
+    @property
+    def unowned(self) -> Leak | None:
+        """Return the leak of memory that /proc/meminfo does not name."""
+        return dict(self.kinds).get(unowned.UNOWNED, Floors()).leak
+
+    @property
+    def leaking(self) -> frozenset[Identity]:
+        """Return the processes of every program that leaks."""
+        return frozenset(identity for program in self.programs
+                         if program.floors.leak is not None for identity in program.identities)
+
+    @property
+    def paces(self) -> tuple[tuple[Identity, float], ...]:
+        """Return (process, bytes a second) of programs with a trend; of a family the oldest."""
+        return tuple((min(p.identities), p.floors.bytes_per_s) for p in self.programs
+                     if p.identities and p.floors.bytes_per_s is not None)
 
 
 def watch(last: Growth, sample: Sample, protection: Protection) -> Growth:
@@ -60,27 +97,12 @@ def watch(last: Growth, sample: Sample, protection: Protection) -> Growth:
     now_s = sample.monotonic_s
     if 0 <= now_s - last.at_s < EVERY_S:
         return last
-    unowned, shared = last.unowned, last.shared
+    kinds = last.kinds
     if not isinstance(sample.meminfo, Unavailable):
-        unowned = _extended(unowned, now_s, unowned_bytes(sample.meminfo, sample.swaps))
-        shared = _extended(shared, now_s, sample.meminfo.shmem_bytes)
-    return Growth(now_s, _processes(last.processes, now_s, sample.processes, protection),
-                  unowned, shared)
-
-
-def _extended(last: Grown, now_s: float, value: int | None) -> Grown:
-    return last if value is None else floors.extend(last, now_s, float(value))
-
-
-def _processes(last: tuple[Grown, ...], now_s: float, processes: Iterable[Process],
-               protection: Protection) -> tuple[Grown, ...]:
-    """Return the growth of ROS processes and of those that protection looks after."""
-    known = {grown.identity: grown for grown in last}
-    tracked = {p.identity: p.memory for p in processes if p.program.ros}
-    tracked.update((t.process.identity, t.process.memory) for t in protection.targets)
-    return tuple(
-        floors.extend(known.get(identity, Grown(identity)), now_s, float(kept_bytes(memory)))
-        for identity, memory in tracked.items() if memory is not None)
+        before = dict(kinds)
+        kinds = tuple((name, floors.extend(before.get(name, Floors()), now_s, float(value)))
+                      for name, value in unowned.kinds(sample.meminfo, sample.swaps))
+    return Growth(now_s, _programs(last.programs, now_s, sample.processes, protection), kinds)
 
 
 def kept_bytes(memory: TaskMemory) -> int:
@@ -88,60 +110,91 @@ def kept_bytes(memory: TaskMemory) -> int:
     return memory.rss_bytes - (memory.file_bytes or 0) + memory.swap_bytes
 
 
-def unowned_bytes(meminfo: MemInfo, swaps: tuple[SwapDevice, ...] = ()) -> int | None:
-    """
-    Return MemTotal less everything that /proc/meminfo names, None on kernels that name less.
-
-    Kernel stacks lie in vmalloc memory since 4.9 (VMAP_STACK), so the larger of the two counts;
-    zram's memory is in no line of meminfo.  0 when the parts overlap.
-    """
-    named = (meminfo.buffers_bytes, meminfo.cached_bytes, meminfo.anon_pages_bytes,
-             meminfo.slab_bytes, meminfo.page_tables_bytes)
-    if any(part is None for part in named):
-        return None
-    known = meminfo.mem_free_bytes + sum(part or 0 for part in named)
-    known += max(meminfo.kernel_stack_bytes or 0, meminfo.vmalloc_used_bytes or 0)
-    known += max(0, (meminfo.k_reclaimable_bytes or 0) - (meminfo.s_reclaimable_bytes or 0))
-    known += sum(part or 0 for part in (
-        meminfo.swap_cached_bytes, meminfo.sec_page_tables_bytes, meminfo.percpu_bytes,
-        meminfo.hugetlb_bytes, meminfo.zswap_bytes, meminfo.balloon_bytes))
-    known += sum(swap.zram.used_bytes or 0 for swap in swaps if swap.zram is not None)
-    return max(0, meminfo.mem_total_bytes - known)
+def program_name(process: Process) -> str:
+    """Return the name that stays when a process is respawned or the graph names its nodes."""
+    program = process.program
+    return program.node_names[0] if program.node_names else program.executable or program.comm
 
 
-def segments(found: DdsSegments | Unavailable,
-             meminfo: MemInfo | Unavailable) -> tuple[Finding, ...]:
-    """Return a finding when segments of dead processes hold much memory, with the remedy."""
-    if isinstance(found, Unavailable) or isinstance(meminfo, Unavailable):
-        return ()
-    if found.dead_bytes < SEGMENTS_WARN * meminfo.mem_total_bytes:
-        return ()
-    return (Finding(Level.WARN, f'{found.dead} Fast DDS segments of dead processes hold '
-                    f'{found.dead_bytes / MIB:.0f} MiB in /dev/shm: run fastdds shm clean'),)
-
-
-def suspects(growth: Growth, sample: Sample, protection: Protection) -> tuple[str, ...]:
-    """Return who leaks, in words, the fastest first."""
-    leaks = [(g, g.leak) for g in growth.processes if g.leak is not None]
+def _programs(last: tuple[Program, ...], now_s: float, processes: Iterable[Process],
+              protection: Protection) -> tuple[Program, ...]:
+    """Return the programs with what they keep now."""
+    tracked = {t.process.identity: t.process for t in protection.targets}
+    alive: dict[str, dict[Identity, Process]] = {}
+    for process in (*processes, *tracked.values()):
+        if process.memory is not None and not process.kernel_thread:
+            alive.setdefault(program_name(process), {})[process.identity] = process
+    known = {program.name: program for program in last}
     found = []
-    if leaks:
-        labels = _labels(sample, protection)
-        found = [(leak.middle, _suspect(f'{labels[g.identity]} (PID {g.identity.pid}, ', g, leak))
-                 for g, leak in leaks if g.identity in labels]
-    for name, grown in ((UNOWNED, growth.unowned), (SHARED, growth.shared)):
-        if grown.leak is not None:
-            found.append((grown.leak.middle, _suspect(f'{name} (', grown, grown.leak)))
+    for name, members in alive.items():
+        kept = float(sum(kept_bytes(p.memory) for p in members.values() if p.memory))
+        if kept >= SMALL_BYTES or name in known or any(
+                p.program.ros or p.identity in tracked for p in members.values()):
+            found.append(_extended(known.get(name), name, members, kept, now_s))
+    found = sorted(found, key=lambda p: -p.kept)[:PROGRAMS_MAX]
+    found += [p for p in last if p.name not in alive and 0 <= now_s - p.seen_s < GONE_S]
+    return tuple(found)
+
+
+def _extended(last: Program | None, name: str, members: dict[Identity, Process], kept: float,
+              now_s: float) -> Program:
+    """Return a program with a reading added, and over a respawn without a break."""
+    identities = frozenset(members)
+    label = next(iter(members.values())).label if len(members) == 1 else name
+    if last is None:
+        last = Program(name, identities=identities, born_s=now_s)
+    base, born_s, rests_until_s, series = (last.base, last.born_s, last.rests_until_s,
+                                           last.floors)
+    died, born = last.identities - identities, identities - last.identities
+    if died and born:
+        if now_s - born_s < LIVED_S:
+            series, base = Floors(), 0.0
+        else:
+            rests_until_s, base = now_s + WARM_UP_S, base + last.kept
+        born_s = now_s
+    elif rests_until_s <= now_s and rests_until_s > last.seen_s:
+        base -= kept  # the respawned one has warmed up: it goes on where the dead one ended
+    if now_s >= rests_until_s:
+        series = floors.extend(series, now_s, base + kept)
+    return Program(name, series, identities, kept, base, now_s, born_s, rests_until_s, label,
+                   _nodes(last.nodes, members, now_s))
+
+
+def _nodes(last: tuple[tuple[str, float], ...], members: dict[Identity, Process],
+           now_s: float) -> tuple[tuple[str, float], ...]:
+    """Return the nodes of a container with the time each was first seen."""
+    names = [name for process in members.values() for name in process.node_names]
+    if len(names) < 2:
+        return ()
+    seen = dict(last)
+    return tuple((name, seen.get(name, now_s)) for name in names)
+
+
+def suspects(growth: Growth) -> tuple[str, ...]:
+    """Return who leaks, in words, the fastest first."""
+    found = [(p.floors.leak.middle, _suspect(f'{p.label} ({_processes(p)}, ', p.floors.leak))
+             for p in growth.programs if p.floors.leak is not None]
+    found += [(series.leak.middle, _suspect(f'{name} (', series.leak))
+              for name, series in growth.kinds if series.leak is not None]
     return tuple(text for _, text in sorted(found, reverse=True))
 
 
-def _labels(sample: Sample, protection: Protection) -> dict[Identity, str]:
-    labels = {t.process.identity: t.process.label for t in protection.targets}
-    labels.update((p.identity, p.label) for p in sample.processes)
-    return labels
+def _processes(program: Program) -> str:
+    """Return the PID, or how many processes; of a container also its nodes."""
+    many = len(program.identities)
+    text = f'{many} processes' if many > 1 else f'PID {min(program.identities).pid}'
+    if not program.nodes or many > 1:
+        return text
+    began_s, first_s = program.floors.began_s, min(s for _, s in program.nodes)
+    loaded = [name for name, seen_s in program.nodes
+              if seen_s > first_s and abs(seen_s - began_s) <= LOADED_S]
+    text += f', {len(program.nodes)} nodes'
+    if loaded:
+        text += f', {" and ".join(loaded[:NAMED_MAX])} loaded when the growth began'
+    return text
 
 
-def _suspect(name: str, grown: Grown, leak: Trend) -> str:
-    low, middle, high = (3600 * pace / MIB for pace in (leak.shallow, leak.middle, leak.steep))
-    sure = 'high' if high - low < SURE * middle else 'medium'
-    return (f'{name}+{middle:.0f} MiB/h, {low:.0f} to {high:.0f}, confidence {sure}, over '
-            f'{grown.leak_span_s / 60:.0f} min)')
+def _suspect(name: str, leak: Leak) -> str:
+    low, middle, high = (3600 * pace / MIB for pace in (leak.low, leak.middle, leak.high))
+    return (f'{name}+{middle:.0f} MiB/h, {low:.0f} to {high:.0f}, confidence '
+            f'{"high" if leak.sure else "medium"}, over {leak.span_s / 60:.0f} min)')
