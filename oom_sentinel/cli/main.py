@@ -25,11 +25,12 @@ from oom_sentinel.cli import order
 from oom_sentinel.cli import output
 from oom_sentinel.cli import plan
 from oom_sentinel.cli import protect
+from oom_sentinel.cli import report
 from oom_sentinel.cli import status
 from oom_sentinel.cli.parser import Parser
 from oom_sentinel.cli.parser import Version
 
-VERBS = (order, plan, status, protect, kills, doctor)
+VERBS = (order, plan, status, protect, kills, doctor, report)
 ABOUT = 'Shows which process dies when memory runs out, and changes it.'
 EXIT_CODES = 'Exit codes: 0 fine, 1 a finding or something denied, 2 usage or unreadable input.'
 INTERRUPTED = 130

@@ -19,14 +19,19 @@ import os
 import sys
 from typing import Any
 
-from oom_sentinel.settings import parameter_file
+from oom_sentinel.settings import outside
 
-shown = parameter_file.shown  # a text that cannot disturb a terminal
+SHOWN = 40
 BOLD, PLAIN = '\x1b[1m', '\x1b[0m'
 
 
 class Unusable(Exception):
     """Usage or input that no result can come from; the text says what and where."""
+
+
+def shown(text: str, width: int = SHOWN) -> str:
+    """Return a text from outside that cannot disturb a terminal, cut to a width."""
+    return outside.printable(text, width)
 
 
 def as_json(document: Any) -> None:

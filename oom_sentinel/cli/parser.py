@@ -67,7 +67,8 @@ def _helpful(message: str, options: Iterable[str]) -> str:
     if choice is not None:
         name, given, listed = choice.groups()
         known = re.findall(r'[\w-]+', listed)
-        return f'{name}: {given!r} is unknown{_nearest(given, known)} ({", ".join(known)})'
+        listed = ', '.join(map(repr, known))
+        return f'{name}: {given!r} is unknown{_nearest(given, known)} (choose from {listed})'
     if unknown is not None:
         return message + _nearest(unknown.group(1).split(' ')[0].split('=')[0], options)
     return message

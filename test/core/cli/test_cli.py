@@ -295,7 +295,7 @@ def test_without_pyyaml_it_is_said(tmp_path, capsys, monkeypatch):
 # usage and output
 
 @pytest.mark.parametrize('words, said', [
-    (['dance'], 'order, plan'), ([], 'order, plan'), (['ordr'], 'did you mean order?'),
+    (['dance'], "'order', 'plan'"), ([], 'order, plan'), (['ordr'], 'did you mean order?'),
     (['order', '--jsn'], 'did you mean --json?'), (['order', '--js'], 'did you mean --json?'),
     (['order', '-n', '0'], "'0'"),
     (['order', '-n', '\u00b2'], '-n'), (['plan'], '--params-file'),

@@ -104,16 +104,14 @@ def test_values_are_printed_for_alarms_and_on_request(tmp_path, capsys):
 
 
 def test_status_writes_nothing_and_leaves_a_running_sentinel_its_lock(tmp_path):
-    """No state directory, no changed value."""
+    """No lock and no state: another sentinel may well change values meanwhile."""
     home = tmp_path / 'home'
     home.mkdir()
-    before = open('/proc/self/oom_score_adj', encoding='ascii').read()
     env = {**os.environ, 'XDG_RUNTIME_DIR': str(home), 'ROS_HOME': str(home)}
     done = subprocess.run([sys.executable, '-m', 'oom_sentinel.cli', 'status'], env=env,
                           capture_output=True, text=True, timeout=60)
     assert done.returncode in (0, 1) and 'this command only looks' in done.stdout, done.stderr
     assert list(home.iterdir()) == []
-    assert open('/proc/self/oom_score_adj', encoding='ascii').read() == before
 
 
 @pytest.mark.parametrize('words, said', [
