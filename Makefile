@@ -64,6 +64,17 @@ test-jazzy:
 	PYTEST_ADDOPTS='-k "not heard_by_another_user and not without_any_permission"' \
 	  $(MAKE) --no-print-directory test VENV=.venv-jazzy DISTRO=jazzy TESTS='test/ros test/kernel'
 
+# The site, into site/; a virtual environment of its own, for no robot needs mkdocs.
+docs: .venv-docs/.ready
+	.venv-docs/bin/python -m mkdocs build --quiet
+	@echo 'site/index.html'
+
+.venv-docs/.ready: docs/requirements.txt
+	@$(PYTHON) -m venv --clear .venv-docs && \
+	  .venv-docs/bin/python -m pip install --quiet --requirement docs/requirements.txt || \
+	  { echo 'mkdocs could not be installed: network? python3-venv?'; exit 1; }
+	@touch '$@'
+
 bench: setup
 	$(LOOPBACK) $(BIN)/python -m bench
 

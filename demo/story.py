@@ -38,7 +38,7 @@ def row(robot, limit):
 
 
 def wait_for_a_kill(screen, robot, limit, look=lambda: None):
-    """Print a row every 3 s, let `look` print what it sees, return who was killed."""
+    """Print a row every 5 s, let `look` print what it sees, return who was killed."""
     end = time.monotonic() + ROUND_S
     due = 0.0
     while not robot.killed():
@@ -47,7 +47,7 @@ def wait_for_a_kill(screen, robot, limit, look=lambda: None):
             raise TimeoutError('no node was killed: is the limit of the control group in force?')
         if now >= due:
             screen.say(row(robot, limit), 'dim')
-            due = now + 3.0
+            due = now + 5.0
         look()
         time.sleep(0.1)
     return robot.killed()[0]
