@@ -178,7 +178,13 @@ def program(name):
 
 @contextlib.contextmanager
 def running_sentinel(parameters, *, env=None, command_prefix=(), remaps=()):
-    """Run the real node with these parameters and yield its process."""
+    """
+    Run the real node with these parameters and yield its process.
+
+    Only ROS processes of this run's domain are raised, unless the parameters say otherwise: the
+    user's other processes may be those of another run.
+    """
+    parameters = {'protection.raise': 'ros', **parameters}
     with tempfile.NamedTemporaryFile('w', suffix='.yaml') as file:
         import json
         json.dump({'/**': {'ros__parameters': parameters}}, file)

@@ -39,13 +39,15 @@ class Protected:
     A protected process that may not be lowered as far as wanted.
 
     `rest_pages` is what it holds at rest, `now_pages` what it holds now, `value` the lowest
-    oom_score_adj that is permitted.
+    oom_score_adj that is permitted.  `itself` is the sentinel: others are raised for its sake
+    only where they are raised for that of a robot's process.
     """
 
     process: Process
     rest_pages: int
     now_pages: int
     value: int
+    itself: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +71,10 @@ class Level:
 
 def level(domain: Domain, protected: Iterable[Protected]) -> Level | None:
     """Return the domain's level, None when it holds no process whose lowering was denied."""
-    found = [(p.rest_pages + p.value * domain.point, p.process.label) for p in protected
-             if domain.holds(p.process)]
-    if not found:
+    members = [p for p in protected if domain.holds(p.process)]
+    if all(member.itself for member in members):
         return None
-    pages, label = max(found)
+    pages, label = max((p.rest_pages + p.value * domain.point, p.process.label) for p in members)
     return Level(domain, pages + domain.head_start_pages, label)
 
 

@@ -82,7 +82,7 @@ class Raising:
                 size = self._known.sizes.get(process.identity)
                 now = held_bytes(process.memory)
                 yield Protected(process, self._pages(now if size is None else size.high),
-                                self._pages(now), value)
+                                self._pages(now), value, target is None)
 
     # What each process gets
 

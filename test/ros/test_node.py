@@ -154,12 +154,12 @@ def test_denied_lowering_is_reported_with_the_way_to_grant_it(observer, robot):
     with running_sentinel(parameters):
         lidar = robot.start('drv', 'lidar')
         talker = robot.start('demo', 'talker')
-        wait_for(lambda: oom_score_adj(talker.pid) == 400, 'the talker is raised')
+        wait_for(lambda: oom_score_adj(talker.pid) >= 40, 'the talker is raised')
         assert oom_score_adj(lidar.pid) == 0
         observer.until(lambda: 'OOMScoreAdjust' in observer.values('Protection').get(
             'denied', ''), 'the denial is told')
         assert observer.status('Protection').level == b'\x00'
-        assert 'raising others by 400' in observer.status('Protection').message
+        assert 'raising 1 process instead' in observer.status('Protection').message
 
 
 def test_finds_a_node_that_only_the_graph_knows(observer, tmp_path):
