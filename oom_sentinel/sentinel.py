@@ -43,6 +43,7 @@ from oom_sentinel.kernel.host import own_domain_id
 from oom_sentinel.kernel.host import ros_prefixes
 from oom_sentinel.kernel.sampling import Sampler
 from oom_sentinel.kernel.scanning import Scanner
+from oom_sentinel.kernel.wake.tmpfs import unmapped_files
 from oom_sentinel.kills import kill_log
 from oom_sentinel.protection import eligibility
 from oom_sentinel.protection import limits
@@ -175,6 +176,13 @@ class Sentinel:
         if changed:
             self.scanner.hasten(everything=True)
         self.scanner.nearly_used_up = nearly and bool(self.guard.planned.levels)
+
+    def look_at_tmpfs(self) -> None:
+        """Plan anew when an unprotected process fills /dev/shm with files that it does not map."""
+        now_s = self.parts.now_s = self._monotonic()
+        if self.parts.run(parts.PROTECTION, lambda: self.guard.look_for_unmapped_files(
+                lambda pid: unmapped_files(self.root, pid)), False):
+            self.parts.run(parts.PROTECTION, lambda: self._protect(now_s), None)
 
     @property
     def next_look_s(self) -> float | None:

@@ -23,8 +23,10 @@ from dataclasses import dataclass
 
 from bench.storm import scenes
 from oom_sentinel import settings
+from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import TaskMemory
+from oom_sentinel.facts.protection import UnmappedFile
 from oom_sentinel.kernel.files import program
 from oom_sentinel.protection import plan
 from oom_sentinel.protection.domains import Domain
@@ -38,6 +40,7 @@ STEP_S = 0.01
 SCAN_S, NEARLY_USED_UP_SCAN_S = 2.0, 0.4
 NOTICED_S = 0.08  # from a program's exec to its value
 SETTLED_S = 8.0  # how long a scene rests before the leak
+WRITTEN_S = 0.1  # from a write to /dev/shm to its answer
 CHILD_MIB = 8
 PYTHON_MIB = 9.0  # what an interpreter holds
 VIEW = View(1000, 0, 0)
@@ -126,6 +129,9 @@ class Simulation:
         """Plan and write, as the sentinel does; `only` are processes that have just begun."""
         if not self.guarded:
             return
+        self.memory.unmapped = {
+            Identity(p.pid, p.pid): (UnmappedFile('/dev/shm/x', int(self.tmpfs_mib * MIB)),)
+            for p in self.living() if p.actor.mode == 'shm' and self.tmpfs_mib > 4}
         table = tuple(p.process() for p in self.living())
         self.memory.read(table, self.now_s)
         limited = self.limit_mib < 1e5
@@ -157,7 +163,7 @@ class Simulation:
             victim = max(self.living(), key=lambda p: (
                 p.badness_mib * PER_MIB + p.adj * point, p.pid))
             victim.alive = False
-            self.deaths.append((self.now_s, victim, [p for p in self.living()]))
+            self.deaths.append((self.now_s, victim, self.living()))
             if victim.respawns:
                 self._due.append((self.now_s + 0.5, victim.actor, victim.respawns - 1))
 
@@ -166,7 +172,7 @@ class Simulation:
         step = self.rate * STEP_S
         for one in self.living():
             mode = one.actor.mode
-            if one.role == 'offspring' and mode == 'child' or mode == 'leak':
+            if (one.role == 'offspring' and mode == 'child') or mode == 'leak':
                 one.mib += step
             elif mode == 'cache':
                 one.mib += step / 4
@@ -220,7 +226,9 @@ class Simulation:
                      if p.pid not in seen and p.actor.mode != 'fork'
                      and self.now_s - p.born_s >= NOTICED_S]
             nearly = self.limit_mib - self.used_mib() < 0.25 * self.limit_mib
-            if fresh or self.now_s - last_s >= (NEARLY_USED_UP_SCAN_S if nearly else SCAN_S):
+            period_s = min(WRITTEN_S if self.tmpfs_mib > 4 else SCAN_S,
+                           NEARLY_USED_UP_SCAN_S if nearly else SCAN_S)
+            if fresh or self.now_s - last_s >= period_s:
                 seen.update(p.pid for p in self.living())
                 last_s = self.now_s
                 self._scan()

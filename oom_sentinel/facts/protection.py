@@ -77,6 +77,14 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class UnmappedFile:
+    """A file in memory that a process holds open and does not map, and its bytes."""
+
+    path: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Drift:
     """A value that another program changed and that was put back."""
 

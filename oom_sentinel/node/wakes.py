@@ -30,6 +30,8 @@ from oom_sentinel.kernel.wake import GroupEvents
 from oom_sentinel.kernel.wake import NEW_PROGRAMS
 from oom_sentinel.kernel.wake import NewPrograms
 from oom_sentinel.kernel.wake import Stalls
+from oom_sentinel.kernel.wake import TMPFS_WRITE
+from oom_sentinel.kernel.wake import TmpfsWrites
 from oom_sentinel.kernel.wake import Watch
 from oom_sentinel.kills.kill_log import KERNEL_LOG
 from oom_sentinel.sentinel import Sentinel
@@ -64,7 +66,8 @@ class Wakes:
         # Source name -> what to do in the executor; it tells whether the cycle runs at once.
         # A source without an answer always runs it.
         self.answers: dict[str, Callable[[Wake], bool]] = {
-            ALARM: self._look_again, NEW_PROGRAMS: self._meet, 'signal': lambda wake: False}
+            ALARM: self._look_again, NEW_PROGRAMS: self._meet, TMPFS_WRITE: self._look_at_tmpfs,
+            'signal': lambda wake: False}
         self._new_programs = NewPrograms(watch, sentinel.root.last_pid)
         sentinel.scanner.reports_execs = self._new_programs.reported
         sentinel.kill_log.use_signal_deaths(self._new_programs.deaths)
@@ -75,6 +78,9 @@ class Wakes:
             with contextlib.suppress(OSError):  # no inotify instance left: counters are read
                 self._groups = GroupEvents(watch, sentinel.root, self._mount.mount_point,
                                            self._mount.version)
+        self._tmpfs: TmpfsWrites | None = None
+        with contextlib.suppress(OSError):  # then such files are missing from the plan
+            self._tmpfs = TmpfsWrites(watch)
         self._woken_by: tuple[str, ...] = ()
         self._hurried_s = self._urgent_s = self._young_since_s = float('-inf')
 
@@ -142,6 +148,11 @@ class Wakes:
             self._watch.alarm(now_s + (YOUNG_LOOK_S if age_s < YOUNG_S else SLOW_LOOK_S))
         return False
 
+    def _look_at_tmpfs(self, _wake: Wake) -> bool:
+        """Let the sentinel look for files in memory that no process's size shows."""
+        self._sentinel.look_at_tmpfs()
+        return False
+
     def _look_soon(self) -> None:
         """Set the alarm for what the sentinel wants to look at before its next cycle."""
         soon_s = self._sentinel.next_look_s
@@ -157,4 +168,6 @@ class Wakes:
         self._stalls.close()
         if self._groups is not None:
             self._groups.close()
+        if self._tmpfs is not None:
+            self._tmpfs.close()
         self._new_programs.close()

@@ -30,6 +30,7 @@ from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.protection import Change
 from oom_sentinel.facts.protection import Outcome
 from oom_sentinel.facts.protection import Protection
+from oom_sentinel.facts.protection import UnmappedFile
 from oom_sentinel.kernel.process_files import holds_device
 from oom_sentinel.protection import eligibility
 from oom_sentinel.protection import plan
@@ -45,6 +46,7 @@ PLANS_MAX = 4  # a denial changes the plan for others, and a level the next one
 # The change of a raised process is saved with the next ones: else every program that a shell
 # starts would cost a file.
 SAVE_S = 2.0
+UNMAPPED_LEAST_BYTES = 4 << 20
 Domains = Callable[[tuple[str, ...]], tuple[Domain, ...]]
 
 
@@ -209,6 +211,24 @@ class Guard:
         written = self._writes.write_all(plan.adjustments(made), met, wall_s)
         self._note_unsaved(before, now_s)
         return written
+
+    def look_for_unmapped_files(self, read: Callable[[int], tuple[UnmappedFile, ...]]) -> bool:
+        """
+        Look which unprotected processes write files in memory that they do not map.
+
+        :param read: returns those files of a PID.
+        :returns: whether a plan is due.
+        """
+        if not self.planned.levels:
+            return False
+        found = {}
+        for target in (*self.planned.raised, *self.planned.targets):
+            files = read(target.process.pid) if target.wanted >= 0 else ()
+            if sum(file.size_bytes for file in files) >= UNMAPPED_LEAST_BYTES:
+                found[target.process.identity] = files
+        changed = found != self._memory.unmapped
+        self._memory.unmapped = found
+        return changed
 
     def save_when_due(self, now_s: float) -> None:
         """Keep changes that were not worth a file of their own."""

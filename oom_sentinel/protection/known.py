@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from dataclasses import field
 
 from oom_sentinel.facts.process import Identity
+from oom_sentinel.facts.protection import UnmappedFile
 from oom_sentinel.protection.domains import Domain
 from oom_sentinel.protection.level import Level
 from oom_sentinel.protection.sizes import Size
@@ -31,7 +32,8 @@ class Known:
 
     `floors` are the lowest permitted values where lowering was denied, `originals` the values
     before the sentinel's first write, or what a process would have had without an inherited one.
-    `kept` are children that keep the value of their group's process.  `spared` are nodes of no
+    `kept` are children that keep the value of their group's process.  `unmapped` are files in
+    memory that only their writer's end keeps from growing.  `spared` are nodes of no
     group that hold a driver's device open.  `foreign` are the growing processes found last.
     `levels` are those of an earlier plan, None to find them.
     """
@@ -41,6 +43,7 @@ class Known:
     kept: frozenset[Identity] = frozenset()
     sizes: Mapping[Identity, Size] = field(default_factory=dict)
     domains: tuple[Domain, ...] = ()
+    unmapped: Mapping[Identity, tuple[UnmappedFile, ...]] = field(default_factory=dict)
     spared: frozenset[Identity] = frozenset()
     foreign: Mapping[str | None, Identity] = field(default_factory=dict)
     levels: tuple[Level, ...] | None = None

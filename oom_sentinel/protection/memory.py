@@ -26,6 +26,7 @@ from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.protection import Change
 from oom_sentinel.facts.protection import Launched
+from oom_sentinel.facts.protection import UnmappedFile
 from oom_sentinel.protection import grouping
 from oom_sentinel.protection import originals
 from oom_sentinel.protection.domains import Domain
@@ -48,6 +49,7 @@ class Memory:
         self.floors: dict[Identity, int] = {}
         self.asked: dict[Identity, int] = {}
         self.sizes = Sizes()
+        self.unmapped: dict[Identity, tuple[UnmappedFile, ...]] = {}
         self._written: dict[Identity, tuple[int, ...]] = {}
         self._groups: dict[int, tuple[tuple[object, ...], Group | None]] = {}
         self._devices: dict[Identity, bool] = {}
@@ -58,7 +60,7 @@ class Memory:
         if len(self._groups) > 2 * len(table) + 64:
             self._groups.clear()
         alive = {p.identity for p in table}
-        ended = frozenset({*self.changes, *self.floors, *self._devices} - alive)
+        ended = frozenset({*self.changes, *self.floors, *self._devices, *self.unmapped} - alive)
         for identity in ended:
             self.forget(identity)
         return ended
@@ -69,6 +71,7 @@ class Memory:
         self.changes.pop(identity, None)
         self.floors.pop(identity, None)
         self.asked.pop(identity, None)
+        self.unmapped.pop(identity, None)
         self._written.pop(identity, None)
         self._devices.pop(identity, None)
 
@@ -129,7 +132,8 @@ class Memory:
             floors=self.floors,
             originals={**self.asked, **{i: c.original for i, c in self.changes.items()}},
             kept=kept_children(table, frozenset(keeps)), sizes=self.sizes.known,
-            domains=domains, spared=frozenset(i for i, holds in self._devices.items() if holds),
+            domains=domains, unmapped=self.unmapped,
+            spared=frozenset(i for i, holds in self._devices.items() if holds),
             foreign=foreign, page_size=self.page_size)
 
 

@@ -121,10 +121,22 @@ class Raising:
         asked = level.asked(self.levels, process, self._pages(held))
         if asked is None:
             return None
-        wanted = min(level.OOM_SCORE_ADJ_MAX, max(asked, 0) + more)
+        wanted = min(level.OOM_SCORE_ADJ_MAX,
+                     max(asked, 0) + more + self._unmapped_points(process))
         ours = process.identity in self._known.originals
         return level.kept(wanted, process.oom_score_adj if ours else None, own=own,
                           growing=size is None or size.growing)
+
+    def _unmapped_points(self, process: Process) -> int:
+        """
+        Return the points that files in memory weigh that a process writes and does not map.
+
+        Its badness lacks them, so the others would be killed in its place; its end stops them.
+        """
+        files = self._known.unmapped.get(process.identity, ())
+        held = self._pages(sum(file.size_bytes for file in files))
+        points = [made.domain.point for made in self.levels if made.domain.holds(process)]
+        return -(-held // min(points)) if held and points else 0
 
     def _may_raise(self, process: Process) -> bool:
         if not eligibility.raisable(process, self._settings, self._view):

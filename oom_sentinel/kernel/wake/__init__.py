@@ -26,6 +26,8 @@ from oom_sentinel.kernel.wake.loop import ALARM
 from oom_sentinel.kernel.wake.loop import Watch
 from oom_sentinel.kernel.wake.stalls import NAME as STALL
 from oom_sentinel.kernel.wake.stalls import Stalls
+from oom_sentinel.kernel.wake.tmpfs import NAME as TMPFS_WRITE
+from oom_sentinel.kernel.wake.tmpfs import TmpfsWrites
 
-__all__ = ['ALARM', 'GROUP_EVENT', 'NEW_PROGRAMS', 'STALL', 'GroupEvents', 'NewPrograms',
-           'Stalls', 'Watch']
+__all__ = ['ALARM', 'GROUP_EVENT', 'NEW_PROGRAMS', 'STALL', 'TMPFS_WRITE', 'GroupEvents',
+           'NewPrograms', 'Stalls', 'TmpfsWrites', 'Watch']
