@@ -18,7 +18,7 @@ LOOPBACK := ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
 SOURCES := setup.py setup.cfg package.xml scripts/make_venv.sh scripts/link_package.sh \
     $(wildcard launch/*.launch.py)
 
-.PHONY: setup run demo docs test test-unprivileged test-jazzy bench vm-test lint clean
+.PHONY: setup run demo docs test test-unprivileged test-jazzy bench storm vm-test lint clean
 
 setup: $(VENV)/.ready
 
@@ -77,6 +77,11 @@ docs: .venv-docs/.ready
 
 bench: setup
 	$(LOOPBACK) $(BIN)/python -m bench
+
+# Real OOM kills without and with the sentinel: needs root and a memory controller.
+# make storm STORM='--seeds 1-2 --kinds unmatched,shm' or STORM=--simulate for seconds.
+storm: setup
+	$(LOOPBACK) $(BIN)/python -m bench.storm $(STORM)
 
 vm-test: setup
 	PYTHON='$(PREFIX)/bin/python' test/vm/run

@@ -72,8 +72,8 @@ def notes(denied: Iterable[Target], spared: tuple[Process, ...], known: Known,
         names = ', '.join(p.label for p in spared[:3]) + (', ...' if len(spared) > 3 else '')
         found.append(f'not raised, because no group names it and it looks like a driver or a '
                      f'controller: {names}')
-    found += [f'{file.path} ({file.size_bytes // MIB} MiB) is in memory and in no process\'s '
-              f'size; PID {identity.pid}, which writes it, is raised by as much'
+    found += [f'{file.path} ({file.size_bytes // MIB} MiB) takes memory that the size of no '
+              f'process shows; PID {identity.pid} holds it open and is raised by as much'
               for identity, files in known.unmapped.items() for file in files][:3]
     found += _absurd(known, settings)
     return tuple(found) + _values(settings)

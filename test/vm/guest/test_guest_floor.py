@@ -129,7 +129,7 @@ def test_returning_to_0_keeps_the_floor_only_without_the_capability(privileged, 
 
 def test_denied_without_a_floor_others_are_raised_and_the_critical_node_lives(
         robot, home, observer, tmp_path):
-    """The order is kept by 400 for the others; the message says that lowering is denied."""
+    """The others are raised to the level; the message says that lowering is denied."""
     with cgroup('denied', memory__max=160 * MIB, memory__swap__max=0) as group:
         inside = {'preexec': lambda: write(f'{group}/cgroup.procs', os.getpid()),
                   'command_prefix': AS_ROBOT}
@@ -139,9 +139,9 @@ def test_denied_without_a_floor_others_are_raised_and_the_critical_node_lives(
                                   go=tmp_path / 'go', **inside)}
         with running_sentinel(UNPRIVILEGED, env=home.env, command_prefix=AS_ROBOT,
                               remaps=NAMED):
-            wait_for(lambda: oom_score_adj(children['talker'].pid) == 400, 'it is raised')
+            wait_for(lambda: oom_score_adj(children['talker'].pid) > 200, 'it is raised')
             assert oom_score_adj(children['bringup'].pid) == 0
-            observer.until(lambda: 'raising others by 400' in getattr(
+            observer.until(lambda: 'kept by raising' in getattr(
                 observer.status('Protection'), 'message', ''), 'the status says so')
             (tmp_path / 'go').touch()
             wait_for(lambda: dead(children), 'the kernel kills someone')
