@@ -12,11 +12,12 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Memory control groups of the tree: v1, v2 and both at once."""
+"""Memory control groups of the tree: v1, v2 and both at once (hybrid)."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 import errno
+from itertools import islice
 import os
 
 from oom_sentinel.facts.cgroup import CgroupChain
@@ -26,13 +27,13 @@ from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.kernel.files import cgroup
 from oom_sentinel.kernel.files import ParseError
 from oom_sentinel.kernel.files import vmstat
+from oom_sentinel.kernel.root import DIGITS
 from oom_sentinel.kernel.root import reason
 from oom_sentinel.kernel.root import Root
 
 # page_counter's "no limit" in v1 is PAGE_COUNTER_MAX pages: some exabytes.
 UNLIMITED_BYTES = 1 << 60
-
-
+FOLDERS = 10000  # below one group; of the rest the members are not known
 # include/linux/proc_ns.h PROC_CGROUP_INIT_INO
 INITIAL_NAMESPACE = 'cgroup:[4026531835]'
 CONTAINER_MARKS = ('/.dockerenv', '/run/.containerenv',
@@ -43,7 +44,7 @@ class MemoryCgroups:
     """The hierarchy that holds the memory controller."""
 
     def __init__(self, root: Root) -> None:
-        """Find the mount; without one every question is answered by `unavailable`."""
+        """Find the mount; without one `mount` is None and `unavailable` says why."""
         self.root = root
         self.mount: cgroup.MemoryMount | None = None
         self.hidden: str | None = None
@@ -73,14 +74,10 @@ class MemoryCgroups:
 
         In a container it is the container's own group; in v2 the real root has no memory.max.
         """
-        marked = any(os.path.exists(self.root.prefix + mark) for mark in CONTAINER_MARKS)
-        try:
-            namespaced = os.readlink(
-                self.root.prefix + '/proc/self/ns/cgroup') != INITIAL_NAMESPACE
-        except OSError:
-            namespaced = False
-        below = mount.root != '/' or (mount.version == 2 and os.path.exists(
-            self._folder('/') + '/memory.max'))
+        marked = any(self.root.exists(mark) for mark in CONTAINER_MARKS)
+        namespaced = self.root.link('/proc/self/ns/cgroup') not in (None, INITIAL_NAMESPACE)
+        below = mount.root != '/' or (
+            mount.version == 2 and self.root.exists(mount.mount_point + '/memory.max'))
         if not (below or namespaced or (marked and self._number('/', 'memory.limit_in_bytes'))):
             return None
         return ('limits above this container are not visible from inside it' if marked
@@ -104,16 +101,17 @@ class MemoryCgroups:
             path = path[len(base):] or '/'
         if path == '/..' or path.startswith('/../'):
             return None  # a sibling of our namespace's root: its limits are not ours
-        return path if os.path.isdir(self._folder(path)) else '/'
+        return path if self.exists(path) else '/'
 
     def _folder(self, path: str) -> str:
+        """Return the folder of a control group, as on the live machine."""
         assert self.mount is not None
-        return self.root.prefix + self.mount.mount_point + path.rstrip('/')
+        return self.mount.mount_point + path.rstrip('/')
 
     def _file(self, path: str, name: str) -> bytes | None:
-        assert self.mount is not None
+        """Return the bytes of a file of a control group, None when it is not readable."""
         try:
-            return self.root.read(f'{self.mount.mount_point}{path.rstrip("/")}/{name}')
+            return self.root.read(f'{self._folder(path)}/{name}')
         except OSError:
             return None
 
@@ -123,8 +121,7 @@ class MemoryCgroups:
 
     def _limit(self, path: str, name: str) -> tuple[int | None, str | None]:
         """Return a limit, and why it is unknown when it is; an absent file is no limit."""
-        assert self.mount is not None
-        place = f'{self.mount.mount_point}{path.rstrip("/")}/{name}'
+        place = f'{self._folder(path)}/{name}'
         try:
             data = self.root.read(place)
         except OSError as error:
@@ -136,6 +133,7 @@ class MemoryCgroups:
         return value, None
 
     def _keyed(self, path: str, file: str, *names: bytes) -> dict[bytes, int]:
+        """Return the values of these names in a file, none when it is not readable."""
         data = self._file(path, file)
         if data is None:
             return {}
@@ -145,11 +143,11 @@ class MemoryCgroups:
             return {}
 
     def exists(self, path: str) -> bool:
-        """Tell whether there is a control group at this path."""
-        return self.mount is not None and os.path.isdir(self._folder(path))
+        """Return whether there is a control group at this path."""
+        return self.mount is not None and self.root.is_folder(self._folder(path))
 
     def group(self, path: str) -> MemoryCgroup:
-        """Return what this control group allows and uses."""
+        """Return the limits, usage and counters of this control group."""
         assert self.mount is not None
         if self.mount.version == 1:
             limit, why = self._limit(path, 'memory.limit_in_bytes')
@@ -171,7 +169,7 @@ class MemoryCgroups:
         return self._number(path, name) is not None
 
     def refreshed(self, group: MemoryCgroup) -> MemoryCgroup:
-        """Return the group with its usage and counters read anew, its limits as they were."""
+        """Return the group with usage and counters read again and its known limits."""
         path = group.path
         if group.version == 1:
             stat = self._keyed(path, 'memory.stat', b'total_inactive_file',
@@ -199,7 +197,7 @@ class MemoryCgroups:
             oom_kill=events.get(b'oom_kill'), high=events.get(b'high'))
 
     def oom_kill(self, path: str) -> int | None:
-        """Return how many members of this control group the OOM killer took, None if unknown."""
+        """Return how many members of this control group the OOM killer killed, None if unknown."""
         assert self.mount is not None
         file = 'memory.oom_control' if self.mount.version == 1 else 'memory.events'
         return self._keyed(path, file, b'oom_kill').get(b'oom_kill')
@@ -220,21 +218,25 @@ class MemoryCgroups:
     def members(self, path: str) -> frozenset[int]:
         """Return the PIDs in this control group and below it."""
         pids: set[int] = set()
-        for folder, _, files in os.walk(self._folder(path) or '/'):
+        top = self.root.prefix + self._folder(path)
+        for folder, _, files in islice(os.walk(top or '/'), FOLDERS):
             if 'cgroup.procs' not in files:
                 continue
             try:
-                with open(os.path.join(folder, 'cgroup.procs'), 'rb') as stream:
-                    pids.update(int(word) for word in stream.read().split() if word.isdigit())
+                data = self.root.read(
+                    folder.removeprefix(self.root.prefix) + '/cgroup.procs', whole=True)
             except OSError:
                 continue  # removed meanwhile: its processes are gone or elsewhere
+            pids.update(int(word) for word in data.split() if word.isdigit() and len(word) < 20)
         return frozenset(pids)
 
 
 def _bytes(data: bytes | None) -> int | None:
-    if data is None or not data.strip().isdigit():
+    """Return a number of bytes, None for `max`, for no limit, and for anything else."""
+    text = b'' if data is None else data.strip()
+    if not text.isdigit() or len(text) > DIGITS:
         return None
-    value = int(data)
+    value = int(text)
     return value if value < UNLIMITED_BYTES else None
 
 

@@ -13,11 +13,11 @@
 # limitations under the License.
 
 """
-The control groups at stake, read again and again at little cost.
+The control groups of the sentinel and of protected processes, read again at little cost.
 
-What a limited group uses is read at every call, its limits and the groups without a limit only
-every REREAD_S: an idle robot without limits then pays 3 us a cycle instead of 344 (measured,
-v1, three groups).
+The usage of a limited group is read at every call, limits and groups without a limit only every
+REREAD_S: an idle robot without limits then pays 3 us a cycle instead of 344 (measured, v1, three
+groups).
 """
 
 from oom_sentinel.facts.cgroup import CgroupChain
@@ -32,10 +32,10 @@ REREAD_S = 10.0
 
 
 class Chains:
-    """Remembers the groups of the last calls."""
+    """Reads chains of control groups, and remembers the groups of the last call."""
 
     def __init__(self, cgroups: MemoryCgroups) -> None:
-        """Start with nothing read."""
+        """Read nothing yet."""
         self.cgroups = cgroups
         self._groups: dict[str, MemoryCgroup] = {}
         self._read_s = self._own_s = NEVER_S
@@ -50,7 +50,7 @@ class Chains:
         return frozenset(self._groups)
 
     def own(self, now_s: float) -> str | None:
-        """Return the sentinel's own path, None when unknown; it hardly ever changes."""
+        """Return the sentinel's own path, None when unknown, read again every REREAD_S."""
         if due(now_s, self._own_s, REREAD_S):
             self._own, self._own_s = self.cgroups.path_of('self'), now_s
         return self._own
@@ -60,7 +60,7 @@ class Chains:
         """
         Return the chain of each path.
 
-        :param anew: read everything, because a process was killed.
+        :param anew: read limits and usage of all groups, because a process was killed.
         """
         if self.cgroups.mount is None:
             return self.cgroups.unavailable
@@ -91,8 +91,8 @@ class Chains:
         """
         Return the PIDs below each limited group.
 
-        :param came: changes when a process may have come; without a change the groups are
-            walked through only every REREAD_S.
+        :param came: any value that differs when there may be a new process; while it is the
+            same, the groups are walked through only every REREAD_S.
         """
         if isinstance(chains, Unavailable):
             return ()

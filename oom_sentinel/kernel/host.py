@@ -124,7 +124,7 @@ def policy(root: Root) -> VmPolicy:
 
 
 def _switch(root: Root, path: str) -> bool | None:
-    """Return Y, 1 or a bit mask (lru_gen prints 0x0007) as true, None when it is not there."""
+    """Return Y, 1 or a bit mask (lru_gen prints 0x0007) as true, None when it is unreadable."""
     try:
         word = root.read(path).strip()
     except OSError:
@@ -138,7 +138,7 @@ def _switch(root: Root, path: str) -> bool | None:
 
 
 def surroundings(root: Root, processes: Iterable[Process]) -> Surroundings:
-    """Return what changes the meaning of everything else; some 0.1 ms and a read per node."""
+    """Return the place where the software runs; some 0.1 ms and a read per ROS process."""
     table = tuple(processes)
     # A script that /usr/bin/env starts has python3 as its comm.
     running = {name for p in table for name in (p.program.comm, p.program.executable)}
@@ -151,7 +151,7 @@ def surroundings(root: Root, processes: Iterable[Process]) -> Surroundings:
 
 
 class Lookout:
-    """Policy and surroundings as last read; both change when an administrator acts."""
+    """Reads policy and surroundings seldom; both change only when an administrator acts."""
 
     def __init__(self, root: Root) -> None:
         """Read nothing yet."""
@@ -161,7 +161,7 @@ class Lookout:
 
     def look(self, now_s: float,
              processes: Iterable[Process]) -> tuple[VmPolicy, Surroundings]:
-        """Return both, read anew every SURROUNDINGS_PERIOD_S; some 0.5 ms."""
+        """Return both, read again every SURROUNDINGS_PERIOD_S; some 0.5 ms."""
         if due(now_s, self._read_s, SURROUNDINGS_PERIOD_S):
             self._read_s = now_s
             self._found = policy(self.root), surroundings(self.root, processes)
@@ -169,17 +169,15 @@ class Lookout:
 
 
 def _text(root: Root, path: str) -> str:
+    """Return the text of a file, empty when it is absent or unreadable."""
     try:
         return root.read(path, whole=True).decode('utf-8', 'replace')
     except OSError:
         return ''
 
 
-def _exists(root: Root, path: str) -> bool:
-    return os.path.exists(root.prefix + path)
-
-
 def _wsl(root: Root) -> int | None:
+    """Return 1 or 2 in the Windows Subsystem for Linux, else None."""
     release = root.host().kernel_release.lower()
     if 'microsoft' not in release:
         return None
@@ -187,7 +185,7 @@ def _wsl(root: Root) -> int | None:
 
 
 def container(root: Root) -> Container | None:
-    """Return the container that this runs in; the most telling sign first."""
+    """Return the container that this runs in, by the surest sign; None outside of one."""
     for path in ('/proc/self/cgroup', '/proc/1/cgroup', '/proc/self/mountinfo'):
         text = _text(root, path)
         if path.endswith('mountinfo'):
@@ -195,27 +193,24 @@ def container(root: Root) -> Container | None:
         for kind, sign in IN_CGROUP:
             if sign.search(text):
                 return Container(kind, f'{path} names it')
-    if _exists(root, '/var/run/secrets/kubernetes.io') or (
+    if root.exists('/var/run/secrets/kubernetes.io') or (
             root.live and 'KUBERNETES_SERVICE_HOST' in os.environ):
         return Container('Kubernetes', 'its service account or KUBERNETES_SERVICE_HOST is there')
-    if _exists(root, '/run/.containerenv'):
+    if root.exists('/run/.containerenv'):
         return Container('Podman', '/run/.containerenv is there')
     for path in ('/run/systemd/container', '/proc/1/environ'):
         for word in _text(root, path).split('\0'):
             said = word.strip().removeprefix('container=')
             if SAID.get(said) and (said != word or path.startswith('/run')):
                 return Container(SAID[said], f'{path} says container={said}')
-    if _exists(root, '/.dockerenv') and not _on_a_machine_of_its_own(root):
+    if root.exists('/.dockerenv') and not _on_a_machine_of_its_own(root):
         return Container('Docker', '/.dockerenv is there')
     return None
 
 
 def _on_a_machine_of_its_own(root: Root) -> bool:
-    """Tell a virtual machine that boots a container's image, with /.dockerenv left over."""
-    try:
-        namespace = os.readlink(root.prefix + '/proc/self/ns/pid')
-    except OSError:
-        return False
+    """Return whether this is a virtual machine made from a container's image."""
+    namespace = root.link('/proc/self/ns/pid')
     mounts = [line for line in _text(root, '/proc/self/mountinfo').split('\n')
               if line.split(' ')[4:5] == ['/']]
     return (namespace == INITIAL_PID_NAMESPACE and bool(mounts)

@@ -126,9 +126,12 @@ class Root:
         """
         Return where a file of the tree is, its path given as on the live machine.
 
+        :raises OSError: EINVAL for a path that no file can have.
         :raises CaptureError: when a link of a captured tree leads out of it.
         """
         name = self.prefix + path
+        if '\0' in name:
+            raise OSError(errno.EINVAL, 'a null byte in a path', name)
         if not self.live:
             real = os.path.realpath(name)
             if real != self._real and not real.startswith(self._real + '/'):

@@ -23,6 +23,7 @@ right after it made the file is never disturbed.
 
 from dataclasses import replace
 import fcntl
+from itertools import islice
 import os
 import posixpath
 import re
@@ -45,6 +46,7 @@ SEGMENTS_PERIOD_S = 30.0
 FOLDER = '/dev/shm'
 LOCK = re.compile(r'(?:fastrtps|fastdds)_[0-9a-f]{16}_el\Z')
 SETTLED_S = 10.0
+SEGMENTS = 4096  # any user may make files there
 BLOCK_BYTES = 512  # of st_blocks, whatever the file system (stat(2))
 
 
@@ -114,7 +116,8 @@ class SharedMemory:
     def _count(self) -> DdsSegments:
         live = dead = dead_bytes = 0
         with os.scandir(self.folder) as entries:
-            names = [entry.name for entry in entries if LOCK.match(entry.name)]
+            locks = (entry.name for entry in entries if LOCK.match(entry.name))
+            names = list(islice(locks, SEGMENTS))
         for name in names:
             path = f'{self.folder}/{name}'
             if in_use(path):
@@ -135,7 +138,8 @@ def in_use(path: str) -> bool:
     A lock that is young, gone or not readable for this user counts as held.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(
+            path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError:
         return True
     try:

@@ -34,7 +34,7 @@ def unit_of(path: str) -> tuple[str, bool] | None:
 
 
 def in_user_session(path: str) -> bool:
-    """Tell whether a process started from a user's own service manager, as on a desktop."""
+    """Return whether a process was started by a user's own service manager, as on a desktop."""
     return any(part.startswith('user@') and part.endswith('.service')
                for part in path.split('/'))
 
@@ -48,12 +48,32 @@ def names(unit: str) -> tuple[str, ...]:
     return (unit, f'{stem}@.{kind}')
 
 
+def drop_in_names(unit: str) -> tuple[str, ...]:
+    """
+    Return the names whose folders NAME.d hold drop-ins of a unit, the closest name first.
+
+    The unit itself, its template, its prefixes that end with a dash, and its kind.
+    """
+    kind = unit.rpartition('.')[2]
+    found = list(names(unit))
+    prefix = unit.partition('@')[0].removesuffix('.' + kind).rstrip('-')
+    while '-' in prefix:
+        prefix = prefix[:prefix.rindex('-')].rstrip('-')
+        if prefix:
+            found.append(f'{prefix}-.{kind}')
+    return (*found, kind)
+
+
 def settings(files: Iterable[bytes], section: str) -> dict[str, str]:
-    """Return the assignments of a section, those of later files override; '' resets."""
+    """
+    Return the assignments of a section; a later one overrides, an empty value resets.
+
+    A line that ends with a backslash goes on in the next one.
+    """
     found: dict[str, str] = {}
     for data in files:
         inside = False
-        for raw in data.decode('utf-8', 'replace').split('\n'):
+        for raw in data.decode('utf-8', 'replace').replace('\\\n', ' ').split('\n'):
             line = raw.strip()
             if line.startswith('['):
                 inside = line == f'[{section}]'

@@ -14,21 +14,39 @@
 
 """Parsers: hostile names, and nothing but ParseError on any bytes."""
 
+import json
+
 from hypothesis import given
 from hypothesis import strategies as st
+from oom_sentinel.kernel import root
 from oom_sentinel.kernel.files import cgroup
+from oom_sentinel.kernel.files import error
 from oom_sentinel.kernel.files import meminfo
 from oom_sentinel.kernel.files import ParseError
 from oom_sentinel.kernel.files import pressure
 from oom_sentinel.kernel.files import program
 from oom_sentinel.kernel.files import stat
 from oom_sentinel.kernel.files import status
+from oom_sentinel.kernel.files import swaps
 from oom_sentinel.kernel.files import vmstat
 import pytest
 
 PARSERS = [meminfo.parse, pressure.parse, vmstat.parse, stat.parse, status.parse,
            lambda data: cgroup.memory_path(data, 1), lambda data: cgroup.memory_path(data, 2),
-           cgroup.memory_mounts]
+           cgroup.memory_mounts, cgroup.systemd_path, swaps.parse,
+           lambda data: swaps.mm_stat(data, 'zram0', 1 << 30),
+           lambda data: vmstat.keyed(data, (b'oom_kill', b'high'), 'memory.events'),
+           lambda data: error.signed('oom_score_adj', data, -1000, 1000)]
+# A well-formed file of each kind, of which single bytes are changed.
+SEEDS = [b'MemTotal: 100 kB\nMemFree: 50 kB\nSwapFree: 1 kB\n',
+         b'some avg10=0.00 avg60=1.50 avg300=0.00 total=7\n', b'nr_free 1\noom_kill 3\n',
+         b'42 (a b) S 1 ' + b' '.join(b'%d' % i for i in range(5, 53)),
+         b'Name:\tx\nState:\tS\nPPid:\t1\nUid:\t1\t2\t3\t4\nVmRSS:\t9 kB\nRssFile:\t8 kB\n'
+         b'VmSwap:\t7 kB\nVmPTE:\t6 kB\n',
+         b'4:memory:/a\n1:name=systemd:/b\n0::/c\n',
+         b'35 24 0:30 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n',
+         b'Filename Type Size Used Priority\n/dev/zram0 partition 100 50 1\n',
+         b' 4096 74 12288 0 12288 0\n', b'-500\n']
 TAIL = b' S 1 ' + b' '.join(b'%d' % i for i in range(5, 53))
 
 
@@ -49,8 +67,46 @@ def test_any_bytes_parse_or_raise_parse_error(parser, data):
     """Nothing else may stop the cycle."""
     try:
         parser(data)
-    except ParseError as error:
-        assert error.what
+    except ParseError as found:
+        assert found.what
+
+
+@pytest.mark.parametrize('parser', PARSERS)
+@given(seed=st.sampled_from(SEEDS), changes=st.lists(
+    st.tuples(st.integers(0, 300), st.binary(max_size=3)), max_size=4))
+def test_a_damaged_file_parses_or_raises_parse_error(parser, seed, changes):
+    """Bytes lost, doubled or turned into others."""
+    data = seed
+    for at, new in changes:
+        at %= len(data) + 1
+        data = data[:at] + new + data[at + 1:]
+    try:
+        parser(data)
+    except ParseError as found:
+        assert found.path and len(str(found)) < 400
+
+
+@given(st.binary() | st.builds(lambda *values: json.dumps(dict(zip(
+    ('page_size', 'wall_s', 'kernel', 'hostname', 'clock_ticks', 'boot_time'), values))).encode(),
+    *[st.integers() | st.floats() | st.text() | st.none() | st.just(4096)] * 6))
+def test_any_capture_json_is_read_or_refused(data):
+    """With a ValueError, that names what is wrong."""
+    try:
+        found = root.parse_capture(data)
+    except ValueError as refused:
+        assert str(refused)
+    else:
+        assert found.page_size >= 4096 and 0 <= found.wall_s < 1e12 and found.clock_ticks > 0
+
+
+@given(st.text(), st.lists(st.text() | st.sampled_from(
+    ['env', '-S', 'python3', '-m', '--ros-args', '-r', '__node:=x', '__ns:=/y', '--',
+     '/o/lib/p/n'])), st.none() | st.text())
+def test_any_words_are_classified(comm, words, exe):
+    """A process writes its name and command line itself."""
+    found = program.classify(comm, words, exe)
+    assert all(name.startswith('/') for name in found.node_names)
+    assert len(found.cmdline) <= len(words)
 
 
 @pytest.mark.parametrize('words, executable, package, names', [

@@ -155,6 +155,65 @@ def test_the_unit_of_the_robot_is_read_with_its_drop_ins(tmp_path, files, policy
     assert found.units == (Unit('robot.service', policy, adjust, False, 2),)
 
 
+USERS = '/user.slice/user-1000.slice/user@1000.service/app.slice/nav.service'
+PASSWD = 'root:x:0:0::/root:/bin/sh\nrobot:x:1000:1000::/home/robot:/bin/bash\n'
+
+
+@pytest.mark.parametrize('file', [
+    '/home/robot/.config/systemd/user/nav.service', '/run/user/1000/systemd/transient/nav.service',
+    '/etc/systemd/user/nav.service', '/run/user/1000/systemd/transient/nav.service.d/50-o.conf',
+    '/home/robot/.config/systemd/user.control/nav.service.d/50-OOMPolicy.conf',
+    '/usr/lib/systemd/user/service.d/10-all.conf'])
+def test_a_unit_of_a_user_manager_is_read_where_that_manager_reads_it(tmp_path, file):
+    """In the user's home, in its runtime directory, and for all users."""
+    root = tree(tmp_path, {'/proc/7/cgroup': f'0::{USERS}\n', '/etc/passwd': PASSWD,
+                           '/usr/lib/systemd/user/nav.service': '[Service]\nExecStart=/x\n',
+                           '/etc/systemd/system/nav.service': '[Service]\nOOMPolicy=kill\n',
+                           file: '[Service]\nOOMPolicy=continue\nOOMScoreAdjust=200\n'})
+    assert kernel.surroundings(root, (node(7),)).units == (
+        Unit('nav.service', 'continue', 200, True, 1),)
+
+
+@pytest.mark.parametrize('file', [
+    '/run/systemd/transient/robot-nav.service',
+    '/etc/systemd/system.control/robot-nav.service.d/a.conf',
+    '/run/systemd/system.control/robot-nav.service.d/50-OOMPolicy.conf',
+    '/etc/systemd/system/service.d/all.conf', '/usr/lib/systemd/system/robot-.service.d/a.conf',
+    '/run/systemd/generator/robot-nav.service'])
+def test_transient_units_and_shared_drop_ins_are_read(tmp_path, file):
+    """As systemd-run, `systemctl set-property` and a distribution leave them."""
+    root = tree(tmp_path, {'/proc/7/cgroup': '0::/system.slice/robot-nav.service\n',
+                           file: '[Service]\nOOMPolicy=\\\n  continue\n'})
+    assert kernel.surroundings(root, (node(7),)).units == (
+        Unit('robot-nav.service', 'continue', None, False, 1),)
+
+
+@pytest.mark.parametrize('files, policy', [
+    ({'/usr/lib/systemd/system.conf.d/10.conf': 'continue'}, 'continue'),
+    ({'/usr/lib/systemd/system.conf.d/10.conf': 'continue',
+      '/etc/systemd/system.conf.d/10.conf': 'kill'}, 'kill'),
+    ({'/usr/lib/systemd/system.conf.d/20.conf': 'continue',
+      '/etc/systemd/system.conf.d/10.conf': 'kill'}, 'continue'),
+    ({'/usr/lib/systemd/system.conf': 'kill', '/etc/systemd/system.conf': 'continue'},
+     'continue'),
+    ({'/etc/systemd/user.conf.d/10.conf': 'kill'}, 'stop')])
+def test_the_managers_own_configuration_has_drop_ins(tmp_path, files, policy):
+    """The last name counts, of equal names the one in /etc; user.conf is another manager's."""
+    found = kernel.surroundings(tree(tmp_path, {**IN_UNIT, **{
+        name: f'[Manager]\nDefaultOOMPolicy={value}\n' for name, value in files.items()}}),
+        (node(7),))
+    assert [found_unit.oom_policy for found_unit in found.units] == [policy]
+
+
+@pytest.mark.parametrize('name, found', [
+    ('a-b-c.service', ('a-b-c.service', 'a-b-.service', 'a-.service', 'service')),
+    ('a-b@x.service', ('a-b@x.service', 'a-b@.service', 'a-.service', 'service')),
+    ('robot.service', ('robot.service', 'service')), ('-.service', ('-.service', 'service'))])
+def test_whose_drop_ins_a_unit_has(name, found):
+    """Its own, its template's, its prefixes', its kind's (systemd.unit(5))."""
+    assert unit.drop_in_names(name) == found
+
+
 def test_an_instance_has_its_templates_settings(tmp_path):
     """robot@a.service is read from robot@.service."""
     root = tree(tmp_path, {'/proc/7/cgroup': '1:name=systemd:/system.slice/robot@a.service\n0::/',

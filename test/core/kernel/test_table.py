@@ -24,10 +24,16 @@ import time
 import tracemalloc
 
 from conftest import wait_for
+from hypothesis import given
+from hypothesis import HealthCheck
+from hypothesis import settings
+from hypothesis import strategies as st
 from oom_sentinel import kernel
+from oom_sentinel import sentinel
 from oom_sentinel.kernel.files import stat
 from oom_sentinel.kernel.root import CaptureError
 from oom_sentinel.risk import badness
+from oom_sentinel.settings import build
 import pytest
 import tree_files
 import trees
@@ -281,3 +287,29 @@ def test_a_process_that_began_another_program_is_read_anew():
     finally:
         child.kill()
         child.communicate()
+
+
+PARTS = st.sampled_from([
+    b'', b'\0', b'\n', b'1', b'-1', b'9' * 401, b' ', b':', b'(', b')', b'/', b'/..', b'max',
+    b'kB', b'MemTotal: 1 kB\n', b'0::/a/../..\n', b'500 (x) S ', b'0 ' * 60, b'Uid:\t1\t1\n',
+    b'\xff\xfe', b' - cgroup2 x rw', b'--ros-args', b'__node:=a'])
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[
+    HealthCheck.function_scoped_fixture])
+@given(name=st.sampled_from([
+    'meminfo', 'vmstat', 'swaps', 'pressure/memory', 'loadavg', 'self/mountinfo', 'self/cgroup',
+    '500/stat', '500/status', '500/cmdline', '500/cgroup', '500/oom_score_adj', '500/oom_score',
+    'sys/vm/overcommit_memory']), data=st.lists(PARTS | st.binary(max_size=8)).map(b''.join))
+def test_any_file_of_a_captured_tree_is_read_or_refused(tree, name, data):
+    """The whole cycle on it raises nothing but CaptureError."""
+    file = tree / 'proc' / name
+    before = file.read_bytes()
+    file.write_bytes(data)
+    try:
+        sentinel.Sentinel(build({}), root=str(tree)).cycle()
+        kernel.Table(kernel.Root(str(tree))).read(scores=True)
+    except CaptureError as refused:
+        assert name in str(refused)
+    finally:
+        file.write_bytes(before)
