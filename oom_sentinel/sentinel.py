@@ -15,8 +15,7 @@
 """
 One cycle: sample, assess, plan, write, compose; the sentinel without ROS.
 
-Node, command line, tests and benches run the same one.  It holds what goes on from cycle to
-cycle; everything it concludes comes from the pure rooms.
+It holds what goes on from cycle to cycle; all it concludes comes from the pure rooms.
 """
 
 from collections.abc import Callable
@@ -32,7 +31,6 @@ from oom_sentinel.facts import parts
 from oom_sentinel.facts.kill import Kills
 from oom_sentinel.facts.parts import Parts
 from oom_sentinel.facts.process import Process
-from oom_sentinel.facts.process import Program
 from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.sample import Waking
@@ -49,17 +47,16 @@ from oom_sentinel.protection import eligibility
 from oom_sentinel.protection import limits
 from oom_sentinel.protection.eligibility import View
 from oom_sentinel.protection.grouping import group_of
+from oom_sentinel.protection.grouping import selected_nodes
+from oom_sentinel.protection.grouping import unproven_nodes
 from oom_sentinel.protection.guard import Guard
 from oom_sentinel.protection.limits import Limits
 from oom_sentinel.protection.policies import SentinelPolicy
-from oom_sentinel.settings import selector
 from oom_sentinel.settings import Settings
 
 PLENTIFUL_SHARE = 2.0  # times memory.available_warn_percent
 
 EARLY_S = 0.05  # a look that comes so much too early still counts
-
-_NO_PROCESS = Process(0, 0, 0, 0, Program(''))  # what a node without a process is matched as
 
 
 class Sentinel:
@@ -87,16 +84,12 @@ class Sentinel:
         self.kill_log = kill_log.open_kill_log(
             self.root, self.table, settings.incident_directory, monotonic, wall)
         self._missing_nodes: tuple[str, ...] = ()
+        self._unproven_nodes: tuple[str, ...] = ()
         self._history = risk.History()
         self._assessment: risk.Assessment | None = None
         self._sample: Sample | None = None
         self._kills = Kills()
         self._journal = report.Journal()
-
-    @property
-    def hostname(self) -> str:
-        """Return the host's name."""
-        return self.host.hostname
 
     def configure(self, settings: Settings) -> None:
         """Set new settings; the next scan, due at once, follows them."""
@@ -159,6 +152,7 @@ class Sentinel:
             self.guard.view = replace(self.guard.view, ancestors=ancestors)
         self.guard.protect(processes, self.settings, self._limits.of, now_s, self._wall())
         self.scanner.starting = self.guard.starting
+        self._unproven_nodes = unproven_nodes(processes, self.settings)
 
     def _read_limits(self, paths: tuple[str, ...]) -> limits.Reading:
         return self.sampler.limits(self._monotonic(), (*paths, *self._target_cgroups()))
@@ -216,14 +210,8 @@ class Sentinel:
         groups = tuple(dict.fromkeys(
             group.path for chain in chains if chain.path in at_stake or not at_stake
             for group in chain.groups if group.oom_group))
-        missing = tuple(name for name in self._missing_nodes if self._is_selected(name))
-        return self.guard.protection(self.settings, missing, groups)
-
-    def _is_selected(self, node_name: str) -> bool:
-        """Return whether a node: selector of a group matches this node."""
-        return any(s.kind == 'node' and not s.exclude and selector.matches(
-            (s,), _NO_PROCESS, node_name)
-            for g in self.settings.protection_groups for s in g.match)
+        missing = selected_nodes(self._missing_nodes, self.settings)
+        return self.guard.protection(self.settings, missing + self._unproven_nodes, groups)
 
     def cycle(self, woken_by: tuple[str, ...] = (), waking: Waking = Waking()) -> Report:
         """Sample, assess, plan and write when a scan is due, compose; return the report."""

@@ -22,14 +22,19 @@ composition_interfaces is optional: without it nobody is asked.
 from collections import Counter
 from collections.abc import Callable
 from collections.abc import Iterable
+import itertools
 import time
 from typing import Any
 
 from oom_sentinel.facts.process import Process
+from oom_sentinel.node.names_of_ros import is_node_name
 from oom_sentinel.settings.programs import COMPONENT_CONTAINER
 
 ANSWER_S = 5.0  # a container that loads a component answers nobody meanwhile
 AGAIN_S = 10.0
+# Anybody may start programs of that name, and answer in place of one.
+CONTAINERS_MAX = 64
+NODES_MAX = 64
 
 
 def list_nodes_type() -> Any:
@@ -46,7 +51,9 @@ def containers(processes: Iterable[Process]) -> dict[int, str]:
     found = {p.pid: p.program.node_names[0] for p in processes
              if p.program.executable.startswith(COMPONENT_CONTAINER) and p.program.node_names}
     count = Counter(found.values())
-    return {pid: name for pid, name in found.items() if count[name] == 1}
+    once = [(pid, name) for pid, name in found.items()
+            if count[name] == 1 and is_node_name(name)]
+    return dict(once[:CONTAINERS_MAX])
 
 
 class Containers:
@@ -99,7 +106,9 @@ class Containers:
     def _take(self, key: tuple[int, str], future: Any) -> None:
         self._asked[key] = (self._asked[key][0], None)
         if future.exception() is None and future.result() is not None:
-            self._answers[key] = tuple(sorted(future.result().full_node_names))
+            names = future.result().full_node_names
+            self._answers[key] = tuple(sorted(
+                name for name in itertools.islice(names, NODES_MAX) if is_node_name(name)))
 
     def _forget(self, key: tuple[int, str]) -> None:
         self._node.destroy_client(self._clients.pop(key))

@@ -30,6 +30,8 @@ import time
 from typing import Any
 
 from oom_sentinel.facts.process import Process
+from oom_sentinel.node.names_of_ros import is_node_name
+from oom_sentinel.node.names_of_ros import qualified
 
 VENDOR_FAST_DDS = b'\x01\x0f'
 TOPIC = '/rosout'
@@ -47,6 +49,12 @@ PAUSE_S = 2.0
 # While the answer stays the same it is asked for again ever more seldom, up to this: one node
 # that goes as another comes leaves the number of publishers as it was.
 PAUSE_MAX_S = 30.0
+# A peer may announce as many nodes as it likes.
+ENDPOINTS_MAX = 4096
+NODES_OF_A_PROCESS = 64
+
+# (names that publish /rosout) -> (name, GUID) of other nodes, and nodes without an endpoint
+Others = Callable[[set[str]], tuple[list[tuple[str, bytes]], list[str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +76,6 @@ def pid_bits(gid: Iterable[int]) -> tuple[bytes, int] | None:
     if len(raw) < 12 or raw[:2] != VENDOR_FAST_DDS:
         return None
     return raw[2:4], int.from_bytes(raw[4:6], 'little')
-
-
-def qualified(name: str, namespace: str) -> str:
-    """Return the fully qualified node name."""
-    return '/' + '/'.join(part for part in (namespace.strip('/'), name) if part)
 
 
 def attribute(endpoints: Iterable[tuple[str, bytes]], processes: Iterable[Process],
@@ -106,16 +109,23 @@ def attribute(endpoints: Iterable[tuple[str, bytes]], processes: Iterable[Proces
             missing[name] = bits[1]
     for name in [name for said in names.values() for name in said]:
         missing.pop(name, None)
-    return Attribution({pid: tuple(sorted(set(said))) for pid, said in names.items()},
+    return Attribution({pid: tuple(sorted(set(said)))[:NODES_OF_A_PROCESS]
+                        for pid, said in names.items()},
                        tuple(sorted(missing)), frozenset(missing.values()))
 
 
 class Graph:
     """Asks the graph only when the number of nodes changed or a process is new."""
 
-    def __init__(self, node: Any, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Keep the node whose graph is asked."""
+    def __init__(self, node: Any, monotonic: Callable[[], float] = time.monotonic,
+                 others: Others = lambda known: ([], [])) -> None:
+        """
+        Keep the node whose graph is asked.
+
+        :param others: finds the nodes that publish no /rosout.
+        """
         self._node = node
+        self._others = others
         self._monotonic = monotonic
         self._seen: tuple[int, frozenset[int]] = (-1, frozenset())
         self._asked_s = float('-inf')
@@ -143,18 +153,23 @@ class Graph:
         stays in the graph for some 20 s and a new one may be there before its process was
         classified.
         """
-        infos = self._node.get_publishers_info_by_topic(TOPIC)
+        self._asked_s = self._monotonic()  # also when the graph cannot be read
+        infos = self._node.get_publishers_info_by_topic(TOPIC)[:ENDPOINTS_MAX]
         found = [(qualified(info.node_name, info.node_namespace), bytes(info.endpoint_gid))
                  for info in infos if info.node_name != UNKNOWN_NODE]
         nameless = {bytes(info.endpoint_gid)[:PREFIX_BYTES] for info in infos
                     if info.node_name == UNKNOWN_NODE}
         if nameless:
             found += self._named_by_services(nameless, {name for name, _ in found})
-        answer = attribute(found, processes, os.getpid(),
-                           self._node.get_fully_qualified_name())
+        own_name = self._node.get_fully_qualified_name()
+        others, nowhere = self._others({name for name, _ in found})
+        found = [(name, gid) for name, gid in found + others if is_node_name(name)]
+        answer = attribute(found, processes, os.getpid(), own_name)
+        if answer.names:
+            answer = replace(answer, missing=tuple(sorted({*answer.missing, *nowhere})))
         settled = answer == self._answer and not nameless
         self._pause_s = min(PAUSE_MAX_S, 2 * self._pause_s) if settled else PAUSE_S
-        self._answer, self._asked_s = answer, self._monotonic()
+        self._answer = answer
         self._nameless = {prefix: self._nameless.get(prefix, self._asked_s)
                           for prefix in nameless}
         self._news = any(self._asked_s - since_s < UNKNOWN_S

@@ -12,7 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Node names for the sentinel: from the ROS graph and from component containers."""
+"""
+Node names for the sentinel: from the ROS graph and from component containers.
+
+Only processes of our own user are asked: another user's answer would be somebody else's word.
+"""
 
 from typing import Any
 
@@ -20,6 +24,7 @@ from oom_sentinel.facts import parts
 from oom_sentinel.node.containers import Containers
 from oom_sentinel.node.graph import Attribution
 from oom_sentinel.node.graph import Graph
+from oom_sentinel.node.quiet_nodes import quiet_nodes
 from oom_sentinel.sentinel import Sentinel
 
 
@@ -29,7 +34,7 @@ class Names:
     def __init__(self, node: Any, sentinel: Sentinel) -> None:
         """Ask nothing yet."""
         self._sentinel = sentinel
-        self._graph = Graph(node)
+        self._graph = Graph(node, others=lambda known: quiet_nodes(node, known))
         self._containers = Containers(node)
         self._attribution = Attribution()
         self._inside: dict[int, tuple[str, ...]] = {}
@@ -54,4 +59,8 @@ class Names:
         return found
 
     def _ask_containers(self) -> dict[int, tuple[str, ...]]:
-        return self._containers.names(self._sentinel.ros_processes(), self._attribution.names)
+        view = self._sentinel.guard.view
+        others = self._sentinel.settings.protection_other_users
+        return self._containers.names(
+            (p for p in self._sentinel.ros_processes() if others or p.uid == view.uid),
+            self._attribution.names)

@@ -33,6 +33,7 @@ from oom_sentinel.kernel.wake import Watch
 from oom_sentinel.kills.kill_log import KERNEL_LOG
 from oom_sentinel.node import kills
 from oom_sentinel.node.names import Names
+from oom_sentinel.node.parameter_services import ParameterServices
 from oom_sentinel.node.parameters import foreign
 from oom_sentinel.node.parameters import Parameters
 from oom_sentinel.node.parameters import refused
@@ -69,18 +70,19 @@ class OomSentinel(Node):
         :param watch: what wakes the node; its caller starts and closes it.
         :raises SettingsError: when a start parameter is refused.
         """
-        super().__init__('oom_sentinel', **kwargs)
         self.parameters: Parameters | None = None
+        self._said: dict[str, float] = {}
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        super().__init__('oom_sentinel', start_parameter_services=False, **kwargs)
+        self._parameter_services = ParameterServices(self, self.complain)
         self.parameters = Parameters(self, self.declare_parameter, self.undeclare_parameter)
         self.sentinel = Sentinel(self.parameters.settings,
                                  node_name=self.get_fully_qualified_name())
         self.names = Names(self, self.sentinel)
-        self.topics = Topics(self, self.sentinel.hostname)
+        self.topics = Topics(self, self.sentinel.host.hostname)
         self.topics.hardware_id = self.parameters.settings.hardware_id
-        self._said: dict[str, float] = {}
         self._published_s = NEVER_S
         self.wakes = Wakes(watch, self.sentinel, self.names.update, self.cycle)
-        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.kills = kills.Kills(self, watch, self.sentinel.kill_log.feed,
                                  self.topics.message)
         self.create_service(Trigger, '~/apply', self._apply)
@@ -95,7 +97,7 @@ class OomSentinel(Node):
     def _tell_start(self) -> None:
         watching = self.sentinel.guard.watching
         self.get_logger().info(
-            f'watching {printable(self.sentinel.hostname)}; diagnostics on '
+            f'watching {printable(self.sentinel.host.hostname)}; diagnostics on '
             f'{self.topics.diagnostics_topic}'
             + (f'; only watching: {printable(watching)}' if watching else ''))
 
@@ -105,15 +107,16 @@ class OomSentinel(Node):
             try:
                 work()
             except Exception as error:  # noqa: B902 - nothing read may stop the cycle
-                self._complain(error)
+                self.complain(error)
         return run
 
-    def _complain(self, error: Exception) -> None:
+    def complain(self, error: Exception, what: str = 'a cycle failed and is tried again') -> None:
+        """Log an error that should not have been, once a minute for each place."""
         place = error_place(error)  # not its text: others could vary that without end
         if due(self._now_s(), self._said.get(place, NEVER_S), COMPLAIN_S):
             self._said[place] = self._now_s()
-            self.get_logger().error(f'a cycle failed and is tried again: {place}: '
-                                    f'{printable(str(error))}\n{traceback.format_exc(-8)}')
+            self.get_logger().error(f'{what}: {printable(str(error))} ({place})')
+            self.get_logger().debug(traceback.format_exc(-8))
 
     def _now_s(self) -> float:
         return float(self._steady.now().nanoseconds / 1e9)
@@ -155,18 +158,24 @@ class OomSentinel(Node):
         return self._answer(response, self.sentinel.apply)
 
     def _restore(self, _request: Any, response: Any) -> Any:
+        if self.sentinel.settings.parameters_locked:
+            response.success = False
+            response.message = 'Nothing was changed: parameters.locked is true.'
+            return response
         return self._answer(response, self.sentinel.restore)
 
     def _answer(self, response: Any, work: Any) -> Any:
         try:
             response.success, response.message = work()
         except Exception as error:  # noqa: B902 - the caller shall read it, the node go on
-            self._complain(error)
+            self.complain(error)
             response.success, response.message = False, f'{type(error).__name__}: {error}'
         return response
 
     def set_parameters_atomically(self, parameter_list: Any) -> SetParametersResult:
         """Check against the table, declare new groups, set all or nothing."""
+        if self.parameters is not None and self.parameters.settings.parameters_locked:
+            return refused('parameters.locked is true: nothing can be changed while the node runs')
         if self.parameters is None or all(foreign(p.name) for p in parameter_list):
             return super().set_parameters_atomically(parameter_list)
         try:
@@ -174,26 +183,26 @@ class OomSentinel(Node):
         except SettingsError as error:
             return refused(str(error))
         except Exception as error:  # noqa: B902 - an exception here would end the node
-            self._complain(error)
+            self.complain(error)
             return refused(f'{type(error).__name__}: {error}')
 
     def _set(self, parameter_list: list[Any]) -> SetParametersResult:
         parameters = self.parameters
         assert parameters is not None
         taken, values, settings = parameters.check(parameter_list)
-        added = parameters.declare_missing(declarations_for(values), values)
+        added: list[str] = []
+        if settings.groups != parameters.settings.groups:
+            added = parameters.declare_missing(declarations_for(values), values)
         result = super().set_parameters_atomically(taken)
         if not result.successful:
             parameters.forget(added)
             return result
-        parameters.keep(values)
+        parameters.keep(values, settings)
         self._follow(settings)
         return result
 
     def _follow(self, settings: Settings) -> None:
         """Let new settings take effect now."""
-        assert self.parameters is not None
-        self.parameters.settings = settings
         self.sentinel.configure(settings)
         self.topics.hardware_id = settings.hardware_id
         seconds = cycle_period(settings.publish_period)

@@ -21,13 +21,19 @@ brought into the table's types before rclpy sees them; every refusal is ours.
 
 from collections.abc import Callable
 from collections.abc import Iterable
+import time
 from typing import Any
 
 from oom_sentinel import settings as table
+from oom_sentinel.facts.due import due
+from oom_sentinel.facts.due import NEVER_S
 from oom_sentinel.settings import Declaration
 from oom_sentinel.settings import GROUP_PARAMETER
 from oom_sentinel.settings import Settings
 from oom_sentinel.settings import SettingsError
+from oom_sentinel.settings.declaration import shortened
+from oom_sentinel.settings.outside import NAME_MAX
+from oom_sentinel.settings.outside import printable
 from rcl_interfaces.msg import FloatingPointRange
 from rcl_interfaces.msg import IntegerRange
 from rcl_interfaces.msg import ParameterDescriptor
@@ -42,6 +48,10 @@ TYPES = {float: Parameter.Type.DOUBLE, int: Parameter.Type.INTEGER,
 # rclpy's own and, at a prefix, those of QoS overrides.
 FOREIGN = ('use_sim_time', 'start_type_description_service')
 FOREIGN_PREFIX = 'qos_overrides.'
+REMEMBERED = 512  # values of groups that are gone
+# Looking for a similar name takes some milliseconds; a request may hold a thousand names.
+SUGGESTION_PAUSE_S = 0.1
+WARNED = 20  # unknown names of parameter files that are logged one by one
 
 
 def descriptor(declaration: Declaration) -> ParameterDescriptor:
@@ -77,6 +87,8 @@ class Parameters:
         :raises SettingsError: when a start value is refused.
         """
         self._node = node
+        self._monotonic = time.monotonic
+        self._suggested_s = NEVER_S
         self._declare = declare
         self._undeclare = undeclare
         overrides = {name: parameter.value for name, parameter
@@ -84,12 +96,26 @@ class Parameters:
         self.values: dict[str, Any] = {
             name: value for name, value in overrides.items() if not foreign(name)}
         self.settings = table.build(self.values)
-        for name, closest in table.unknown(self.values):
+        unknown = table.unknown(self.values)
+        for name, _ in unknown:
+            if GROUP_PARAMETER.match(name) is None:  # else its group may be named later
+                del self.values[name]
+        for name, closest in unknown[:WARNED]:
             node.get_logger().warning(
-                f'parameter {name} is unknown and without effect'
-                + (f'; did you mean {closest}?' if closest else ''))
+                f'parameter {printable(name, NAME_MAX)} is unknown and without effect'
+                + self._hint(name, closest))
+        if len(unknown) > WARNED:
+            node.get_logger().warning(f'{len(unknown) - WARNED} more parameters are unknown and '
+                                      'without effect')
         self.declared: dict[str, Declaration] = {}
         self.declare_missing(table.declarations_for(self.values), self.values)
+
+    def _hint(self, name: str, closest: str | None) -> str:
+        """Return what may have been meant by an unknown name."""
+        group = GROUP_PARAMETER.match(name)
+        if group is not None:
+            return f': groups does not name {printable(group[1], NAME_MAX)!r}'
+        return f'; did you mean {closest}?' if closest else ''
 
     def declare_missing(self, declarations: Iterable[Declaration],
                         values: dict[str, Any]) -> list[str]:
@@ -116,60 +142,74 @@ class Parameters:
             self.values.pop(name, None)
             self._undeclare(name)
 
-    def keep(self, values: dict[str, Any]) -> None:
+    def keep(self, values: dict[str, Any], settings: Settings) -> None:
         """
-        Take these values for good, and undeclare what groups that are gone had.
+        Make these values the present ones, and undeclare those of groups that are gone.
 
         Their values are remembered, for a group that comes back.
         """
         self.values = values
-        existing = {d.name for d in table.declarations_for(values)}
-        for name in [n for n in self.declared if n not in existing]:
-            del self.declared[name]
-            self._undeclare(name)
-        for name, declaration in self.declared.items():
-            self.values.setdefault(name, declaration.default)
+        if settings.groups != self.settings.groups:
+            existing = {d.name for d in table.declarations_for(values)}
+            for name in [n for n in self.declared if n not in existing]:
+                del self.declared[name]
+                self._undeclare(name)
+            for name, declaration in self.declared.items():
+                self.values.setdefault(name, declaration.default)
+            self._forget_old_values(existing)
+        self.settings = settings
+
+    def _forget_old_values(self, existing: set[str]) -> None:
+        """Keep the values of groups that are gone for REMEMBERED parameters at most."""
+        gone = [name for name in self.values if name not in existing]
+        for name in gone[:max(0, len(gone) - REMEMBERED)]:
+            del self.values[name]
 
     def check(self, parameters: Iterable[Parameter[Any]]
               ) -> tuple[list[Parameter[Any]], dict[str, Any], Settings]:
         """
         Return the parameters in the table's types, all values after them, and the settings.
 
+        Costs no more for one parameter among many than for one among few.
+
         :raises SettingsError: with the reason to refuse them all.
         """
-        parameters = list(parameters)
+        ours = [p for p in parameters if not foreign(p.name)]
+        taken = [p for p in parameters if foreign(p.name)]
         prospective = dict(self.values)
-        for parameter in parameters:
-            if not foreign(parameter.name):
-                if parameter.type_ == Parameter.Type.NOT_SET:
-                    raise SettingsError(f'{parameter.name}: cannot be deleted')
-                prospective[parameter.name] = parameter.value
-        declarations = {d.name: d for d in table.declarations_for(prospective)}
-        taken = []
-        for parameter in parameters:
-            if foreign(parameter.name):
-                taken.append(parameter)
-                continue
+        prospective.update((p.name, p.value) for p in ours)
+        declarations = self.declared
+        if any(p.name == 'groups' for p in ours):
+            declarations = {d.name: d for d in table.declarations_for(prospective)}
+            prospective.update((name, d.coerce(prospective.get(name, d.default)))
+                               for name, d in declarations.items() if name not in self.declared)
+        for parameter in ours:
             declaration = declarations.get(parameter.name)
             if declaration is None:
-                raise SettingsError(_no_such(parameter.name, prospective))
+                raise SettingsError(self._no_such(parameter.name))
+            if parameter.type_ == Parameter.Type.NOT_SET:
+                raise SettingsError(f'{parameter.name}: cannot be deleted')
             if declaration.read_only:
-                raise SettingsError(f'{parameter.name}: {parameter.value!r} refused, read-only: '
-                                    'set it in the parameter file and start anew')
-            value = declaration.coerce(parameter.value)
-            prospective[parameter.name] = value
+                raise SettingsError(f'{parameter.name}: {shortened(parameter.value)} refused, '
+                                    'read-only: set it in the parameter file and start anew')
+            value = prospective[parameter.name] = declaration.coerce(parameter.value)
             taken.append(to_ros(declaration, value))
-        return taken, prospective, table.build(prospective)
+        return taken, prospective, table.rebuild(
+            self.settings, prospective, [p.name for p in ours])
 
-
-def _no_such(name: str, values: dict[str, Any]) -> str:
-    """Return the refusal of a name that is no parameter, with what may have been meant."""
-    closest = dict(table.unknown({**values, name: None})).get(name)
-    group = GROUP_PARAMETER.match(name)
-    return (f'{name}: no such parameter'
-            + (f'; did you mean {closest}?' if closest else '')
-            + (f' A new group is named in groups first: add {group[1]!r} there' if group
-               else ''))
+    def _no_such(self, name: str) -> str:
+        """Return the refusal of a name that is no parameter, with what may have been meant."""
+        shown = printable(name, NAME_MAX)
+        group = GROUP_PARAMETER.match(name)
+        if group is not None and group[1] not in self.settings.groups:
+            return (f'{shown}: no such parameter.  A new group is named in groups first: add '
+                    f'{printable(group[1], NAME_MAX)!r} there')
+        closest = None
+        now_s = self._monotonic()
+        if due(now_s, self._suggested_s, SUGGESTION_PAUSE_S):
+            self._suggested_s = now_s
+            closest = table.closest(name, self.declared)
+        return f'{shown}: no such parameter' + (f'; did you mean {closest}?' if closest else '')
 
 
 def foreign(name: str) -> bool:

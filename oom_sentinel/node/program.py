@@ -25,6 +25,7 @@ import select
 import signal
 import sys
 import tempfile
+import time
 from types import FrameType
 
 from oom_sentinel.kernel.wake import Watch
@@ -33,10 +34,12 @@ from oom_sentinel.settings import SettingsError
 import rclpy
 from rclpy.exceptions import NameValidationException
 from rclpy.exceptions import ParameterException
+from rclpy.executors import ExternalShutdownException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 REFUSED = 2
+ERROR_PAUSE_S = 0.01  # rclpy may raise again at once
 
 
 class Stop:
@@ -48,7 +51,7 @@ class Stop:
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         watch.add(self._reader, select.EPOLLIN, 'signal', self._drain)
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._ask)
 
     def _ask(self, _number: int, _frame: FrameType | None) -> None:
@@ -105,8 +108,19 @@ def _start(args: list[str] | None, watch: Watch) -> OomSentinel | None:
     return None
 
 
+def _spin(executor: SingleThreadedExecutor, node: OomSentinel) -> None:
+    """Wait for work and do it; what rclpy raises because of a peer is logged and survived."""
+    try:
+        executor.spin_once()
+    except ExternalShutdownException:
+        raise
+    except Exception as error:  # noqa: B902 - no message of somebody else may end the node
+        node.complain(error, 'what another node sent could not be handled')
+        time.sleep(ERROR_PAUSE_S)
+
+
 def main(args: list[str] | None = None) -> int:
-    """Run the node until SIGINT or SIGTERM; return 0, or 2 when a parameter is refused."""
+    """Run the node until SIGINT, SIGTERM or SIGHUP; return 0, or 2 when it cannot start."""
     watch = Watch()
     stop = Stop(watch)
     node = _start(args, watch)
@@ -119,7 +133,7 @@ def main(args: list[str] | None = None) -> int:
     orderly = False
     try:
         while not stop.asked:
-            executor.spin_once()
+            _spin(executor, node)
         orderly = True
     finally:
         try:

@@ -39,14 +39,43 @@ def group_of(process: Process, settings: Settings) -> Group | None:
 
     A node belongs to the first group that matches it, a process with several nodes gets the
     lowest value.  A name that only the ROS graph knows can be forged by any peer: it never
-    lowers a process below what its own executable's group gives, component containers aside,
-    whose nodes are on no command line.
+    lowers a process, and never moves one whose package or command line says who it is.
+    Component containers are the exception, because their nodes are on no command line.
     """
     own_names = process.program.node_names or (None,)
     trusted = _lowest(_first(settings, process, name) for name in own_names)
     graph = _lowest(_first(settings, process, name) for name in process.graph_node_names)
-    if trusted is None or graph is None:
-        return trusted or graph
+    if graph is None:
+        return trusted
     if process.program.executable.startswith(programs.COMPONENT_CONTAINER):
         return _lowest((trusted, graph))
-    return trusted
+    says_who_it_is = process.program.node_names or process.program.package
+    if trusted is not None or says_who_it_is or graph.oom_score_adj < 0:
+        return trusted
+    return graph
+
+
+def unproven_nodes(processes: Iterable[Process], settings: Settings) -> tuple[str, ...]:
+    """Return the nodes that a node: selector matches by a name that only the ROS graph knows."""
+    found = []
+    for process in processes:
+        if not process.graph_node_names:
+            continue
+        group = group_of(process, settings)
+        for name in process.graph_node_names:
+            if name not in process.program.node_names and _is_selected(name, settings) \
+                    and group is not _first(settings, process, name):
+                found.append(f'{name} (the ROS graph alone says that it is PID {process.pid}; '
+                             f'select exe:{process.program.executable} instead)')
+    return tuple(found)
+
+
+def selected_nodes(node_names: Iterable[str], settings: Settings) -> tuple[str, ...]:
+    """Return those of the nodes that a node: selector of a group matches."""
+    return tuple(name for name in node_names if _is_selected(name, settings))
+
+
+def _is_selected(node_name: str, settings: Settings) -> bool:
+    """Return whether a node: selector of a group matches this node."""
+    return any(s.kind == 'node' and not s.exclude and selector.glob_matches(node_name, s.pattern)
+               for g in settings.protection_groups for s in g.match)

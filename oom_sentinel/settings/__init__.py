@@ -22,6 +22,7 @@ from oom_sentinel.settings.groups import GROUP_PARAMETER
 from oom_sentinel.settings.shipped_groups import PRESET_MATCH
 from oom_sentinel.settings.shipped_groups import PRESET_OOM_SCORE_ADJ
 from oom_sentinel.settings.table import build
+from oom_sentinel.settings.table import closest
 from oom_sentinel.settings.table import declarations
 from oom_sentinel.settings.table import declarations_for
 from oom_sentinel.settings.table import rebuild
@@ -29,5 +30,5 @@ from oom_sentinel.settings.table import Settings
 from oom_sentinel.settings.table import unknown
 
 __all__ = ['GROUP_PARAMETER', 'PRESET_MATCH', 'PRESET_OOM_SCORE_ADJ', 'Declaration', 'Group',
-           'Settings', 'SettingsError', 'build', 'declarations', 'declarations_for',
+           'Settings', 'SettingsError', 'build', 'closest', 'declarations', 'declarations_for',
            'group_declarations', 'rebuild', 'unknown']

@@ -59,7 +59,7 @@ PRESET_MATCH: dict[str, tuple[str, ...]] = {
         'exe:rviz2', 'exe:rqt*', 'exe:plotjuggler', 'cmd:*/ros2 bag *',
         'pkg:rosbag2_transport', 'exe:foxglove_bridge', 'exe:rosbridge_websocket*',
         'exe:rosapi_node', 'exe:web_video_server', 'pkg:image_view',
-        'cmd:*--name ros2-daemon *', 'exe:colcon', 'exe:cc1*'),
+        'cmd:*/python3* -c from ros2cli.daemon.daemonize *', 'exe:colcon', 'exe:cc1*'),
 }
 PRESET_OOM_SCORE_ADJ = {'bringup': -500, 'drivers': -400, 'navigation': -300,
                         'expendable': 300}

@@ -100,14 +100,15 @@ def test_puts_a_drifted_value_back_and_says_so(observer, robot):
         assert observer.status('Protection').level == b'\x01'
 
 
-@pytest.mark.parametrize('signals', [1, 2])
+@pytest.mark.parametrize('signals', [
+    (signal.SIGINT,), (signal.SIGINT, signal.SIGINT), (signal.SIGTERM,), (signal.SIGHUP,)])
 def test_an_orderly_exit_restores_even_when_interrupted_twice(robot, signals):
-    """Exit code 0, and the old value is back."""
+    """Exit code 0, and the old value is back; SIGHUP is what a closed terminal sends."""
     with running_sentinel(RECORDER) as sentinel:
         child = robot.start('rosbag', 'recorder')
         wait_for(lambda: oom_score_adj(child.pid) == 300, 'the recorder is raised')
-        for _ in range(signals):
-            sentinel.send_signal(signal.SIGINT)
+        for number in signals:
+            sentinel.send_signal(number)
         assert sentinel.wait(15) == 0
         assert oom_score_adj(child.pid) == 0
         assert '1 of 1 changed processes have their old value again' in output_of(sentinel)

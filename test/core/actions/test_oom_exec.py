@@ -96,7 +96,9 @@ SELECTORS = [
     ['exe:amcl'], ['exe:a*', '!node:/r1/*'], ['node:/r1/amcl'], ['node:/amcl'], ['node:*'],
     ['pkg:nav2_*'], ['pkg:cam'], ['pkg:*'], ['exe:cam_node'], ['node:/cam'], ['exe:pkg.module'],
     ['exe:python*'], ['node:/x', '!node:/y'], ['node:/y'], ['cmd:*lib/x/amcl*'],
-    ['cmd:*with words*'], ['!exe:amcl'], ['exe:[at]*'], ['exe:?mcl'], ['exe:\\a*']]
+    ['cmd:*with words*'], ['!exe:amcl'], ['exe:[at]*'], ['exe:?mcl'],
+    ['cmd:*/cam_node --ros*'], ['cmd:*/pkg.module *'], ['cmd:*/python3 -c *'], ['cmd:*/amcl*'],
+    ['cmd:*/thing *'], ['cmd:*/with words*'], ['exe:\\a*']]
 
 
 @pytest.mark.parametrize('command', COMMANDS, ids=lambda words: words[0] + ' ' + words[-1])

@@ -22,6 +22,7 @@ from oom_sentinel import settings
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import TaskMemory
 from oom_sentinel.kernel.files import program
+from oom_sentinel.protection import grouping
 from oom_sentinel.protection import plan
 from oom_sentinel.protection import sizes
 from oom_sentinel.protection.domains import Domain
@@ -159,12 +160,30 @@ def test_a_container_gets_the_lowest_value_of_its_nodes():
     assert values((container,), chosen=chosen)[0] == {1000: -300}
 
 
-def test_a_forged_name_never_lowers_below_the_executables_own_group():
-    """Any peer can forge a GUID: a recorder that claims to be amcl stays expendable."""
-    chosen = settings.build({'group.navigation.match': ['node:/amcl']})
+def test_a_name_that_only_the_graph_knows_never_lowers():
+    """Any peer can forge a GUID: a process that claims to be amcl gains nothing by it."""
+    chosen = settings.build({'group.navigation.match': ['node:/amcl'],
+                             'group.expendable.match': ['exe:rviz2', 'node:/big']})
     recorder = replace(node(1000, 'rviz2/rviz2'), graph_node_names=('/amcl',))
     unknown = replace(node(1001, 'my/localiser'), graph_node_names=('/amcl',))
-    assert values((recorder, unknown), chosen=chosen)[0] == {1000: 300, 1001: -300}
+    script = replace(process(1002, '/usr/bin/python3 node.py', exe='/usr/bin/python3.12'),
+                     graph_node_names=('/amcl',))
+    assert values((recorder, unknown, script), chosen=chosen)[0] == {1000: 300}
+    told = grouping.unproven_nodes((recorder, unknown, script), chosen)
+    assert all(f'/amcl (the ROS graph alone says that it is PID {pid};' in text
+               for pid, text in zip((1000, 1001, 1002), told))
+
+
+def test_a_name_that_only_the_graph_knows_moves_nobody_who_says_who_it_is():
+    """A forged name must not make a driver expendable either."""
+    chosen = settings.build({'group.expendable.match': ['node:/big']})
+    for known in (node(1000, 'my/driver'), node(1000, 'my/driver', 'driver')):
+        forged = replace(known, graph_node_names=('/big',))
+        assert grouping.group_of(forged, chosen) is None
+    nameless = replace(process(1002, '/usr/bin/python3 node.py', exe='/usr/bin/python3.12'),
+                       graph_node_names=('/big',))
+    assert grouping.group_of(nameless, chosen).name == 'expendable'
+    assert grouping.unproven_nodes((nameless,), chosen) == ()
 
 
 def test_an_inherited_negative_value_without_a_group_is_returned():

@@ -129,3 +129,36 @@ def test_a_parsed_selector_spells_itself(kind, pattern, exclude):
         assert selector.parse(text) == Selector(kind, pattern.strip(), exclude)
     except SelectorError:
         assert kind in ('node', 'cgroup') and pattern[0] not in '/*'
+
+
+ROS2 = ('/usr/bin/python3', '-u', '/opt/ros/jazzy/bin/ros2', 'launch', 'turtlebot4', 'x.launch.py')
+
+
+@pytest.mark.parametrize('executable, words, hit', [
+    ('ros2', ROS2, True),
+    ('ros2', ROS2[2:], True),
+    ('ros2', (*ROS2[:3], 'run', 'demo', 'x', '--', '/ros2', 'launch', 'x'), False),
+    ('test_it.py', ('python3', 'test_it.py', '/opt/ros/jazzy/bin/ros2', 'launch', 'x'), False),
+    ('python3.11', ('python3', '-c', 'import time', '--', '/ros2 launch ', 'x'), False),
+    ('pytest', ('python3', '-m', 'pytest', '-k', '/ros2 launch x'), False)])
+def test_cmd_with_a_program_in_front_means_that_program(executable, words, hit):
+    """A script that carries the words further behind is not the launch."""
+    process = Process(10, 1, 1, 0, Program('x', words, None, executable))
+    assert hits('cmd:*/ros2 launch *', process) == hit
+
+
+@pytest.mark.parametrize('pattern, words', [
+    ('exe:' + 'a' * 300, '256'), ('exe:' + '*a' * 9, '8 stars'), ('!cmd:*' + 'x*' * 8, '8 stars')])
+def test_a_pattern_that_is_too_long_or_has_too_many_stars_is_refused(pattern, words):
+    """Each glob is tried on each process."""
+    with pytest.raises(selector.SelectorError, match=words) as caught:
+        selector.parse(pattern)
+    assert len(str(caught.value)) < 200
+
+
+def test_no_pattern_that_is_allowed_backtracks_without_end():
+    """The worst pattern on the longest command line ends; a backtracking one would take years."""
+    longest = Process(10, 1, 1, 0, Program('x', ('a' * 4096,), None, 'x'))
+    for pattern in ('cmd:' + '*a' * 8 + 'b', 'cmd:' + '*[a-z]a' * 8 + 'b', 'cmd:' + '*?a' * 8):
+        hits(pattern, longest)
+    assert not hits('cmd:' + '*a' * 8 + 'b', longest)
