@@ -26,6 +26,8 @@ class MemoryCgroup:
     `memsw_limit_bytes` bounds memory and swap together, in v2 `swap_max_bytes` swap alone.
     `high` counts how often tasks were throttled because usage passed `high_bytes`, `oom_kill`
     the kills.  `unreadable` says why the limit is not known: then it may well have one.
+    `swappiness` is the group's own in v1; 0 keeps it from swapping.  `refaults` counts pages
+    that were read again soon after the kernel had taken them back.
     """
 
     path: str
@@ -46,6 +48,8 @@ class MemoryCgroup:
     high: int | None = None
     under_oom: bool = False
     unreadable: str | None = None
+    swappiness: int | None = None
+    refaults: int | None = None
 
     @property
     def limited(self) -> bool:

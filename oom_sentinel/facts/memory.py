@@ -116,9 +116,14 @@ class Pressure:
 
 @dataclass(frozen=True, slots=True)
 class VmStat:
-    """Counters of /proc/vmstat; oom_kill is there since Linux 4.13."""
+    """
+    Counters of /proc/vmstat; oom_kill is there since Linux 4.13.
+
+    `refaults` counts pages that were read again soon after the kernel had taken them back.
+    """
 
     oom_kill: int | None = None
+    refaults: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

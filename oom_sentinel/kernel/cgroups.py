@@ -38,6 +38,7 @@ FOLDERS = 10000  # below one group; of the rest the members are not known
 INITIAL_NAMESPACE = 'cgroup:[4026531835]'
 CONTAINER_MARKS = ('/.dockerenv', '/run/.containerenv',
                    '/var/run/secrets/kubernetes.io/serviceaccount')
+REFAULTS_V1 = tuple(b'total_' + name for name in vmstat.REFAULTS)
 
 
 class MemoryCgroups:
@@ -153,6 +154,7 @@ class MemoryCgroups:
             limit, why = self._limit(path, 'memory.limit_in_bytes')
             return self.refreshed(MemoryCgroup(
                 path, 1, limit_bytes=limit, unreadable=why,
+                swappiness=self._number(path, 'memory.swappiness'),
                 memsw_limit_bytes=self._number(path, 'memory.memsw.limit_in_bytes')))
         limit, why = self._limit(path, 'memory.max')
         return self.refreshed(MemoryCgroup(
@@ -173,24 +175,26 @@ class MemoryCgroups:
         path = group.path
         if group.version == 1:
             stat = self._keyed(path, 'memory.stat', b'total_inactive_file',
-                               b'total_active_file')
+                               b'total_active_file', *REFAULTS_V1)
             control = self._keyed(path, 'memory.oom_control', b'oom_kill', b'oom_kill_disable',
                                   b'under_oom')
             return replace(
                 group, usage_bytes=self._number(path, 'memory.usage_in_bytes'),
                 memsw_usage_bytes=self._number(path, 'memory.memsw.usage_in_bytes')
                 if group.memsw_limit_bytes is not None else None,
+                refaults=_sum(stat, REFAULTS_V1),
                 inactive_file_bytes=stat.get(b'total_inactive_file'),
                 active_file_bytes=stat.get(b'total_active_file'),
                 oom_kill=control.get(b'oom_kill'), under_oom=bool(control.get(b'under_oom')),
                 oom_kill_disable=bool(control.get(b'oom_kill_disable')))
         stat = self._keyed(path, 'memory.stat', b'inactive_file', b'active_file',
-                           b'slab_reclaimable') if group.limited else {}
+                           b'slab_reclaimable', *vmstat.REFAULTS) if group.limited else {}
         events = self._keyed(path, 'memory.events', b'oom_kill', b'high')
         return replace(
             group, usage_bytes=self._number(path, 'memory.current'),
             swap_usage_bytes=self._number(path, 'memory.swap.current')
             if group.swap_max_bytes != 0 else None,
+            refaults=_sum(stat, vmstat.REFAULTS),
             inactive_file_bytes=stat.get(b'inactive_file'),
             active_file_bytes=stat.get(b'active_file'),
             slab_reclaimable_bytes=stat.get(b'slab_reclaimable'),
@@ -229,6 +233,11 @@ class MemoryCgroups:
                 continue  # removed meanwhile: its processes are gone or elsewhere
             pids.update(int(word) for word in data.split() if word.isdigit() and len(word) < 20)
         return frozenset(pids)
+
+
+def _sum(stat: dict[bytes, int], names: tuple[bytes, ...]) -> int | None:
+    known = [stat[name] for name in names if name in stat]
+    return sum(known) if known else None
 
 
 def _bytes(data: bytes | None) -> int | None:

@@ -16,6 +16,7 @@
 
 from collections.abc import Callable
 from collections.abc import Iterable
+import os
 
 from oom_sentinel.facts import parts
 from oom_sentinel.facts.cgroup import CgroupChain
@@ -26,6 +27,7 @@ from oom_sentinel.facts.memory import SwapDevice
 from oom_sentinel.facts.memory import VmPolicy
 from oom_sentinel.facts.memory import VmStat
 from oom_sentinel.facts.parts import Parts
+from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.sample import Waking
 from oom_sentinel.facts.status import Unavailable
@@ -54,6 +56,8 @@ class Sampler:
         self._vmstat: VmStat | Unavailable | None = None
         self._surroundings = VmPolicy(), Surroundings()
         self._own_cgroup: str | None = None
+        self._ros_cgroups: tuple[str, ...] = ()
+        self._ros_cgroups_of: tuple[Process, ...] = ()
 
     @property
     def cgroup_paths(self) -> frozenset[str]:
@@ -71,12 +75,22 @@ class Sampler:
         return (self._parts.read(parts.CGROUPS, lambda: self._chains.read(paths, now_s)), meminfo,
                 self._parts.run(parts.SWAP, lambda: self._swaps.read(meminfo, now_s), ()))
 
+    def ros_cgroups(self) -> tuple[str, ...]:
+        """Return the control groups of this user's ROS processes; for root, of everybody's."""
+        processes, user = self._scanner.processes, os.geteuid()
+        if processes is not self._ros_cgroups_of:
+            self._ros_cgroups_of = processes
+            self._ros_cgroups = tuple(dict.fromkeys(
+                p.cgroup for p in processes
+                if p.program.ros and (user == 0 or p.uid == user) and p.cgroup is not None))
+        return self._ros_cgroups
+
     def read(self, now_s: float, cgroups: Iterable[str | None], woken_by: tuple[str, ...],
              waking: Waking) -> Sample:
         """
         Return a reading of the machine.
 
-        :param cgroups: control groups of protected processes.
+        :param cgroups: control groups of protected processes; those of ROS processes are added.
         """
         read, run, scanner = self._parts.read, self._parts.run, self._scanner
         meminfo = read(parts.MEMORY, self._root.meminfo)
@@ -86,8 +100,9 @@ class Sampler:
             self._surroundings)
         own = self._own_cgroup = run(
             parts.OWN_CGROUP, lambda: self._chains.own(now_s), self._own_cgroup)
-        paths = tuple(path for path in dict.fromkeys([own, *cgroups]) if path is not None)
-        killed, self._vmstat = vmstat != self._vmstat, vmstat
+        paths = tuple(path for path in dict.fromkeys([own, *cgroups, *self.ros_cgroups()])
+                      if path is not None)
+        killed, self._vmstat = _kills(vmstat) != _kills(self._vmstat), vmstat
         chains = read(parts.CGROUPS, lambda: self._chains.read(paths, now_s, killed))
         return Sample(
             now_s, self._wall(), self._host, meminfo, read(parts.PRESSURE, self._root.pressure),
@@ -98,3 +113,7 @@ class Sampler:
             swaps=run(parts.SWAP, lambda: self._swaps.read(meminfo, now_s), ()),
             dds_segments=read(parts.SHARED_MEMORY, lambda: self._shm.read(now_s)),
             waking=waking)
+
+
+def _kills(vmstat: VmStat | Unavailable | None) -> int | None:
+    return vmstat.oom_kill if isinstance(vmstat, VmStat) else None

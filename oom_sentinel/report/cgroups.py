@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Status Control groups: the tightest limit over the sentinel and every protected process."""
+"""Status Control groups: the tightest limit over the sentinel and every ROS process."""
 
 from oom_sentinel.facts.cgroup import CgroupChain
 from oom_sentinel.facts.cgroup import MemoryCgroup
@@ -24,7 +24,7 @@ from oom_sentinel.report.text import sentence
 from oom_sentinel.risk import Assessment
 
 NAME = 'Control groups'
-UNLIMITED = 'no memory limit applies to the sentinel or a protected process'
+UNLIMITED = 'no memory limit applies to the sentinel, to a ROS or to a protected process'
 LIMIT_KEYS = ('version', 'limit (MiB)', 'usage (MiB)', 'headroom (MiB)',
               'headroom with swap (MiB)', 'memory.high (MiB)')
 

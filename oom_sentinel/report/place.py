@@ -14,6 +14,8 @@
 
 """Texts about the surroundings (container, WSL, sysctl) that change no level."""
 
+from dataclasses import replace
+
 from oom_sentinel.facts.host import Surroundings
 from oom_sentinel.facts.memory import VmPolicy
 from oom_sentinel.report.text import mib
@@ -58,8 +60,16 @@ def place(surroundings: Surroundings) -> str:
     return ', '.join(words) or 'neither container nor WSL'
 
 
-def when_exhausted(policy: VmPolicy) -> str:
-    """Return what the kernel does when the machine's memory is exhausted (mm/oom_kill.c)."""
+def when_exhausted(policy: VmPolicy, limited: bool = False) -> str:
+    """
+    Return what the kernel does when memory is exhausted (mm/oom_kill.c).
+
+    :param limited: a control group's limit is what is reached: there panic_on_oom=1,
+        oom_kill_allocating_task and overcommit_memory=2 change nothing.
+    """
+    if limited:
+        policy = replace(policy, oom_kill_allocating_task=0, overcommit_memory=0,
+                         panic_on_oom=2 if policy.panic_on_oom == 2 else 0)
     if policy.panic_on_oom:
         seconds = policy.panic_timeout_s
         after = ('the machine then hangs' if seconds == 0 else 'the machine then reboots'

@@ -44,7 +44,7 @@ def compose(sample: Sample, assessment: Assessment) -> Status:
     left = assessment.exhaustion
     return Status('OOM risk', verdict.level, sentence((
         *(verdict.reasons or (_enough(sample),)),
-        _next(sample.policy, victims, assessment.domain))), (
+        _next(sample.policy, victims, assessment))), (
         ('oom_risk (0..1)', f'{assessment.oom_risk:.2f}'),
         ('time to exhaustion (s)', 'none foreseen' if left is None else
          f'{left.middle_s:.0f} ({left.low_s:.0f} to {left.high_s:.0f})'),
@@ -52,7 +52,8 @@ def compose(sample: Sample, assessment: Assessment) -> Status:
         *((f'{ordinal} victim', named(victims[i]) if i < len(victims) else 'none')
           for i, ordinal in enumerate(ORDINALS)),
         ('leak suspects', listed(assessment.leak_suspects)),
-        ('at exhaustion the kernel', when_exhausted(sample.policy)),
+        ('at exhaustion the kernel', when_exhausted(
+            sample.policy, assessment.domain != MACHINE)),
         ('totalpages', str(assessment.totalpages) if assessment.totalpages is not None
          else 'unavailable (/proc/meminfo)'),
         ('woken by', ', '.join(sample.woken_by) or 'timer')))
@@ -66,8 +67,9 @@ def _enough(sample: Sample) -> str:
     return f'enough memory: {percent:.0f} % of {mib(info.mem_total_bytes)} MiB available'
 
 
-def _next(policy: VmPolicy, victims: list[Candidate], domain: str) -> str:
+def _next(policy: VmPolicy, victims: list[Candidate], assessment: Assessment) -> str:
     """Return what the kernel would do at an OOM, with /proc/sys/vm (mm/oom_kill.c)."""
+    domain = assessment.domain
     machine = domain == MACHINE
     if policy.panic_on_oom == 2 or (policy.panic_on_oom == 1 and machine):
         return (f'the kernel would panic instead of killing a process, because '
@@ -75,6 +77,8 @@ def _next(policy: VmPolicy, victims: list[Candidate], domain: str) -> str:
     if policy.oom_kill_allocating_task and machine:
         return ('the kernel would kill the process that asks for memory, because '
                 'vm.oom_kill_allocating_task is set: oom_score_adj does not count')
+    if assessment.commit_exhausted and machine:
+        return 'malloc fails before the kernel would kill a process'
     if not victims:
         return 'no process that the kernel may kill is known'
     where = '' if machine else f' inside {domain}'

@@ -69,6 +69,7 @@ class Assessment:
     second of each tracked process that has a trend; `leaking` are those which grew all the
     time, `leak_suspects` the same in words.  `unaccounted_bytes` are in no line of
     /proc/meminfo; `unaccounted_grows` is bytes a second, None when they do not grow.
+    `commit_exhausted` says that malloc fails soon, because of vm.overcommit_memory=2.
     """
 
     memory: Verdict = Verdict()
@@ -87,6 +88,7 @@ class Assessment:
     growth: tuple[tuple[Identity, float], ...] = ()
     unaccounted_bytes: int | None = None
     unaccounted_grows: float | None = None
+    commit_exhausted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ def assess(sample: Sample, history: History, settings: Settings,
            protection: Protection = Protection()) -> tuple[Assessment, History]:
     """Return what this sample means, and the history for the next one."""
     meminfo = sample.meminfo
-    limits = headroom.limits(sample.chains, meminfo)
+    limits = headroom.limits(sample.chains, meminfo, sample.policy.swappiness)
     tightest = limits[0] if limits else None
     known = places.remember(history.places, sample, limits, settings)
     soonest = known.soonest
@@ -138,7 +140,8 @@ def assess(sample: Sample, history: History, settings: Settings,
         leak_suspects=leaks.suspects(growth), leaking=growth.leaking, growth=growth.paces,
         unaccounted_bytes=None if isinstance(meminfo, Unavailable)
         else unowned.unowned_bytes(meminfo, sample.swaps),
-        unaccounted_grows=None if leak is None else leak.middle)
+        unaccounted_grows=None if leak is None else leak.middle,
+        commit_exhausted=any(f.value == levels.COMMIT_LIMIT for f in found.memory))
     latched = levels.latched(found.machine + found.cgroups)
     return assessment, History(holds, latched, known, growth, last_order, high)
 

@@ -82,7 +82,17 @@ def machine_totalpages(meminfo: MemInfo, page_size: int) -> int:
     return (meminfo.mem_total_bytes + meminfo.swap_total_bytes) // page_size
 
 
-def cgroup_totalpages(group: MemoryCgroup, meminfo: MemInfo, page_size: int) -> int:
+def may_swap(group: MemoryCgroup, swappiness: int | None = None) -> bool:
+    """
+    Return whether the kernel swaps pages of this group (mem_cgroup_swappiness()).
+
+    :param swappiness: vm.swappiness, which holds for every group of cgroup v2.
+    """
+    return (group.swappiness if group.version == 1 else swappiness) != 0
+
+
+def cgroup_totalpages(group: MemoryCgroup, meminfo: MemInfo, page_size: int,
+                      swappiness: int | None = None) -> int:
     """
     Return totalpages of an OOM inside this memory cgroup (mem_cgroup_get_max()).
 
@@ -93,6 +103,8 @@ def cgroup_totalpages(group: MemoryCgroup, meminfo: MemInfo, page_size: int) -> 
     if group.limit_bytes is None:
         return machine
     limit = group.limit_bytes
+    if not may_swap(group, swappiness):
+        return min(limit // page_size, machine) or 1
     if group.version == 1:
         if group.memsw_limit_bytes is not None:
             extra = min(max(0, group.memsw_limit_bytes - limit), meminfo.swap_total_bytes)

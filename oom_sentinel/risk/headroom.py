@@ -21,6 +21,7 @@ from oom_sentinel.facts.cgroup import MemoryCgroup
 from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.memory import SwapDevice
 from oom_sentinel.facts.status import Unavailable
+from oom_sentinel.risk.badness import may_swap
 
 # What zram is taken to compress to until it holds enough to tell: lzo-rle's usual half.
 ZRAM_RATIO = 0.5
@@ -55,13 +56,16 @@ def reclaimable_bytes(group: MemoryCgroup) -> int:
                                       group.slab_reclaimable_bytes))
 
 
-def headroom(group: MemoryCgroup, meminfo: MemInfo | None = None) -> Headroom | None:
+def headroom(group: MemoryCgroup, meminfo: MemInfo | None = None,
+             swappiness: int | None = None) -> Headroom | None:
     """Return limit less usage, with the page cache that can be dropped; None unlimited."""
     if not group.limit_bytes or group.usage_bytes is None:
         return None
     cache = min(reclaimable_bytes(group), group.usage_bytes)
     left = max(0, min(group.limit_bytes - group.usage_bytes + cache, group.limit_bytes))
-    total, free = (meminfo.swap_total_bytes, meminfo.swap_free_bytes) if meminfo else (0, 0)
+    total, free = (0, 0)
+    if meminfo is not None and may_swap(group, swappiness):
+        total, free = meminfo.swap_total_bytes, meminfo.swap_free_bytes
     if group.version == 1:
         allowed = total
         if group.memsw_limit_bytes is not None and group.memsw_usage_bytes is not None:
@@ -81,19 +85,21 @@ def headroom(group: MemoryCgroup, meminfo: MemInfo | None = None) -> Headroom | 
 
 
 def limits(chains: tuple[CgroupChain, ...] | Unavailable,
-           meminfo: MemInfo | Unavailable) -> tuple[Headroom, ...]:
+           meminfo: MemInfo | Unavailable,
+           swappiness: int | None = None) -> tuple[Headroom, ...]:
     """Return every limit, the tightest first; one above the machine's memory is none."""
     if isinstance(chains, Unavailable):
         return ()
     known = None if isinstance(meminfo, Unavailable) else meminfo
     groups = {group.path: group for chain in chains for group in chain.groups}
     found = [room for group in groups.values()
-             for room in (headroom(group, known),) if room is not None
+             for room in (headroom(group, known, swappiness),) if room is not None
              and (known is None or (group.limit_bytes or 0) < known.mem_total_bytes)]
     return tuple(sorted(found, key=lambda room: (room.percent, room.left_bytes)))
 
 
-def machine_bytes(meminfo: MemInfo, swaps: tuple[SwapDevice, ...] = ()) -> int | None:
+def machine_bytes(meminfo: MemInfo, swaps: tuple[SwapDevice, ...] = (),
+                  min_free_kbytes: int | None = None) -> int | None:
     """
     Return what can still be taken before the machine's OOM: MemAvailable and free swap.
 
@@ -103,6 +109,7 @@ def machine_bytes(meminfo: MemInfo, swaps: tuple[SwapDevice, ...] = ()) -> int |
     if meminfo.mem_available_bytes is None:
         return None
     left = meminfo.mem_available_bytes + meminfo.swap_free_bytes
+    left += _above_min(meminfo, min_free_kbytes)
     for swap in swaps:
         free = max(0, swap.size_bytes - swap.used_bytes)
         zram = swap.zram
@@ -117,3 +124,17 @@ def machine_bytes(meminfo: MemInfo, swaps: tuple[SwapDevice, ...] = ()) -> int |
             fits = int(max(0, zram.limit_bytes - used_bytes) / ratio)
         left -= free - int(min(free, fits) * (1.0 - ratio))
     return max(0, left)
+
+
+def _above_min(meminfo: MemInfo, min_free_kbytes: int | None) -> int:
+    """
+    Return what can still be taken below the high watermark, which MemAvailable sets aside.
+
+    Only below the min watermark does an allocation fail: high - min is twice the larger of a
+    quarter of min and 0.1 % of memory (__setup_per_zone_wmarks(), watermark_scale_factor 10).
+    """
+    if min_free_kbytes is None:
+        return 0
+    least = min_free_kbytes * 1024
+    between = 2 * max(least // 4, meminfo.mem_total_bytes // 1000)
+    return max(0, min(between, meminfo.mem_free_bytes - least))

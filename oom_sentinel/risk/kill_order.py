@@ -102,7 +102,7 @@ def _totalpages(sample: Sample, room: Headroom | None) -> int | None:
         return None
     if room is None:
         return badness.machine_totalpages(meminfo, page)
-    return badness.cgroup_totalpages(room.group, meminfo, page)
+    return badness.cgroup_totalpages(room.group, meminfo, page, sample.policy.swappiness)
 
 
 def _protected(protection: Protection) -> frozenset[Identity]:

@@ -35,6 +35,7 @@ from oom_sentinel.risk.headroom import Headroom
 from oom_sentinel.settings import Settings
 
 REASONS_HELD = 3  # of a level that is held, so many old reasons are shown
+COMMIT_LIMIT = 'CommitLimit'
 HYSTERESIS = 0.1  # of the threshold
 # A level that falls and comes back within COMES_BACK_S would flap: it is then held
 # HELD_GAPS times the gap.
@@ -167,9 +168,9 @@ def memory(meminfo: MemInfo | Unavailable, policy: VmPolicy, settings: Settings,
     limit, committed = meminfo.commit_limit_bytes, meminfo.committed_as_bytes
     if policy.overcommit_memory == 2 and limit and committed is not None:
         left = 100.0 * (limit - committed) / limit
-        found += _found(_low(left, warn, error, last.get('CommitLimit', Level.OK)),
+        found += _found(_low(left, warn, error, last.get(COMMIT_LIMIT, Level.OK)),
                         f'{left:.0f} % of CommitLimit is left; at the limit malloc fails '
-                        '(vm.overcommit_memory=2)', 'CommitLimit')
+                        '(vm.overcommit_memory=2)', COMMIT_LIMIT)
     return found
 
 

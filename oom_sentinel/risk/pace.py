@@ -27,8 +27,9 @@ Points = tuple[tuple[float, float], ...]
 
 # Points of the windows, with the blocks each is cut into.
 FINEST = ((5, 4), (9, 8), (17, 8), (33, 8))
+QUICK = (4, 3)  # of a control group, which may be full within seconds
 COARSER = ((17, 8), (33, 8))
-STUDENT_95 = {4: 2.35, 8: 1.89}  # one-sided, of so many blocks
+STUDENT_95 = {3: 2.92, 4: 2.35, 8: 1.89}  # one-sided, of so many blocks
 LEAST = 0.04  # of what a window lost: a smaller step is no progress
 # The fall began within a window whose first quarter fell less than this share of an even one;
 # its mean says less then.
@@ -55,10 +56,10 @@ class Pace:
     gains: float
 
 
-def paces(points: Points, finest: bool = False) -> tuple[Pace, ...]:
-    """Return the pace of each window of this scale in which a fall goes on."""
+def paces(points: Points, windows: tuple[tuple[int, int], ...]) -> tuple[Pace, ...]:
+    """Return the pace of each window of (points, blocks) in which a fall goes on."""
     value, count, found = points[-1][1], len(points), []
-    for size, blocks in FINEST if finest else COARSER:
+    for size, blocks in windows:
         if size > count:
             break
         if points[-size][1] > value:

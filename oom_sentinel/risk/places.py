@@ -20,6 +20,7 @@ Each keeps its own history of what was left, so that each is judged by its own s
 
 from dataclasses import dataclass
 
+from oom_sentinel.facts.memory import VmStat
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Unavailable
@@ -50,6 +51,9 @@ WARN_SHARE = 0.38
 ERROR_SHARE = 0.7
 FAR = 0.6  # more of it, for an end that is as far away as exhaustion.warn_s
 VAGUE, VAGUE_SHARE = 4.0, 1.1  # a range so wide (latest to likeliest) needs a larger share
+# Pages read again since the last reading, and the share of the last 10 s that tasks waited, in
+# percent: an idle machine has none.  For so long after that a smaller share is enough.
+PRESSED_REFAULTS, PRESSED_AVG10, PRESSED_S, PRESSED_SHARE = 256, 2.0, 10.0, 0.7
 STAYS = 0.8  # a level that is there stays until these conditions are missed by so much
 GAINING = 0.4  # times these shares, when the fall becomes faster: a job slows down
 
@@ -60,7 +64,9 @@ class Place:
     The history of one place; `path` None is the machine.
 
     `since_s` is when its end was first told, `silent_until_s` until when a start is expected
-    to take memory, `kills` the last count of OOM kills.
+    to take memory, `kills` the last count of OOM kills, `level` what the forecast means.
+    `pressed_s` is when pages were last read again that the kernel had taken back (`refaults`),
+    or tasks waited for memory: then a fall is no page cache that could still be dropped.
     """
 
     path: str | None
@@ -70,6 +76,8 @@ class Place:
     silent_until_s: float = float('-inf')
     kills: int | None = None
     level: Level = Level.OK
+    refaults: int | None = None
+    pressed_s: float = float('-inf')
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +101,14 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What is left of a place, what must stay for a fall to be a habit, and its kills."""
+    """What is left of a place, what must stay for a fall to be a habit, and its counters."""
 
     path: str | None
     left: float
     safe: float
     kills: int | None
+    refaults: int | None
+    stalled: bool = False
 
 
 def remember(last: Places, sample: Sample, limits: tuple[Headroom, ...],
@@ -121,20 +131,38 @@ def _readings(sample: Sample, limits: tuple[Headroom, ...],
               settings: Settings) -> list[_Reading]:
     share = settings.memory_available_warn_percent / 100.0
     meminfo, vmstat, found = sample.meminfo, sample.vmstat, []
-    left = None if isinstance(meminfo, Unavailable) else machine_bytes(meminfo, sample.swaps)
+    left = None if isinstance(meminfo, Unavailable) else machine_bytes(
+        meminfo, sample.swaps, sample.policy.min_free_kbytes)
     if left is not None and not isinstance(meminfo, Unavailable):
-        kills = None if isinstance(vmstat, Unavailable) else vmstat.oom_kill
-        found.append(_Reading(None, float(left), share * meminfo.mem_total_bytes, kills))
+        counted = VmStat() if isinstance(vmstat, Unavailable) else vmstat
+        found.append(_Reading(None, float(left), share * meminfo.mem_total_bytes,
+                              counted.oom_kill, counted.refaults, _stalled(sample)))
     found += [_Reading(room.group.path, float(room.until_oom_bytes),
-                       share * (room.group.limit_bytes or 0), room.group.oom_kill)
+                       share * (room.group.limit_bytes or 0), room.group.oom_kill,
+                       room.group.refaults)
               for room in limits[:PLACES_MAX]]
     return found
+
+
+def _stalled(sample: Sample) -> bool:
+    """Return whether tasks of the machine have lately waited for memory."""
+    return (sample.some_avg10 or 0.0) >= PRESSED_AVG10
+
+
+def _pressed_s(last: Place, reading: _Reading, now_s: float) -> float:
+    """Return when memory was last seen to be short by what the kernel had to do for it."""
+    again = (reading.refaults or 0) - (last.refaults or 0)
+    if reading.stalled or (last.refaults is not None and again >= PRESSED_REFAULTS):
+        return now_s
+    return last.pressed_s
 
 
 def _place(last: Place, now_s: float, reading: _Reading, started_s: float,
            settings: Settings) -> Place:
     killed = (reading.kills or 0) > (last.kills or 0) if last.kills is not None else False
-    left = series.extend(last.left, now_s, reading.left, reading.safe, killed)
+    left = series.extend(last.left, now_s, reading.left, reading.safe, killed,
+                         reading.path is not None)
+    pressed_s = _pressed_s(last, reading, now_s)
     if left is last.left and not killed:
         return last
     told = forecast(left)
@@ -143,19 +171,21 @@ def _place(last: Place, now_s: float, reading: _Reading, started_s: float,
         if told is not None:
             silent_until_s = max(silent_until_s, min(now_s + START_RESTS_S,
                                                      started_s + START_MAX_S))
-        return Place(last.path, left, None, None, silent_until_s, reading.kills)
+        return Place(last.path, left, None, None, silent_until_s, reading.kills,
+                     refaults=reading.refaults, pressed_s=pressed_s)
     if last.silent_until_s > now_s - 2 * series.EVERY_S and last.since_s is None \
             and reading.left > START_SHARE * reading.safe:
         left, told = series.rested(left), None  # the start has ended: its fall counts no more
     since_s = None
     if told is not None:
         since_s = now_s if last.since_s is None or last.since_s > now_s else last.since_s
-    level = _level(told, since_s, now_s, last.level, settings)
-    return Place(last.path, left, since_s, told, silent_until_s, reading.kills, level)
+    level = _level(told, since_s, now_s, last.level, now_s - pressed_s < PRESSED_S, settings)
+    return Place(last.path, left, since_s, told, silent_until_s, reading.kills, level,
+                 reading.refaults, pressed_s)
 
 
 def _level(told: Forecast | None, since_s: float | None, now_s: float, last: Level,
-           settings: Settings) -> Level:
+           pressed: bool, settings: Settings) -> Level:
     """Return the level of a forecast; it falls later than it rises."""
     if told is None or since_s is None:
         return Level.OK
@@ -164,6 +194,8 @@ def _level(told: Forecast | None, since_s: float | None, now_s: float, last: Lev
     ease = GAINING if told.gaining else 1.0
     if told.high_s > VAGUE * told.middle_s and not told.gaining:
         ease = VAGUE_SHARE
+    if pressed:
+        ease *= PRESSED_SHARE
     warn, error = (STAYS if last >= level else 1.0 for level in (Level.WARN, Level.ERROR))
     far = 1.0 + FAR * min(1.0, told.middle_s / settings.exhaustion_warn_s)
     if told.middle_s * warn >= settings.exhaustion_warn_s \

@@ -29,6 +29,9 @@ def score(sample: Sample, room: Headroom | None, soonest: Forecast | None,
     if not isinstance(meminfo, Unavailable) and meminfo.mem_available_bytes is not None:
         share = 100.0 * meminfo.mem_available_bytes / meminfo.mem_total_bytes
         parts.append(_closeness(share, settings))
+        limit, committed = meminfo.commit_limit_bytes, meminfo.committed_as_bytes
+        if sample.policy.overcommit_memory == 2 and limit and committed is not None:
+            parts.append(_closeness(100.0 * (limit - committed) / limit, settings))
     if room is not None:
         parts.append(_closeness(room.percent, settings))
     if not isinstance(sample.pressure, Unavailable):

@@ -21,6 +21,10 @@ from oom_sentinel.kernel.files.error import integer
 from oom_sentinel.kernel.files.error import ParseError
 
 
+# One counter before Linux 5.9, two since then.
+REFAULTS = (b'workingset_refault', b'workingset_refault_anon', b'workingset_refault_file')
+
+
 def keyed(data: bytes, names: Collection[bytes], path: str) -> dict[bytes, int]:
     """
     Return the values of these names; one that is absent is left out.
@@ -39,14 +43,24 @@ def parse(data: bytes, path: str = '/proc/vmstat') -> VmStat:
     """
     Return the counters of /proc/vmstat that the sentinel uses.
 
-    :raises ParseError: when the oom_kill line is malformed.
+    :raises ParseError: when the line of a counter is malformed.
     """
-    at = (b'\n' + data).find(b'\noom_kill')
-    if at < 0 or data[at + 8:at + 9] not in (b' ', b'\n', b''):
-        return VmStat(None)
+    found = [_counter(data, name, path) for name in REFAULTS]
+    known = [count for count in found if count is not None]
+    return VmStat(_counter(data, b'oom_kill', path), sum(known) if known else None)
+
+
+def _counter(data: bytes, name: bytes, path: str) -> int | None:
+    """Return one counter without parsing the other lines, None when it is absent."""
+    at = (b'\n' + data).find(b'\n' + name)
+    while at >= 0 and data[at + len(name):at + len(name) + 1] not in (b' ', b'\n', b''):
+        after = data.find(b'\n' + name, at)
+        at = after + 1 if after >= 0 else -1
+    if at < 0:
+        return None
     end = data.find(b'\n', at)
     line = data[at:end if end > 0 else len(data)]
     words = line.split()
     if len(words) != 2:
-        raise ParseError(path, line, 'expected oom_kill and a number')
-    return VmStat(integer(path, line, words[1]))
+        raise ParseError(path, line, f'expected {name.decode()} and a number')
+    return integer(path, line, words[1])

@@ -153,3 +153,14 @@ def test_a_script_is_known_while_its_shebangs_env_still_runs(words, executable):
 def test_a_node_called_like_an_interpreter_is_none(exe, executable):
     """Its first argument is no script: installed in lib/PKG it is that package's program."""
     assert program.classify('x', [exe, '/data/map.yaml'], exe).executable == executable
+
+
+@pytest.mark.parametrize('data, kills, refaults', [
+    (b'oom_kill 3\nworkingset_refault 7\n', 3, 7),
+    (b'workingset_refault_anon 5\nworkingset_refault_file 6\nx 1\noom_kill 0', 0, 11),
+    (b'workingset_refault_file 6\n', None, 6),
+    (b'workingset_refaults 6\noom_killx 1\n', None, None)])
+def test_vmstat_counts_kills_and_refaults(data, kills, refaults):
+    """One refault counter before Linux 5.9, two since; a longer name is another counter."""
+    found = vmstat.parse(data)
+    assert (found.oom_kill, found.refaults) == (kills, refaults)

@@ -275,3 +275,29 @@ def test_inside_a_control_group_only_panic_on_oom_2_counts(policy, text):
                    chains=(CgroupChain('/robot', (group,)),),
                    members=(('/robot', frozenset({10})),))
     assert text in told(taken)['OOM risk'].message
+
+
+LIMITED = {'domain': '/robot'}
+
+
+@pytest.mark.parametrize('policy, changed, words, absent', [
+    (VmPolicy(0, 0, 1, 10), {}, 'would panic', 'no process'),
+    (VmPolicy(0, 0, 1, 10), LIMITED, 'no process', 'panic'),
+    (VmPolicy(0, 0, 2, 10), LIMITED, 'would panic', 'no process'),
+    (VmPolicy(0, 1, 0), {}, 'the process that asks for memory', 'first'),
+    (VmPolicy(0, 1, 0), LIMITED, 'no process', 'asks'),
+    (VmPolicy(2, 0, 0), {'commit_exhausted': True}, 'malloc fails', 'no process'),
+    (VmPolicy(2, 0, 0), {'commit_exhausted': True, **LIMITED}, 'no process', 'malloc')])
+def test_a_limited_group_follows_only_panic_on_oom_2(policy, changed, words, absent):
+    """panic_on_oom=1, oom_kill_allocating_task and overcommit 2 hold for the machine alone."""
+    status = told(sample(policy=policy), **changed)['OOM risk']
+    assert words in status.message and absent not in status.message.replace('may kill', '')
+    value = dict(status.values)['at exhaustion the kernel']
+    assert ('badness' in value) == (bool(changed.get('domain')) and policy.panic_on_oom != 2)
+
+
+def test_enough_memory_is_said_with_numbers():
+    """The share and the size; nothing when MemAvailable is unknown."""
+    assert told()['OOM risk'].message.startswith('Enough memory: 50 % of 1024 MiB available;')
+    assert told(sample(meminfo=MemInfo(GIB, GIB // 4)))['OOM risk'].message.startswith(
+        'No risk is known;')

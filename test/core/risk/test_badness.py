@@ -97,7 +97,8 @@ def test_counts_page_tables_in_pages_and_divides_totalpages_first():
 
 @pytest.mark.parametrize('points, version, expected', [
     (0, (6, 1), 666), (None, (6, 1), 0), (-1500, (6, 1), 0), (500, (6, 1), 1000),
-    (-700, (5, 10), 200), (500, (5, 4), 500), (-700, (5, 4), 1)])
+    (-700, (5, 10), 200), (-700, (5, 9), 200), (-700, (5, 8), 1), (500, (5, 4), 500),
+    (-700, (5, 4), 1)])
 def test_oom_score_rounds_as_c_does(points, version, expected):
     """Since 5.9 an idle task shows 666; before, negatives were clamped to 1."""
     assert badness.oom_score(points, totalpages=1000, kernel_version=version) == expected

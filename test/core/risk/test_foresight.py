@@ -26,6 +26,8 @@ from oom_sentinel.facts.cgroup import CgroupChain
 from oom_sentinel.facts.cgroup import MemoryCgroup
 from oom_sentinel.facts.host import Host
 from oom_sentinel.facts.memory import MemInfo
+from oom_sentinel.facts.memory import Pressure
+from oom_sentinel.facts.memory import PressureLine
 from oom_sentinel.facts.memory import VmStat
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import Program
@@ -149,7 +151,7 @@ def test_eight_seconds_are_needed_for_eight_blocks_and_four_for_four():
     """Three steps of a fall say nothing."""
     for count, expected in ((4, ()), (5, (4,)), (8, (4,)), (9, (4, 8))):
         points = tuple((float(i), 1000.0 - 50 * i) for i in range(count))
-        assert tuple(p.span_s for p in pace.paces(points, finest=True)) == expected
+        assert tuple(p.span_s for p in pace.paces(points, pace.FINEST)) == expected
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 500), st.one_of(
@@ -346,3 +348,47 @@ def test_a_sawtooth_over_a_leak_changes_the_level_seldom():
         for at in range(10800))]
     assert sum(a != b for a, b in zip(levels, levels[1:])) <= 10
     assert levels[-1] == Level.ERROR
+
+
+@pytest.mark.parametrize('mb_s, least_s', [(20, 6), (30, 4), (50, 2)])
+@pytest.mark.parametrize('phase', [0.05, 0.3, 0.5, 0.7, 0.95])
+def test_a_quick_ramp_in_a_small_group_is_warned_of_before_it_ends(mb_s, least_s, phase):
+    """300 MiB, of which 30 are used: 15 percent would be left for 0.9 s at 50 MB/s."""
+    end_s = 60 + 270 / (mb_s * 1e6 / MIB)
+    times = [at + phase for at in range(80) if at + phase < end_s]
+    found = cycle(sample(at, chains=(group(
+        30 + max(0, at - 60) * mb_s * 1e6 / MIB, limit_mib=300),)) for at in times)
+    warned = next(at for at, f in zip(times, found) if f.risk.level)
+    assert warned > 60 and end_s - warned >= least_s
+
+
+def test_an_allocation_of_two_seconds_in_a_small_group_is_no_fall():
+    """Half of what is left, evenly."""
+    for second in (0.2, 0.5, 0.8):
+        used = [30] * 60 + [30 + 140 * second, 170, 170, 170]
+        levels = {f.risk.level for f in cycle(
+            sample(float(at), chains=(group(u, limit_mib=300),)) for at, u in enumerate(used))}
+        assert levels == {Level.OK}
+
+
+@pytest.mark.parametrize('refaults, some, sooner', [
+    (0, 0.0, False), (1000, 0.0, True), (10, 0.0, False), (0, 5.0, True), (0, 1.0, False)])
+def test_refaults_and_stalls_show_that_a_fall_is_real(refaults, some, sooner):
+    """Pages are read again that the kernel had taken back, or tasks wait: WARN comes earlier."""
+    def first_warning(again, waited):
+        return [f.risk.level for f in cycle(
+            replace(sample(float(at), 2000 - 20 * at, pressure=Pressure(
+                PressureLine(waited, 0.0, 0.0, 0))), vmstat=VmStat(0, again * at))
+            for at in range(60))].index(Level.WARN)
+    calm = first_warning(0, 0.0)
+    assert (first_warning(refaults, some) < calm - 3) == sooner
+
+
+def test_refaults_of_a_group_count_for_this_group_alone():
+    """The machine's do not hasten its warning."""
+    def first_warning(**more):
+        return [f.risk.level for f in cycle(replace(
+            sample(float(at), chains=(group(30 + 5 * at, **{
+                k: v * at for k, v in more.items()}),)),
+            vmstat=VmStat(0, 0 if more else 1000 * at)) for at in range(34))].index(Level.WARN)
+    assert first_warning(refaults=1000) < first_warning()

@@ -308,7 +308,10 @@ def test_commit_limit_counts_in_overcommit_mode_2_only():
     """There malloc fails at the limit."""
     info = replace(meminfo(), commit_limit_bytes=100, committed_as_bytes=96)
     for mode, expected in ((0, Level.OK), (2, Level.ERROR)):
-        assert level('memory', sample(meminfo=info, policy=VmPolicy(mode))) == expected
+        taken = sample(meminfo=info, policy=VmPolicy(mode))
+        assert level('memory', taken) == expected
+        found, _ = risk.assess(taken, risk.History(), SETTINGS)
+        assert found.commit_exhausted == (mode == 2) == (found.oom_risk > 0.8)
 
 
 def test_a_control_group_that_fills_up_is_named():
