@@ -47,10 +47,10 @@ START_S = 60.0  # a start lasts so long, and on while memory goes on to fall,
 START_RESTS_S = 10.0  # until it has rested so long,
 START_MAX_S = 300.0  # and no longer than this
 # The share of what was left that must be gone: less is taken by healthy jobs every day.
-WARN_SHARE = 0.38
+WARN_SHARE = 0.36
 ERROR_SHARE = 0.7
 FAR = 0.6  # more of it, for an end that is as far away as exhaustion.warn_s
-VAGUE, VAGUE_SHARE = 4.0, 1.1  # a range so wide (latest to likeliest) needs a larger share
+VAGUE, VAGUE_SHARE = 4.0, 1.0  # a range so wide (latest to likeliest) needs a larger share
 # Pages read again since the last reading, and the share of the last 10 s that tasks waited, in
 # percent: an idle machine has none.  For so long after that a smaller share is enough.
 PRESSED_REFAULTS, PRESSED_AVG10, PRESSED_S, PRESSED_SHARE = 256, 2.0, 10.0, 0.7

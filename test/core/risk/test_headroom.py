@@ -65,7 +65,7 @@ def test_swap_in_zram_is_worth_what_compression_saves(swaps, left_mib):
 @pytest.mark.parametrize('min_free_mib, free_mib, more_mib', [
     (200, 500, 100), (200, 250, 50), (200, 100, 0), (8, 500, 2 * 4096 / 1000)])
 def test_what_the_watermarks_set_aside_can_still_be_taken(min_free_mib, free_mib, more_mib):
-    """MemAvailable is 0 at the high watermark; an allocation fails only below the min one."""
+    """At the high watermark MemAvailable is 0; an allocation fails only below the min one."""
     info = replace(INFO, mem_available_bytes=0, mem_free_bytes=free_mib * MIB, swap_free_bytes=0)
     found = headroom.machine_bytes(info, (), min_free_mib * 1024)
     assert found == pytest.approx(more_mib * MIB, abs=2)
