@@ -32,8 +32,10 @@ from oom_sentinel.facts.kill import Kills
 from oom_sentinel.facts.parts import Parts
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.protection import Protection
+from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.sample import Waking
+from oom_sentinel.facts.shedding import Shedding
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Report
 from oom_sentinel.facts.status import Unavailable
@@ -52,6 +54,7 @@ from oom_sentinel.protection.grouping import unproven_nodes
 from oom_sentinel.protection.guard import Guard
 from oom_sentinel.protection.limits import Limits
 from oom_sentinel.protection.policies import SentinelPolicy
+from oom_sentinel.protection.shedder import Shedder
 from oom_sentinel.settings import Settings
 
 PLENTIFUL_SHARE = 2.0  # times memory.available_warn_percent
@@ -83,6 +86,7 @@ class Sentinel:
         self._limits = Limits(self._read_limits, self.host.page_size)
         self.kill_log = kill_log.open_kill_log(
             self.root, self.table, settings.incident_directory, monotonic, wall)
+        self.shedder = Shedder(self.root, os.geteuid())
         self._missing_nodes: tuple[str, ...] = ()
         self._unproven_nodes: tuple[str, ...] = ()
         self._history = risk.History()
@@ -230,18 +234,21 @@ class Sentinel:
                          self._assessment or risk.Assessment())
         kills = run(parts.KILLS, lambda: self._update_kills(sample),
                     replace(self._kills, fresh=()))
+        shedding = run(parts.SHEDDING, lambda: self.shedder.update(
+            sample, assessment, self._sheddable(), self.settings), Shedding())
         self.scanner.plentiful = self._is_plentiful(sample, assessment)
         stalled = sample.stalled(self._sample)
         self._sample, self._assessment, self._kills = sample, assessment, kills
         statuses = report.compose(sample, assessment, protection, self.settings, kills,
-                                  self.parts)
+                                  self.parts, shedding)
         changed = self._journal.update(statuses, protection, now_s)
         return Report(statuses, sample.mem_available_percent, sample.some_avg10,
                       assessment.oom_risk, changed, tuple(map(report.kill, kills.fresh)),
                       stalled, None if assessment.exhaustion is None
                       else assessment.exhaustion.middle_s,
                       report.group_memory(self.settings, assessment, protection),
-                      self.parts.log_lines() + self._journal.log_lines())
+                      self.parts.log_lines() + self._journal.log_lines(),
+                      tuple(map(report.action, shedding.fresh)))
 
     def _assess(self, sample: Sample, protection: Protection) -> risk.Assessment:
         assessment, self._history = risk.assess(
@@ -270,6 +277,17 @@ class Sentinel:
         self.guard.ask_again()
         self._rescan()
         return True, report.applied(self.guard.protection(self.settings, (), ()))
+
+    def shed(self) -> tuple[bool, str]:
+        """Shed one process now, in the place where memory is shortest; say which."""
+        if self._sample is None or self._assessment is None:
+            return False, 'Nothing was shed: memory has not been read yet.'
+        return self.shedder.shed_now(self._sample, self._assessment, self._sheddable(),
+                                     self.settings)
+
+    def _sheddable(self) -> tuple[Target, ...]:
+        """Return what may be shed: nothing while another sentinel protects."""
+        return () if self.guard.watching else self.guard.planned.targets
 
     def restore(self) -> tuple[bool, str]:
         """Give every changed process its old value back and stop protecting until apply."""
@@ -304,5 +322,6 @@ class Sentinel:
         finally:
             self.guard.release()
             self.kill_log.close()
+            self.shedder.close()
             # The last message still runs a cycle, which must not write anything again.
             self.guard.watching = self.guard.watching or 'the sentinel has ended'

@@ -70,7 +70,8 @@ class Report:
 
     `kills` has one status for each OOM kill that this cycle brought; `stalled` says that tasks
     waited for memory as long as the trigger asks, by the counter.  `time_to_exhaustion_s` is
-    None while nothing is foreseen.  `log` is what the node's log says of this cycle.
+    None while nothing is foreseen.  `log` is what the node's log says of this cycle, `actions`
+    has one status for each step of shedding that is over.
     """
 
     statuses: tuple[Status, ...] = ()
@@ -83,8 +84,9 @@ class Report:
     time_to_exhaustion_s: float | None = None
     groups: tuple[GroupMemory, ...] = ()
     log: tuple[LogLine, ...] = ()
+    actions: tuple[Status, ...] = ()
 
     @property
     def urgent(self) -> bool:
         """Tell whether this must not wait for publish_period."""
-        return self.level_changed or self.stalled or bool(self.kills)
+        return self.level_changed or self.stalled or bool(self.kills or self.actions)

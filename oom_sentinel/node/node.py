@@ -37,6 +37,7 @@ from oom_sentinel.node.parameter_services import ParameterServices
 from oom_sentinel.node.parameters import foreign
 from oom_sentinel.node.parameters import Parameters
 from oom_sentinel.node.parameters import refused
+from oom_sentinel.node.shedding import Shedding
 from oom_sentinel.node.topics import Topics
 from oom_sentinel.node.wakes import Wakes
 from oom_sentinel.sentinel import Sentinel
@@ -85,6 +86,8 @@ class OomSentinel(Node):
         self.wakes = Wakes(watch, self.sentinel, self.names.update, self.cycle)
         self.kills = kills.Kills(self, watch, self.sentinel.kill_log.feed,
                                  self.topics.message)
+        self.shedding = Shedding(self, self.sentinel.shedder, self._answer,
+                                 self.topics.message)
         self.create_service(Trigger, '~/apply', self._apply)
         self.create_service(Trigger, '~/restore', self._restore)
         settings = self.parameters.settings
@@ -92,6 +95,7 @@ class OomSentinel(Node):
             cycle_period(settings.publish_period), self._guarded(self.cycle), clock=self._steady)
         self._scan_timer: Any = None
         self._time_scans(settings)
+        self.shedding.follow(settings.shed_mode, self.sentinel.shed)
         self._tell_start()
 
     def _tell_start(self) -> None:
@@ -133,6 +137,8 @@ class OomSentinel(Node):
         self._log(report.log)
         now_s = self._now_s()
         run(parts.PUBLISHING, lambda: self.kills.tell(report.kills), None)
+        run(parts.PUBLISHING, lambda: self.shedding.tell(report.actions), None)
+        self.shedding.look_soon(self._guarded(self.cycle), self._steady)
         if woken_by or report.urgent or due(
                 now_s, self._published_s, self.parameters.settings.publish_period - 0.05):
             self._published_s = now_s
@@ -205,6 +211,7 @@ class OomSentinel(Node):
         """Let new settings take effect now."""
         self.sentinel.configure(settings)
         self.topics.hardware_id = settings.hardware_id
+        self.shedding.follow(settings.shed_mode, self.sentinel.shed)
         seconds = cycle_period(settings.publish_period)
         if self._cycle_timer.timer_period_ns != int(seconds * 1e9):
             self._cycle_timer.timer_period_ns = int(seconds * 1e9)

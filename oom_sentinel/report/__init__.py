@@ -21,6 +21,7 @@ from oom_sentinel.facts.kill import Kills
 from oom_sentinel.facts.parts import Parts
 from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.sample import Sample
+from oom_sentinel.facts.shedding import Shedding
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Status
 from oom_sentinel.report import cgroups
@@ -34,17 +35,19 @@ from oom_sentinel.report.group import group_memory
 from oom_sentinel.report.journal import Journal
 from oom_sentinel.report.kills import one as kill
 from oom_sentinel.report.protection import applied
+from oom_sentinel.report.shedding import action
 from oom_sentinel.risk import Assessment
 from oom_sentinel.settings import Settings
 
-__all__ = ['Journal', 'applied', 'compose', 'group_memory', 'kill']
+__all__ = ['Journal', 'action', 'applied', 'compose', 'group_memory', 'kill']
 
 Maker = Callable[[], Status]
 
 
 def compose(sample: Sample, assessment: Assessment, protection: Protection,
             settings: Settings, kills: Kills = Kills(),
-            running: Parts | None = None) -> tuple[Status, ...]:
+            running: Parts | None = None,
+            shedding: Shedding = Shedding()) -> tuple[Status, ...]:
     """
     Return every status in its fixed order.
 
@@ -54,7 +57,7 @@ def compose(sample: Sample, assessment: Assessment, protection: Protection,
         ('Memory', lambda: memory.compose(sample, assessment)),
         ('Memory pressure', lambda: pressure.compose(sample, assessment)),
         ('Control groups', lambda: cgroups.compose(sample, assessment)),
-        ('OOM risk', lambda: risk_status.compose(sample, assessment)),
+        ('OOM risk', lambda: risk_status.compose(sample, assessment, shedding)),
         ('Protection', lambda: protection_status.compose(
             assessment, protection, settings, sample.surroundings)),
         ('OOM kills', lambda: kills_status.compose(kills, sample, settings))]

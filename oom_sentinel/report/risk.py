@@ -16,8 +16,10 @@
 
 from oom_sentinel.facts.memory import VmPolicy
 from oom_sentinel.facts.sample import Sample
+from oom_sentinel.facts.shedding import Shedding
 from oom_sentinel.facts.status import Status
 from oom_sentinel.facts.status import Unavailable
+from oom_sentinel.report import shedding as shedding_words
 from oom_sentinel.report.place import when_exhausted
 from oom_sentinel.report.text import listed
 from oom_sentinel.report.text import mib
@@ -37,12 +39,14 @@ def named(candidate: Candidate) -> str:
             f'oom_score_adj {process.oom_score_adj})')
 
 
-def compose(sample: Sample, assessment: Assessment) -> Status:
+def compose(sample: Sample, assessment: Assessment,
+            shedding: Shedding = Shedding()) -> Status:
     """Return the status."""
     verdict = assessment.risk
     victims = [c for c in assessment.kill_order if c.rank is not None]
     left = assessment.exhaustion
     return Status('OOM risk', verdict.level, sentence((
+        *((shedding.intent,) if shedding.intent else ()),
         *(verdict.reasons or (_enough(sample),)),
         _next(sample.policy, victims, assessment))), (
         ('oom_risk (0..1)', f'{assessment.oom_risk:.2f}'),
@@ -56,7 +60,8 @@ def compose(sample: Sample, assessment: Assessment) -> Status:
             sample.policy, assessment.domain != MACHINE)),
         ('totalpages', str(assessment.totalpages) if assessment.totalpages is not None
          else 'unavailable (/proc/meminfo)'),
-        ('woken by', ', '.join(sample.woken_by) or 'timer')))
+        ('woken by', ', '.join(sample.woken_by) or 'timer'),
+        *shedding_words.values(shedding)))
 
 
 def _enough(sample: Sample) -> str:

@@ -21,6 +21,7 @@ from oom_sentinel.facts.cgroup import MemoryCgroup
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.sample import Sample
+from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.risk import headroom
 from oom_sentinel.risk import kill_order
@@ -62,7 +63,8 @@ class Assessment:
     """
     How near an OOM is, and which process the kernel would kill.
 
-    `exhaustion` is the soonest end of memory in any place.  `domain` is where memory is
+    `exhaustion` is the soonest end of memory in any place, `forecasts` the end and its level
+    in each place that has one (None is the machine).  `domain` is where memory is
     shortest: 'this machine' or a group's path; `totalpages`, `kill_order` and
     `killable_percent` (the share of used memory that belongs to processes which the kernel may
     kill before a protected one) hold inside it.  `oom_risk` is 0..1.  `growth` is bytes a
@@ -81,6 +83,7 @@ class Assessment:
     kill_order: tuple[Candidate, ...] = ()
     tightest: Headroom | None = None
     exhaustion: Forecast | None = None
+    forecasts: tuple[tuple[str | None, Forecast, Level], ...] = ()
     killable_percent: float | None = None
     oom_risk: float = 0.0
     leak_suspects: tuple[str, ...] = ()
@@ -135,6 +138,8 @@ def assess(sample: Sample, history: History, settings: Settings,
     assessment = Assessment(
         memory, pressure, cgroups, risk, domain=made.domain, totalpages=made.totalpages,
         kill_order=made.first, tightest=tightest, exhaustion=soonest,
+        forecasts=tuple((p.path, p.forecast, p.level) for p in known.places
+                        if p.forecast is not None),
         killable_percent=made.killable_percent,
         oom_risk=score(sample, tightest, soonest, settings),
         leak_suspects=leaks.suspects(growth), leaking=growth.leaking, growth=growth.paces,

@@ -1,0 +1,235 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+Shedding as it goes on: ends processes step by step, each through a pidfd.
+
+What is chosen and when is decided by `shed_plan`.  A lifecycle node is deactivated by the door,
+which hands in how.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+import os
+import select
+import signal
+
+from oom_sentinel.facts.due import due
+from oom_sentinel.facts.process import Identity
+from oom_sentinel.facts.process import Process
+from oom_sentinel.facts.protection import Target
+from oom_sentinel.facts.sample import Sample
+from oom_sentinel.facts.shedding import Action
+from oom_sentinel.facts.shedding import Brought
+from oom_sentinel.facts.shedding import Candidate
+from oom_sentinel.facts.shedding import Shedding
+from oom_sentinel.facts.shedding import Shortage
+from oom_sentinel.facts.shedding import Step
+from oom_sentinel.kernel import Root
+from oom_sentinel.kernel.files import stat
+from oom_sentinel.protection import shed_plan
+from oom_sentinel.risk import Assessment
+from oom_sentinel.settings import Settings
+
+SIGNALS = {Step.INTERRUPT: signal.SIGINT, Step.TERMINATE: signal.SIGTERM,
+           Step.KILL: signal.SIGKILL}
+
+
+class Shedder:
+    """Ends the processes that `shed_plan` names, and remembers what was deactivated."""
+
+    def __init__(self, root: Root, uid: int) -> None:
+        """
+        Keep the tree; end nothing yet.
+
+        :param uid: only processes of this user are ended.
+        """
+        self._root = root
+        self._uid = uid
+        self._state = shed_plan.State()
+        self._pidfds: dict[Identity, int] = {}
+        self._refused: set[Identity] = set()
+        self._reported: set[Identity] = set()
+        self._plentiful_since_s: float | None = None
+        self._done = 0
+        self._last: Action | None = None
+        self.deactivated: tuple[str, ...] = ()
+        # How the door deactivates and activates the lifecycle nodes of a process; the names
+        # of the nodes it asked come back.
+        self.deactivate: Callable[[Process], tuple[str, ...]] = lambda process: ()
+        self.activate: Callable[[tuple[str, ...]], None] = lambda names: None
+
+    @property
+    def busy(self) -> bool:
+        """Return whether a process is being ended, so that a look is due soon."""
+        return bool(self._state.endings)
+
+    def update(self, sample: Sample, assessment: Assessment, targets: tuple[Target, ...],
+               settings: Settings) -> Shedding:
+        """Take every step that is due now and return the state of shedding."""
+        if settings.shed_mode == 'off' or not self._root.live:
+            self._close_all()
+            return Shedding(settings.shed_mode)
+        short = shed_plan.shortages(sample, assessment, settings)
+        among = shed_plan.candidates(targets, assessment, settings, self._uid)
+        if settings.shed_mode == 'report':
+            return self._report(sample, short, among, settings)
+        orders, fresh, self._state = shed_plan.advance(
+            self._state, sample, short, self._running(), frozenset(self._refused))
+        for order in orders:
+            self._take(order.candidate, order.step)
+        for shortage in short:
+            if shortage.due_s <= 0 and not self._is_ending(shortage.path):
+                self._begin(shortage, among, sample, settings)
+        self._close_ended()
+        self._activate_again(sample.monotonic_s, bool(short), settings.shed_restore_s)
+        return self._said('act', self._intent(short, among, sample, settings), fresh)
+
+    def shed_now(self, sample: Sample, assessment: Assessment, targets: tuple[Target, ...],
+                 settings: Settings) -> tuple[bool, str]:
+        """Shed one process in the place where memory is shortest, as `~/shed` asks."""
+        if settings.shed_mode != 'act':
+            return False, f'Nothing was shed: shed.mode is {settings.shed_mode}.'
+        among = shed_plan.candidates(targets, assessment, settings, self._uid)
+        places = shed_plan.shortages(sample, assessment, settings) + shed_plan.now(sample)
+        for shortage in places:
+            chosen = self._begin(shortage, among, sample, settings)
+            if chosen is not None:
+                return True, (f'{chosen.process.label} (PID {chosen.process.pid}): '
+                              f'{chosen.steps[0].value} was asked for.')
+        return False, 'Nothing was shed: no process of a group with shed steps is worth it.'
+
+    def resume(self) -> tuple[bool, str]:
+        """Activate again what was deactivated, as `~/resume` asks."""
+        names, self.deactivated = self.deactivated, ()
+        self._state = shed_plan.State(self._state.endings)
+        if not names:
+            return True, 'No node waits to be activated again.'
+        self.activate(names)
+        return True, f'Asked to be active again: {", ".join(names)}.'
+
+    def close(self) -> None:
+        """Give back the descriptors; a process that is being ended is left to itself."""
+        self._close_all()
+
+    def _begin(self, shortage: Shortage, among: tuple[Candidate, ...], sample: Sample,
+               settings: Settings) -> Candidate | None:
+        chosen = shed_plan.choose(shortage, among, self._state, sample, settings.shed_target_s)
+        if chosen is None:
+            return None
+        self._state = replace(self._state, endings=(*self._state.endings, shed_plan.begin(
+            chosen, shortage, sample.monotonic_s)))
+        self._take(chosen, chosen.steps[0])
+        return chosen
+
+    def _is_ending(self, path: str | None) -> bool:
+        return any(ending.path == path for ending in self._state.endings)
+
+    def _take(self, candidate: Candidate, step: Step) -> None:
+        """Take one step on a process; a refusal is remembered."""
+        identity = candidate.process.identity
+        try:
+            if identity not in self._pidfds:
+                self._pidfds[identity] = self._open(identity)
+            if step == Step.DEACTIVATE:
+                self.deactivated += tuple(name for name in self.deactivate(candidate.process)
+                                          if name not in self.deactivated)
+            else:
+                signal.pidfd_send_signal(self._pidfds[identity], SIGNALS[step])
+        except ProcessLookupError:
+            return  # it ended by itself
+        except OSError:
+            self._refused.add(identity)
+
+    def _open(self, identity: Identity) -> int:
+        """
+        Return a descriptor that cannot come to mean another process.
+
+        :raises ProcessLookupError: when the process is gone or its PID belongs to another one.
+        """
+        descriptor = os.pidfd_open(identity.pid)
+        try:
+            started = stat.parse(self._root.read(f'/proc/{identity.pid}/stat')).start_time
+        except (OSError, ValueError):
+            os.close(descriptor)
+            raise ProcessLookupError(identity.pid) from None
+        if started != identity.start_time:
+            os.close(descriptor)
+            raise ProcessLookupError(identity.pid)
+        return descriptor
+
+    def _running(self) -> frozenset[Identity]:
+        """Return which of the processes that are being ended still run."""
+        poll = select.poll()
+        for descriptor in self._pidfds.values():
+            poll.register(descriptor, select.POLLIN)
+        ended = {descriptor for descriptor, _ in poll.poll(0)}
+        return frozenset(identity for identity, descriptor in self._pidfds.items()
+                         if descriptor not in ended)
+
+    def _report(self, sample: Sample, short: tuple[Shortage, ...],
+                among: tuple[Candidate, ...], settings: Settings) -> Shedding:
+        """Return what would be done; each process is told once in a shortage."""
+        self._close_all()
+        if not short:
+            self._reported.clear()
+        fresh = []
+        for shortage in short:
+            chosen = shed_plan.choose(shortage, among, shed_plan.State(), sample,
+                                      settings.shed_target_s)
+            if chosen is None or shortage.due_s > 0 \
+                    or chosen.process.identity in self._reported:
+                continue
+            self._reported.add(chosen.process.identity)
+            fresh.append(Action(sample.wall_s, chosen.process.identity, chosen.process.label,
+                                chosen.group, chosen.steps[0], shortage.name, shortage.why,
+                                Brought.WOULD))
+        return self._said('report', self._intent(short, among, sample, settings), tuple(fresh))
+
+    def _intent(self, short: tuple[Shortage, ...], among: tuple[Candidate, ...],
+                sample: Sample, settings: Settings) -> str:
+        """Say what is about to happen, before it does."""
+        if not short or self._is_ending(short[0].path):
+            return ''
+        chosen = shed_plan.choose(short[0], among, self._state, sample, settings.shed_target_s)
+        if chosen is None:
+            return ''
+        verb = 'will' if settings.shed_mode == 'act' else 'would'
+        return (f'{verb} stop {chosen.process.label} (PID {chosen.process.pid}) in '
+                f'{short[0].due_s:.0f} s')
+
+    def _said(self, mode: str, intent: str, fresh: tuple[Action, ...]) -> Shedding:
+        self._done += sum(action.result in (Brought.ENDED, Brought.DEACTIVATED)
+                          for action in fresh)
+        self._last = fresh[-1] if fresh else self._last
+        return Shedding(mode, intent, fresh, self._done, self._last, self.deactivated)
+
+    def _activate_again(self, now_s: float, short: bool, restore_s: float) -> None:
+        """Activate what was deactivated when memory has been plentiful for long enough."""
+        if short or not self.deactivated:
+            self._plentiful_since_s = None
+        elif self._plentiful_since_s is None:
+            self._plentiful_since_s = now_s
+        elif due(now_s, self._plentiful_since_s, restore_s):
+            self.resume()
+
+    def _close_ended(self) -> None:
+        """Close the descriptors of processes that are not being ended any more."""
+        ending = {e.candidate.process.identity for e in self._state.endings}
+        for identity in set(self._pidfds) - ending:
+            os.close(self._pidfds.pop(identity))
+        self._refused &= ending
+
+    def _close_all(self) -> None:
+        self._state = shed_plan.State()
+        self._close_ended()

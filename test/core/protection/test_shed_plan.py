@@ -1,0 +1,214 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""When something is shed, which process, and which step comes next."""
+
+from dataclasses import replace
+
+from oom_sentinel import settings
+from oom_sentinel.facts.cgroup import CgroupChain
+from oom_sentinel.facts.cgroup import MemoryCgroup
+from oom_sentinel.facts.host import Host
+from oom_sentinel.facts.memory import MemInfo
+from oom_sentinel.facts.memory import Pressure
+from oom_sentinel.facts.memory import PressureLine
+from oom_sentinel.facts.memory import VmStat
+from oom_sentinel.facts.process import Process
+from oom_sentinel.facts.process import Program
+from oom_sentinel.facts.process import TaskMemory
+from oom_sentinel.facts.protection import Target
+from oom_sentinel.facts.sample import Sample
+from oom_sentinel.facts.shedding import Brought
+from oom_sentinel.facts.shedding import Candidate
+from oom_sentinel.facts.shedding import Step
+from oom_sentinel.facts.status import Level
+from oom_sentinel.facts.status import Unavailable
+from oom_sentinel.protection import shed_plan
+from oom_sentinel.protection.shed_plan import State
+from oom_sentinel.risk import Assessment
+from oom_sentinel.risk.exhaustion import Forecast
+import pytest
+
+MIB = 1 << 20
+SETTINGS = settings.build({
+    'shed.mode': 'act', 'groups': ['drivers', 'recorders', 'expendable'],
+    'group.drivers.match': ['exe:driver'], 'group.drivers.oom_score_adj': -400,
+    'group.drivers.shed': ['kill'],
+    'group.recorders.match': ['exe:recorder'], 'group.recorders.oom_score_adj': 200,
+    'group.recorders.shed': ['interrupt', 'terminate'],
+    'group.expendable.match': ['exe:rviz2'], 'group.expendable.oom_score_adj': 300,
+    'group.expendable.shed': ['interrupt', 'terminate', 'kill']})
+CALM = Pressure(PressureLine(0, 0, 0, 0), PressureLine(0, 0, 0, 0))
+GROUP = CgroupChain('/robot', (MemoryCgroup(
+    '/robot', 2, limit_bytes=400 * MIB, usage_bytes=380 * MIB, inactive_file_bytes=0,
+    active_file_bytes=0, slab_reclaimable_bytes=0),))
+
+
+def sample(at_s=100.0, available=100, pressure=CALM, chains=(), members=()):
+    """Return a reading of a machine of 1000 MiB."""
+    return Sample(at_s, at_s, Host('robot', 4096, '6.1.0'),
+                  MemInfo(1000 * MIB, available * MIB, available * MIB), pressure, VmStat(0),
+                  chains=chains, members=members)
+
+
+def ends_in(middle_s, high_s=None, level=Level.ERROR, path=None):
+    """Return an assessment that foresees the end of memory."""
+    told = Forecast(middle_s / 2, middle_s, high_s or middle_s * 1.5, 30.0)
+    return Assessment(forecasts=((path, told, level),))
+
+
+def target(pid, group, value, mib=50, uid=1000, exe='rviz2', file_mib=0):
+    """Return a process of a group."""
+    return Target(Process(pid, 7, 1, uid, Program(exe, executable=exe), memory=TaskMemory(
+        mib * MIB, 0, 0, file_mib * MIB)), group, value, value, '')
+
+
+def chosen(targets, assessment=None, made=None, state=None, target_s=60.0):
+    """Return the process that is chosen for the first shortage, None without one."""
+    assessment, made, state = assessment or ends_in(5), made or sample(), state or State()
+    short = shed_plan.shortages(made, assessment, SETTINGS)
+    among = shed_plan.candidates(tuple(targets), assessment, SETTINGS, 1000)
+    found = shed_plan.choose(short[0], among, state, made, target_s)
+    return found and found.process.pid
+
+
+@pytest.mark.parametrize('middle_s, high_s, due_s', [
+    (14, 20, 0), (14, 40, 1), (25, 35, 10), (29, 50, 14), (31, 35, None), (14, 70, None)])
+def test_a_place_is_short_when_its_end_is_near_and_certain(middle_s, high_s, due_s):
+    """Below shed.exhaustion_s, with the range's far end below twice that; said from 2 x on."""
+    found = shed_plan.shortages(sample(), ends_in(middle_s, high_s), SETTINGS)
+    assert [round(s.due_s) for s in found] == ([] if due_s is None else [due_s])
+
+
+def test_a_forecast_that_raises_no_level_sheds_nothing():
+    """A fall that may be a job that comes back."""
+    assert shed_plan.shortages(sample(), ends_in(5, level=Level.OK), SETTINGS) == ()
+
+
+@pytest.mark.parametrize('full_avg10, available, short', [
+    (25, 100, True), (15, 100, False), (25, 400, False)])
+def test_pressure_counts_only_where_memory_is_low(full_avg10, available, short):
+    """Full pressure above shed.full_avg10, and MemAvailable below its warn level."""
+    pressure = Pressure(PressureLine(50, 0, 0, 0), PressureLine(full_avg10, 0, 0, 0))
+    found = shed_plan.shortages(sample(100.0, available, pressure), Assessment(), SETTINGS)
+    assert bool(found) == short
+
+
+def test_without_pressure_information_nothing_is_guessed():
+    """PSI may be off."""
+    assert shed_plan.shortages(sample(pressure=Unavailable('off')), Assessment(),
+                               SETTINGS) == ()
+
+
+def test_only_a_group_that_asks_is_shed_and_never_a_protected_one():
+    """A driver's group names steps, and is protected all the same."""
+    assert chosen([target(1, 'drivers', -400), target(2, None, 0), target(3, 'other', 0)]) is None
+    assert chosen([target(4, 'expendable', 300, uid=0)]) is None
+    assert chosen([target(5, 'expendable', 300)]) == 5
+
+
+def test_the_least_important_group_goes_first_and_then_the_smallest_that_is_enough():
+    """14 s x 60 s of pace: at 100 MiB left in 5 s, 60 s are far more than anything holds."""
+    targets = [target(1, 'recorders', 200, 500), target(2, 'expendable', 300, 50),
+               target(3, 'expendable', 300, 80)]
+    assert chosen(targets) == 3  # neither is enough: the one that buys most
+    assert chosen(targets, target_s=1.0) == 2  # 20 MiB are enough: the smallest
+
+
+def test_shared_libraries_free_nothing():
+    """What counts is anonymous memory."""
+    assert chosen([target(1, 'expendable', 300, 200, file_mib=195)]) is None
+
+
+def test_in_a_control_group_only_its_own_processes_are_shed():
+    """Ending one outside would free nothing inside."""
+    made = sample(100.0, 800, chains=(GROUP,), members=(('/robot', frozenset({2})),))
+    targets = [target(1, 'expendable', 300, 90), target(2, 'expendable', 300, 20)]
+    assert chosen(targets, ends_in(5, path='/robot'), made) == 2
+
+
+def test_a_kind_that_brought_nothing_is_not_tried_again():
+    """And a process that could not be ended is left alone."""
+    one = target(1, 'expendable', 300)
+    assert chosen([one], state=State(useless=frozenset({('expendable', 'rviz2')}))) is None
+    assert chosen([one], state=State(spared=frozenset({one.process.identity}))) is None
+
+
+def ending(steps=('interrupt', 'terminate', 'kill'), frees=50):
+    """Return a state in which one process is being ended since 100 s, and its identity."""
+    process = target(9, 'expendable', 300, frees).process
+    candidate = Candidate(process, 'expendable', 300, tuple(map(Step, steps)), frees * MIB)
+    short = shed_plan.shortages(sample(), ends_in(5), SETTINGS)
+    return State((shed_plan.begin(candidate, short[0], 100.0),)), process.identity
+
+
+def look(state, at_s, available=100, running=(), refused=()):
+    """Return what one look brings."""
+    made = sample(at_s, available)
+    return shed_plan.advance(state, made, shed_plan.shortages(made, ends_in(5), SETTINGS),
+                             frozenset(running), frozenset(refused))
+
+
+def test_memory_that_comes_back_late_is_waited_for():
+    """Up to a second after the process has gone."""
+    state, _ = ending()
+    orders, actions, state = look(state, 100.5)
+    assert (orders, actions) == ((), ()) and state.endings
+    orders, (action,), state = look(state, 101.0, available=150)
+    assert action.result == Brought.ENDED and action.brought_bytes == 50 * MIB
+    assert action.took_s == 1.0 and not state.endings and not state.useless
+
+
+def test_a_process_whose_end_brings_nothing_makes_its_kind_useless():
+    """Its memory was another's."""
+    state, _ = ending()
+    _, _, state = look(state, 100.5)
+    _, (action,), state = look(state, 101.6)
+    assert action.brought_bytes == 0 and state.useless == {('expendable', 'rviz2')}
+
+
+def test_each_step_has_its_grace_and_the_next_one_follows():
+    """SIGINT, then SIGTERM, then SIGKILL; then the process is left alone."""
+    state, identity = ending()
+    taken = []
+    for at_s in (103.9, 104.1, 106.0, 106.2, 108.3):
+        orders, actions, state = look(state, at_s, running=(identity,))
+        taken.append(([order.step.value for order in orders],
+                      [action.result for action in actions]))
+    assert taken == [([], []), (['terminate'], [Brought.STILL_RUNS]), ([], []),
+                     (['kill'], [Brought.STILL_RUNS]), ([], [Brought.STILL_RUNS])]
+    assert state.spared == {identity} and not state.endings
+
+
+def test_a_refused_signal_does_not_wait():
+    """EPERM: the next step would be refused as well, and is tried at once."""
+    state, identity = ending(('interrupt', 'kill'))
+    orders, (action,), state = look(state, 100.1, running=(identity,), refused=(identity,))
+    assert action.result == Brought.REFUSED and [o.step for o in orders] == [Step.KILL]
+
+
+def test_no_further_step_is_taken_when_memory_is_enough_again():
+    """Another process may have ended meanwhile."""
+    state, identity = ending()
+    made = sample(105.0, 900)
+    orders, _, state = shed_plan.advance(state, made, (), frozenset({identity}), frozenset())
+    assert orders == () and state == State()
+
+
+def test_the_most_urgent_place_comes_first():
+    """Two places at once: each has a process of its own ended."""
+    made = sample(100.0, 100, chains=(GROUP,), members=(('/robot', frozenset({2})),))
+    told = tuple((path, Forecast(1, middle_s, middle_s, 30.0), Level.ERROR)
+                 for path, middle_s in ((None, 20.0), ('/robot', 5.0)))
+    found = shed_plan.shortages(made, replace(Assessment(), forecasts=told), SETTINGS)
+    assert [s.path for s in found] == ['/robot', None] and found[0].due_s == 0
