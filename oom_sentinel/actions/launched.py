@@ -271,16 +271,14 @@ class Children:
 
     def ended(self, pid: int, returncode: int, name: str) -> child_verdict.Verdict | None:
         """
-        Forget a process; return what is known of its death when it died by signal 9.
+        Forget a process; return what is known of its death when a signal ended it.
 
         :param name: what to call it when it was never met.
         """
         process = self.known.get(pid)
-        verdict = None
-        if child_verdict.by_signal_9(returncode):
-            verdict = self._deaths.verdict(
-                pid, name if process is None else label(process),
-                None if process is None else process.cgroup)
+        verdict = self._deaths.explain(
+            pid, returncode, name if process is None else label(process),
+            None if process is None else process.cgroup)
         self.forget(pid)
         return verdict
 
