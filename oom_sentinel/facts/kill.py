@@ -115,10 +115,11 @@ class OomKill:
 
 @dataclass(frozen=True, slots=True)
 class SignalDeath:
-    """A process that died by signal 9, and when (monotonic)."""
+    """A process that died by signal 9, and when (monotonic); its parent where that is known."""
 
     pid: int
     monotonic_s: float
+    parent_pid: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

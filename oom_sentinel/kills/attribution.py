@@ -155,17 +155,19 @@ class Attribution:
         group = self._reader.cgroups.group(path)
         return group.limit_bytes if group.limit_bytes is not None else group.memsw_limit_bytes
 
-    def infer(self, due: tuple[CountedKill, ...], grace_s: float, sample: Sample,
+    def infer(self, untold: tuple[CountedKill, ...], grace_s: float, sample: Sample,
               now_s: float) -> list[SeenKill]:
         """
         Return reports of kills that only a counter shows; they are marked as told.
 
-        :param due: counted kills for which a log had time enough.
+        :param untold: counted kills without a record.
+        :param grace_s: how long a log may take to tell a kill.
         """
         found = []
         for told in inferred.tell(
-                due, now_s, grace_s, missing=self._missing(due), killed=self._died_by_signal_9,
-                counted_in=self._counted_in, unseen=self._unseen_deaths(due), sample=sample):
+                untold, now_s, grace_s, missing=self._missing(untold),
+                killed=self._died_by_signal_9, counted_in=self._counted_in,
+                unseen=self._unseen_deaths, sample=sample):
             self._number += 1
             for counted in told.counted:
                 counted.told_as = self._number
@@ -177,15 +179,21 @@ class Attribution:
             found.append(replace(seen, count=len(told.counted)))
         return found
 
-    def _missing(self, due: tuple[CountedKill, ...]) -> list[Known]:
-        since_s = min(c.after_s for c in due) - CLOCK_S
+    def _missing(self, untold: tuple[CountedKill, ...]) -> list[Known]:
+        since_s = min(c.after_s for c in untold) - CLOCK_S
         return [k for k in self.known.died_since(since_s)
                 if k.process.identity not in self._victims]
 
-    def _unseen_deaths(self, due: tuple[CountedKill, ...]) -> int:
-        """Return how many processes died by signal 9 meanwhile that were never read."""
-        deaths = self.signal_deaths(min(c.after_s for c in due) - CLOCK_S)
-        return sum(1 for d in deaths or () if not self.known.was_known(d.pid))
+    def _unseen_deaths(self, group: str | None, since_s: float) -> int:
+        """
+        Return how many processes of a group died by signal 9 since then that were never read.
+
+        A process is in the group of its parent, as far as that is known.
+        """
+        unseen = [d for d in self.signal_deaths(since_s) or ()
+                  if not self.known.was_known(d.pid)]
+        parents = [self.known.with_pid(d.parent_pid, None) for d in unseen]
+        return sum(1 for p in parents if p is not None and self._counted_in(p, group))
 
     @property
     def counted_here(self) -> int | None:

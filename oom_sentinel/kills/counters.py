@@ -136,12 +136,16 @@ class UnexplainedKills:
     @property
     def open(self) -> bool:
         """Return whether a kill has neither a record nor a report."""
-        return any(k.told_as is None for k in self._kills)
+        return bool(self.untold)
+
+    @property
+    def untold(self) -> tuple[CountedKill, ...]:
+        """Return the kills without record and report, the oldest first."""
+        return tuple(k for k in self._kills if k.told_as is None)
 
     def due(self, now_s: float, grace_s: float) -> tuple[CountedKill, ...]:
         """Return the kills without record and report that were counted `grace_s` ago or more."""
-        return tuple(k for k in self._kills
-                     if k.told_as is None and now_s - k.counted_s >= grace_s)
+        return tuple(k for k in self.untold if now_s - k.counted_s >= grace_s)
 
     def explain(self, task_memcg: str | None, at_s: float, *,
                 namespaced: bool = False) -> CountedKill | None:
@@ -217,7 +221,7 @@ def infer(count: int, missing: Sequence[Known],
 
     :param missing: the processes that vanished meanwhile from where the counter rose.
     :param killed: returns whether one died by signal 9, None where that cannot be known.
-    :param unseen: how many other processes, never read, died by signal 9 meanwhile.
+    :param unseen: how many other processes of there, never read, died by signal 9 meanwhile.
     """
     states = [(known, killed(known)) for known in missing]
     sure = tuple(k for k, state in states if state)

@@ -51,29 +51,35 @@ class InferredKill:
     possible: tuple[Known, ...] = ()
 
 
-def tell(due: Iterable[CountedKill], now_s: float, grace_s: float, *, missing: Sequence[Known],
-         killed: Callable[[Known], bool | None], counted_in: Callable[[Known, str | None], bool],
-         unseen: int, sample: Sample) -> list[InferredKill]:
+def tell(untold: Iterable[CountedKill], now_s: float, grace_s: float, *,
+         missing: Sequence[Known], killed: Callable[[Known], bool | None],
+         counted_in: Callable[[Known, str | None], bool],
+         unseen: Callable[[str | None, float], int], sample: Sample) -> list[InferredKill]:
     """
     Return the reports that can be made now; the others wait for their victim's death.
 
-    :param due: counted kills for which a log had time enough.
+    :param untold: the counted kills without a record; only those whose grace has passed are
+        told, but victims of the later ones may be dead already.
     :param missing: processes that vanished since the first of them.
     :param killed: returns whether a process died by signal 9, None where it is unknown.
     :param counted_in: returns whether a kill of a process counts in this control group.
-    :param unseen: how many processes died by signal 9 that were never read.
+    :param unseen: returns how many processes of a group died by signal 9 since a time that
+        were never read.
     """
     groups: dict[str | None, list[CountedKill]] = {}
-    for counted in due:
+    for counted in untold:
         groups.setdefault(counted.group, []).append(counted)
     found = []
     for group, kills in groups.items():
+        due = [c for c in kills if now_s - c.counted_s >= grace_s]
+        if not due:
+            continue
         candidates = [k for k in missing if counted_in(k, group) and _in_time(k, kills)
                       and killed(k) is not False]
-        inference = infer(len(kills), candidates, killed, unseen)
-        for known in inference.named:
-            found.append(_named(known, kills.pop(0), inference, sample))
-        late = [c for c in kills if inference.possible
+        inference = infer(len(kills), candidates, killed, unseen(group, kills[0].after_s))
+        for known in inference.named[:len(due)]:
+            found.append(_named(known, due.pop(0), inference, sample))
+        late = [c for c in due if inference.possible
                 or now_s - c.counted_s >= grace_s + DEATH_S]
         if late:
             found.append(_unnamed(late, inference.possible, inference.by_signal, sample))

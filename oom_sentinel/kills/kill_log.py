@@ -241,11 +241,10 @@ class KillLog:
                   rescan: Callable[[], None]) -> list[SeenKill]:
         """Return kills that only a counter shows, each after its own grace."""
         grace_s = GRACE_S.get(self.feed.source.name, GRACE_OTHER_S)
-        due = self._unexplained.due(now_s, grace_s)
-        if not due:
+        if not self._unexplained.due(now_s, grace_s):
             return []
         rescan()
-        return self.attribution.infer(due, grace_s, sample, now_s)
+        return self.attribution.infer(self._unexplained.untold, grace_s, sample, now_s)
 
     def _keep(self, seen: SeenKill, sample: Sample, keep: int) -> None:
         self._told.add(seen)

@@ -113,8 +113,10 @@ class KnownProcesses:
 
     @property
     def control_groups(self) -> frozenset[str]:
-        """Return the control groups of the living processes."""
-        return frozenset(p.cgroup for p in self._alive.values() if p.cgroup is not None)
+        """Return the control groups of the living processes and of those that died lately."""
+        recent = (k.process for k in self.died_since(self._updated_s - PID_KEPT_S))
+        return frozenset(p.cgroup for p in (*self._alive.values(), *recent)
+                         if p.cgroup is not None)
 
     def was_known(self, pid: int) -> bool:
         """Return whether a process with this PID was ever read and is not forgotten."""

@@ -50,8 +50,9 @@ MESSAGE = struct.Struct('=IIIIHH')  # struct cn_msg
 WHAT = HEADER.size + MESSAGE.size  # where struct proc_event begins, with its `what`
 ACKED = struct.Struct('=IIQI')  # what, cpu, timestamp_ns, err
 EXECED = struct.Struct('=IIQII')  # what, cpu, timestamp_ns, process_pid, process_tgid
-# what, cpu, timestamp_ns, process_pid, process_tgid, exit_code
-EXITED = struct.Struct('=IIQIII')
+# what, cpu, timestamp_ns, process_pid, process_tgid, exit_code, exit_signal, parent_pid,
+# parent_tgid (since 4.18)
+EXITED = struct.Struct('=IIQIIIIII')
 NLMSG_DONE = 3
 ANSWER_S = 0.5
 MOST_PIDS = 1024  # kept until they are taken
@@ -158,11 +159,11 @@ class ExecEvents:
                 continue
             if len(message) < WHAT + EXITED.size:
                 continue
-            what, _, at_ns, _, pid, code = EXITED.unpack_from(message, WHAT)
+            what, _, at_ns, _, pid, code, _, _, parent = EXITED.unpack_from(message, WHAT)
             if what == EXEC:
                 self._pids.add(pid)
             elif what == EXIT and code & 0x7F == 9:
-                self._deaths.append(SignalDeath(pid, at_ns / 1e9))
+                self._deaths.append(SignalDeath(pid, at_ns / 1e9, parent or None))
         return len(self._pids) > before or self._lost > lost
 
     def taken(self) -> frozenset[int]:
