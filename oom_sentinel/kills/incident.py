@@ -158,7 +158,7 @@ class Incident:
         document.pop('lines')
         host = self.sample.host
         document.update(
-            kind='kill', host=host.hostname, boot_id=host.boot_id,
+            host=host.hostname, boot_id=host.boot_id,
             kernel_release=host.kernel_release,
             node_found=self.seen.matched, eaters=self.seen.eaters,
             before=_moment(self.rows[-1].wall_s, self.rows[-1].machine) if self.rows else None,
