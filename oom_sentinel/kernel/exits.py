@@ -36,6 +36,7 @@ INFO = struct.Struct('=QQ11Ii')
 PIDFD_GET_INFO = (3 << 30) | (INFO.size << 16) | (0xFF << 8) | 11  # _IOWR(PIDFS_IOCTL_MAGIC, 11)
 PIDFD_INFO_EXIT = 1 << 3
 SINCE = (6, 15)
+EXIT_CODE_FIELD = 49  # of /proc/PID/stat behind the name (proc(5), field 52)
 MOST = 128
 DESCRIPTORS_SHARE = 8  # no more than this part of the soft limit of descriptors
 GONE_MAX = 256  # pidfds of the dead that are kept until somebody asks
@@ -81,27 +82,38 @@ class ExitCodes:
 
     def _remember(self, identity: Identity) -> None:
         """Keep how a process ended and close its descriptor."""
-        signal = self._ask(self._followed[identity])
+        signal = self._ask(identity, self._followed[identity])
         os.close(self._followed.pop(identity))
         if signal is not None:
             self._signals[identity] = signal
             while len(self._signals) > GONE_MAX:
                 del self._signals[next(iter(self._signals))]
 
-    def _ask(self, descriptor: int) -> int | None:
+    def _ask(self, identity: Identity, descriptor: int) -> int | None:
         """Return the signal that ended the process, 0 for an exit, None while it is not known."""
         request = bytearray(INFO.pack(PIDFD_INFO_EXIT, 0, *(0,) * 11, 0))
         try:
             fcntl.ioctl(descriptor, PIDFD_GET_INFO, request)
         except OSError:
-            return None
+            return self._ask_zombie(identity)
         mask, *_, code = INFO.unpack(request)
-        return code & 0x7F if mask & PIDFD_INFO_EXIT else None
+        return code & 0x7F if mask & PIDFD_INFO_EXIT else self._ask_zombie(identity)
+
+    def _ask_zombie(self, identity: Identity) -> int | None:
+        """Return the signal of one that its parent has not reaped, None when it is no zombie."""
+        try:
+            data = self._root.read(f'/proc/{identity.pid}/stat')
+            found = stat.parse(data)
+            code = int(data.rpartition(b')')[2].split()[EXIT_CODE_FIELD])
+        except (OSError, ParseError, ValueError, IndexError):
+            return None
+        return code & 0x7F if (found.state, found.start_time) == (
+            'Z', identity.start_time) else None
 
     def signal(self, identity: Identity) -> int | None:
         """Return the signal that ended a process, 0 when it exited, None when that is unknown."""
         if identity in self._followed:
-            return self._ask(self._followed[identity])
+            return self._ask(identity, self._followed[identity])
         return self._signals.get(identity)
 
     def close(self) -> None:

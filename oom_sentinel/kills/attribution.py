@@ -89,18 +89,24 @@ class Attribution:
                     k.target is None or k.target.group is None,
                     0 if k.process.memory is None else -k.process.memory.rss_bytes))])
 
-    def may_be(self, counted: CountedKill | None) -> Callable[[Known], bool]:
-        """Return what must hold of a process to be the victim that a counter counted."""
+    def may_be(self, counted: CountedKill | None, at_s: float) -> Callable[[Known], bool]:
+        """
+        Return what must hold of a process that died to be the victim of a record.
+
+        :param counted: the kill that a counter counted for the record.
+        :param at_s: when the kernel killed; the victim lived until then.
+        """
         def fits(known: Known) -> bool:
             return (known.process.identity not in self._victims
+                    and (known.gone_s is None or known.gone_s >= at_s)
                     and self._died_by_signal_9(known) is not False
                     and (not self.counters.groups or (
                         counted is not None and self._counted_in(known, counted.group))))
         return fits
 
-    def has_died(self, kill: OomKill, counted: CountedKill | None) -> bool:
+    def has_died(self, kill: OomKill, counted: CountedKill | None, at_s: float) -> bool:
         """Return whether a process that may be this record's victim is gone."""
-        return bool(self.known.died_like(kill, self.may_be(counted)))
+        return bool(self.known.died_like(kill, self.may_be(counted, at_s)))
 
     def _counted_in(self, known: Known, group: str | None) -> bool:
         """Return whether a kill of this process would count in this group, None: no group."""
@@ -123,14 +129,19 @@ class Attribution:
         signal = None if self._exits is None else self._exits.signal(known.process.identity)
         return None if signal is None else signal == 9
 
-    def attributed(self, kill: OomKill, counted: CountedKill | None, sample: Sample,
-                   now_s: float) -> SeenKill:
-        """Return the kill with its names; of one from before the start no process is known."""
+    def attributed(self, kill: OomKill, counted: CountedKill | None, at_s: float,
+                   sample: Sample, now_s: float) -> SeenKill:
+        """
+        Return the kill with its names; of one from before the start no process is known.
+
+        :param counted: the kill that a counter counted for this record.
+        :param at_s: when the kernel killed, monotonic; somewhat earlier does no harm.
+        """
         self._number += 1
         if kill.before_start:
             return SeenKill(kill, now_s, 'not known: before the sentinel started',
                             self.known.largest_processes(kill, now_s), self._number)
-        known, how = self.known.find(kill, self.may_be(counted))
+        known, how = self.known.find(kill, self.may_be(counted, at_s))
         if known is not None:
             self._victims.append(known.process.identity)
             kill = with_victim_facts(kill, known)
@@ -194,6 +205,13 @@ class Attribution:
                   if not self.known.was_known(d.pid)]
         parents = [self.known.with_pid(d.parent_pid, None) for d in unseen]
         return sum(1 for p in parents if p is not None and self._counted_in(p, group))
+
+    @property
+    def why_blind(self) -> str | None:
+        """Return why no kill can be seen without a kernel log, None when counters show them."""
+        if self.counters.machine is not None or self.counters.groups:
+            return None
+        return 'no kernel log is readable and no visible counter counts kills'
 
     @property
     def counted_here(self) -> int | None:

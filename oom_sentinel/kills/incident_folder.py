@@ -176,6 +176,14 @@ class IncidentWriter:
             return False
         return self.run_later(lambda: self._write_folder(self.directory, keep, incident))
 
+    @property
+    def all_trouble(self) -> str | None:
+        """Return what keeps incidents from being written, None when nothing does."""
+        if not self.left_out:
+            return self.trouble
+        words = f'{self.left_out} incidents left out, the disk is too slow'
+        return f'{words}; {self.trouble}' if self.trouble else words
+
     def run_later(self, job: Callable[[], str | None]) -> bool:
         """
         Queue work on the disk without waiting; return whether there was room for it.

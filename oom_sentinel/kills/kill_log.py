@@ -15,12 +15,12 @@
 """
 Every OOM kill, from the kernel's record or its counters to a report with names and a folder.
 
-Reads the kernel log that is open to this user, remembers processes beyond their death, and
-queues incidents for their writer.  Knows nothing of ROS.
+Reads the kernel log that is open to this user and queues incidents.  Knows nothing of ROS.
 """
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import replace
 import time
@@ -53,19 +53,21 @@ from oom_sentinel.kills.told import KEPT
 from oom_sentinel.kills.told import ToldKills
 
 KERNEL_LOG = 'kernel log'  # the name of the wake by a kill
-# How long a log may take to tell what a counter shows: /dev/kmsg was 7 ms behind at most, a
-# journal or syslog daemon on a machine out of memory takes its time.  Without any log the victim
-# has its time to die, and the watch its time to read how processes ended (0.3 s).
+# How long a log may take to tell what a counter shows: /dev/kmsg was 7 ms behind at most.
+# Without a log the watch needs 0.3 s to read how processes ended.
 GRACE_S = {'kmsg': 1.0, 'counters': 0.5}
 GRACE_OTHER_S = 5.0
+# How much later than the kill its record is read: what was missing before that was no victim.
+READ_S, READ_OTHER_S = 0.2, 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """A kill that the log told, what counted it, and when it was read."""
+    """A kill that the log told, what counted it, when it happened and when it was read."""
 
     kill: OomKill
     counted: CountedKill | None
+    at_s: float
     read_s: float
 
 
@@ -188,13 +190,15 @@ class KillLog:
         :param full_avg10_error: the full pressure above which the machine stalls.
         """
         now_s = self._monotonic()
-        fresh = [self.attribution.attributed(kill, None, sample, now_s) for kill in self._past]
+        fresh = [self.attribution.attributed(kill, None, now_s, sample, now_s)
+                 for kill in self._past]
         self._past = ()
         self._unexplained.count(
             self.attribution.read_counters(sample, self._unexplained.open), now_s)
         self._match_records(now_s)
         for record in self._ready(now_s, rescan):
-            seen = self.attribution.attributed(record.kill, record.counted, sample, now_s)
+            seen = self.attribution.attributed(
+                record.kill, record.counted, record.at_s, sample, now_s)
             counted = record.counted
             if not self._told.replace_inference(
                     seen, None if counted is None else counted.told_as):
@@ -215,27 +219,31 @@ class KillLog:
             self._repeated = self._parser.repeated
         logged, self._logged = self._logged, []
         for kill in logged:
-            counted = None
+            counted, at_s = None, now_s
             if not kill.before_start:
                 at_s = now_s if kill.time is None else now_s - (self._wall() - kill.time)
                 counted = self._unexplained.explain(
                     kill.task_memcg, at_s, namespaced=not self.attribution.counts_machine)
             if not self._told.is_repeated(kill, [r.kill for r in self._waiting]):
-                self._waiting.append(_Record(kill, counted, now_s))
+                slack_s = READ_S if self.feed.source.name == 'kmsg' else READ_OTHER_S
+                self._waiting.append(_Record(kill, counted, at_s - slack_s, now_s))
 
-    def _ready(self, now_s: float, rescan: Callable[[], None]) -> list[_Record]:
+    def _ready(self, now_s: float, rescan: Callable[[], None]) -> Iterator[_Record]:
         """
-        Return the records that can be told now.
+        Yield the records that can be told now, one after the other.
 
         In a PID namespace the death tells which process of the name was meant, if any of ours.
         """
         waiting, self._waiting = self._waiting, []
         if self.attribution.known.foreign_pids and waiting:
             rescan()
-            self._waiting = [
-                r for r in waiting if not r.kill.before_start and now_s - r.read_s < DEATH_S
-                and not self.attribution.has_died(r.kill, r.counted)]
-        return [r for r in waiting if r not in self._waiting]
+        for record in waiting:
+            if (not self.attribution.known.foreign_pids or record.kill.before_start
+                    or now_s - record.read_s >= DEATH_S
+                    or self.attribution.has_died(record.kill, record.counted, record.at_s)):
+                yield record
+            else:
+                self._waiting.append(record)
 
     def _inferred(self, sample: Sample, now_s: float,
                   rescan: Callable[[], None]) -> list[SeenKill]:
@@ -256,20 +264,14 @@ class KillLog:
             {k.process.identity: k.target.group for k in possible if k.target is not None}), keep)
 
     def _summary(self, fresh: tuple[SeenKill, ...], now_s: float) -> Kills:
-        writer, trouble = self.writer, self.writer.trouble
-        if writer.left_out:
-            trouble = f'{writer.left_out} incidents left out, the disk is too slow' + (
-                f'; {trouble}' if trouble else '')
+        writer, name = self.writer, self.feed.source.name
         refused = self._refused + ((self.feed.trouble,) if self.feed.trouble else ())
-        blind = None
-        if (self.feed.source.name == 'counters' and self.attribution.counters.machine is None
-                and not self.attribution.counters.groups):
-            blind = 'no kernel log is readable and no visible counter counts kills'
         return Kills(
-            self._told.seen, fresh, self._told.since_start, self.feed.source.name, refused,
-            self.feed.missed,
-            writer.newest if writer.directory else 'incident.directory is empty', trouble,
-            watched_s=now_s - self._opened_s if self._live else None, blind=blind,
+            self._told.seen, fresh, self._told.since_start, name, refused, self.feed.missed,
+            writer.newest if writer.directory else 'incident.directory is empty',
+            writer.all_trouble,
+            watched_s=now_s - self._opened_s if self._live else None,
+            blind=self.attribution.why_blind if name == 'counters' else None,
             counted_here=self.attribution.counted_here, stalled=self.stalls.earlier)
 
     def close(self) -> None:

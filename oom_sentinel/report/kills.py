@@ -176,11 +176,11 @@ def cause(seen: SeenKill) -> str:
     """Return why the kernel killed, with the limit that was reached."""
     kill = seen.kill
     if kill.oom_memcg is None or seen.limit_bytes is None:
-        return why(kill)
+        return printable(why(kill), TEXT_MAX)
     limit = f'{seen.limit_bytes / MIB:.0f} MiB'
     if CONTAINER.search(kill.oom_memcg):
         return f'container limit {limit} reached'
-    return f'{why(kill)} of {limit}'
+    return printable(why(kill), TEXT_MAX) + ('' if kill.cause is not None else f' of {limit}')
 
 
 def why(kill: OomKill) -> str:

@@ -465,3 +465,34 @@ def test_a_compiler_is_known_as_a_job_of_a_build(case):
     case.log.kill(21, b'python3', 5.1)
     case.log.kill(10, b'lidar', 5.2)
     assert [seen.build for seen in case.cycle().fresh] == [True, True, False]
+
+
+def test_in_a_namespace_each_record_waits_for_its_own_victim(monkeypatch):
+    """One death does not let two records of a name be told."""
+    case = Case(monkeypatch, foreign_pids=True)
+    twin = replace(LIDAR, pid=11, program=replace(LIDAR.program, node_names=('/twin',)))
+    case.alive = (LIDAR, twin)
+    case.scan()
+    case.counter += 2
+    case.log.kill(4711)
+    case.log.kill(4712, boot_s=5.1)
+    case.alive = (twin,)
+    assert [s.kill.node_names for s in case.cycle(0.1).fresh] == [('/lidar',)]
+    case.alive = ()
+    assert [s.kill.node_names for s in case.cycle(0.5).fresh] == [('/twin',)]
+
+
+def test_in_a_namespace_who_was_missing_before_the_kill_is_not_meant(monkeypatch):
+    """A decoy of the same name that ended a second ago."""
+    case = Case(monkeypatch, foreign_pids=True)
+    twin = replace(LIDAR, pid=11, program=replace(LIDAR.program, node_names=('/twin',)))
+    case.alive = (LIDAR, twin)
+    case.scan()
+    case.alive = (twin,)
+    case.cycle()
+    case.scan()
+    case.now_s += 1.0
+    case.counter += 1
+    case.log.kill(4711)
+    case.alive = ()
+    assert [s.kill.node_names for _ in range(3) for s in case.cycle(0.5).fresh] == [('/twin',)]
