@@ -20,35 +20,36 @@ from dataclasses import fields
 from dataclasses import replace
 from datetime import datetime
 from datetime import timedelta
-import json
 import os
 import re
-import sys
 import time
 
+from oom_sentinel.cli import kill_story
 from oom_sentinel.cli import logs
 from oom_sentinel.cli import output
 from oom_sentinel.cli import params
+from oom_sentinel.cli.kill_places import beginning
+from oom_sentinel.cli.kill_places import confirmed
+from oom_sentinel.cli.kill_places import counted
+from oom_sentinel.cli.kill_places import incidents
+from oom_sentinel.cli.kill_places import remedy
 from oom_sentinel.cli.logs import Found
 from oom_sentinel.cli.output import Unusable
-from oom_sentinel.facts.kill import INFERRED
+from oom_sentinel.cli.printer import BOLD
+from oom_sentinel.cli.printer import Printer
+from oom_sentinel.facts.kill import Killer
 from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.facts.kill import OomTask
-from oom_sentinel.facts.memory import MIB
-from oom_sentinel.kills.incident_folder import expanded
-from oom_sentinel.report import kills as words
 
 NAME = 'kills'
 HELP = ("Past kernel OOM kills, explained: from the kernel's buffer, the journal and /var/log, "
         'or from files. Exit code 1 when there are any.')
-EATERS = 5
-MAX_INCIDENT = 4 << 20
 KEYS = (
     'time', 'boot_time_s', 'kernel_format', 'trigger_comm', 'constraint', 'victim_pid',
     'victim_comm', 'victim_uid', 'total_vm_bytes', 'anon_rss_bytes', 'file_rss_bytes',
     'shmem_rss_bytes', 'page_table_bytes', 'oom_score_adj', 'score', 'oom_memcg', 'task_memcg',
-    'node_names', 'tasks', 'page_size', 'totalpages', 'predicted_victim_pid', 'disagreement',
-    'source', 'certainty')
+    'cause', 'order', 'gfp_mask', 'free_bytes', 'kernel_release', 'node_names', 'tasks',
+    'page_size', 'totalpages', 'predicted_victim_pid', 'disagreement', 'source', 'certainty')
 TASK_KEYS = tuple(f.name for f in fields(OomTask))
 _SPAN = re.compile(r'-?(\d{1,6}) ?(s|sec|m|min|h|d|w)[a-z]*(?: ago)?')
 _UNIT_S = {'s': 1, 'sec': 1, 'm': 60, 'min': 60, 'h': 3600, 'd': 86400, 'w': 604800}
@@ -62,6 +63,9 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument('--since', type=_since, metavar='T',
                       help='only later kills: 2h, 3d, yesterday, 2026-11-26 or '
                            "'2026-11-26 08:30', @EPOCH")
+    verb.add_argument('--pid', type=int, metavar='PID', help='only the kills of this PID')
+    verb.add_argument('-v', '--verbose', action='store_true',
+                      help='tell the whole story of each kill; told anyway where there is one')
     verb.add_argument('--params-file', metavar='FILE',
                       help='where incident.directory is set, whose folders name the nodes')
 
@@ -76,7 +80,7 @@ def _since(text: str) -> float:
         if text in named:
             return named[text].timestamp()
         if text.startswith('@'):
-            return float(text[1:])
+            return _finite(float(text[1:]))
         if span is not None:
             return time.time() - int(span.group(1)) * _UNIT_S[span.group(2)]
         return datetime.fromisoformat(re.sub(r'[Zz]$', '+00:00', text)).timestamp()
@@ -85,27 +89,44 @@ def _since(text: str) -> float:
             f'{text!r} is no time: 2h, 3d, yesterday, 2026-11-26 08:30 or @EPOCH') from error
 
 
+def _finite(value: float) -> float:
+    """Return the value; raise ValueError where no clock can show it."""
+    datetime.fromtimestamp(value)
+    return value
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Print the kills; return 1 when there are any, 2 when an input was not read whole."""
     settings = params.load(arguments.params_file)
-    found = _read(arguments)
-    incidents = _incidents(settings.incident_directory) if found.kills else ()
-    kills = [_named(kill, incidents) for kill in found.kills
-             if arguments.since is None or kill.time is None or kill.time >= arguments.since]
+    found = _read(arguments, settings.incident_directory)
+    known = incidents(settings.incident_directory) if found.kills else ()
+    now_s = time.time()
+    kills = [_named(confirmed(kill, now_s), known) for kill in found.kills
+             if _is_wanted(kill, arguments)]
     kills.sort(key=lambda k: (k.time is not None, k.time or 0.0))
     if arguments.json:
-        output.as_json({'kills': [document(kill) for kill in kills]})
+        output.as_json({'kills': [document(kill) for kill in kills],
+                        **({'unknown': list(found.doubts)} if found.doubts else {})})
     else:
-        _print(kills, found, output.colored(arguments.color), bool(arguments.file))
+        _print(kills, found, arguments)
+    for why in () if arguments.file else found.refused:
+        output.complain(f'oom_sentinel kills: not read: {why}')
     if arguments.file and found.refused:
         raise Unusable(found.refused[0])
-    return int(bool(kills))
+    return int(bool(kills or found.doubts))
 
 
-def _read(arguments: argparse.Namespace) -> Found:
+def _is_wanted(kill: OomKill, arguments: argparse.Namespace) -> bool:
+    if arguments.pid is not None and kill.victim_pid != arguments.pid:
+        return False
+    return arguments.since is None or kill.time is None or kill.time >= arguments.since
+
+
+def _read(arguments: argparse.Namespace, directory: str) -> Found:
     """
-    Read the files that are named, or whatever this host keeps.
+    Read the files that are named, or all logs of this host.
 
+    :param directory: that of the incidents, which are shown where no log can be read.
     :raises Unusable: when nothing can be read, with what would give the right.
     """
     found = Found()
@@ -121,137 +142,81 @@ def _read(arguments: argparse.Namespace) -> Found:
         return found
     found = logs.of_host(arguments.since)
     if not found.read:
-        raise Unusable('; '.join(found.refused) or 'this host keeps no kernel log: no /dev/kmsg, '
-                       'no journal, no /var/log/kern.log; name a log with --file')
+        _print_without_log(arguments, directory)
+        why = remedy(found.refused) or ('this host has no /dev/kmsg, no journal and no '
+                                        '/var/log/kern.log; name a log with --file',)
+        raise Unusable(f'no log of the kernel can be read: {"; ".join(why)}')
     return found
 
 
+def _print_without_log(arguments: argparse.Namespace, directory: str) -> None:
+    """Print what is known without a log: incident folders, and counters."""
+    kills = [kill for kill in incidents(directory) if _is_wanted(kill, arguments)]
+    if arguments.json:
+        output.as_json({'kills': [document(kill) for kill in kills], 'counters': counted()})
+        return
+    printer = Printer(arguments.color)
+    if kills:
+        printer.line('From the incident folders of the sentinel:')
+        printer.table(kill_story.COLUMNS, [kill_story.row(kill) for kill in kills])
+    for sentence in counted():
+        printer.line(sentence)
+
+
 def document(kill: OomKill) -> dict[str, object]:
-    """Return the JSON entry of INTERFACE.md."""
+    """
+    Return the JSON entry of INTERFACE.md.
+
+    An entry of another than the kernel's OOM killer says so: kind, killer, cgroup, processes.
+    """
     entry: dict[str, object] = {key: getattr(kill, key) for key in KEYS}
     entry['node_names'] = list(kill.node_names)
     entry['tasks'] = [asdict(task) for task in kill.tasks]
+    if kill.kind is not Killer.KERNEL:
+        entry |= {'kind': kill.kind.value, 'killer': kill.program or 'kernel',
+                  'cgroup': kill.task_memcg, 'processes': kill.processes}
     return entry
 
 
-def _incidents(directory: str) -> tuple[OomKill, ...]:
-    """Return what a live sentinel wrote down; what is no incident is left out."""
-    folder = expanded(directory) if directory else ''
-    try:
-        names = sorted(os.listdir(folder)) if folder else []
-    except OSError:
-        return ()  # no sentinel ran here, or it is not ours to read: the log stands alone
-    found = []
-    for name in names:
-        kill = _incident(os.path.join(folder, name, 'incident.json'))
-        if kill is not None:
-            found.append(kill)
-    return tuple(found)
-
-
-def _incident(path: str) -> OomKill | None:
-    try:
-        with open(path, 'rb') as stream:
-            said = json.loads(stream.read(MAX_INCIDENT))
-        return OomKill(
-            victim_pid=said['victim_pid'], victim_comm=said['victim_comm'], time=said['time'],
-            boot_time_s=said['boot_time_s'], group=said['group'], wanted=said['wanted'],
-            node_names=tuple(str(name) for name in said['node_names']))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
-
-
-def _named(kill: OomKill, incidents: tuple[OomKill, ...]) -> OomKill:
+def _named(kill: OomKill, known: tuple[OomKill, ...]) -> OomKill:
     """Return the kill with the nodes that the sentinel knew in its process."""
-    for known in incidents:
-        if logs.same(kill, known):
-            return replace(kill, node_names=known.node_names, group=known.group,
-                           wanted=known.wanted)
+    for incident in known:
+        if logs.same(kill, incident):
+            return replace(kill, node_names=incident.node_names, group=incident.group,
+                           wanted=incident.wanted)
     return kill
 
 
-def _print(kills: list[OomKill], found: Found, color: bool, named: bool) -> None:
-    for kill in kills:
-        head = f'{_when(kill)}: {output.shown(words.victim(kill), 120)}'
-        output.say(f'{output.BOLD}{head}{output.PLAIN}' if color else head)
-        for line in told(kill):
-            output.say(f'  {output.shown(line, 400)}')
-        output.say('')
+def _print(kills: list[OomKill], found: Found, arguments: argparse.Namespace) -> None:
+    """Print one line a kill, or the whole story; the kills by programs in a part of their own."""
+    printer = Printer(arguments.color)
+    by_kernel = [kill for kill in kills if kill.kind is not Killer.USERSPACE]
+    by_programs = [kill for kill in kills if kill.kind is Killer.USERSPACE]
+    stories = arguments.verbose or len(kills) == 1
+    _print_part(printer, by_kernel, stories)
+    if by_programs:
+        printer.line('Killed by programs, not by the kernel:', BOLD)
+        _print_part(printer, by_programs, stories)
     read = ', '.join(found.read)
-    output.say(f'{len(kills) or "No"} OOM kill{"s" if len(kills) != 1 else ""} in {read}.')
-    for why in () if named else found.refused:
-        print(f'oom_sentinel kills: not read: {why}', file=sys.stderr)
+    printer.line(f'{len(by_kernel) or "No"} OOM kill{"s" if len(by_kernel) != 1 else ""} in '
+                 f'{read}.')
+    if not stories and kills:
+        printer.line('-v tells the whole story of each, --pid PID that of one.')
+    for doubt in found.doubts:
+        printer.line(f'{doubt}.')
+    for name in found.without_kernel:
+        printer.line(f'{name} holds no message of the kernel.')
+    for sentence in [] if arguments.since is None else beginning(found.begins, arguments.since):
+        printer.line(sentence)
 
 
-def _when(kill: OomKill) -> str:
-    boot = '' if kill.boot_time_s is None else f'{kill.boot_time_s:.3f} s after boot'
-    if kill.time is None:
-        return boot or 'At an unknown time'
-    at = datetime.fromtimestamp(kill.time).strftime('%Y-%m-%d %H:%M:%S')
-    return f'{at} ({boot})' if boot else at
-
-
-def told(kill: OomKill) -> list[str]:
-    """Return the sentences that explain a kill; what the log lacks is left out."""
-    asked = '' if kill.trigger_comm is None else f'; {kill.trigger_comm} asked for memory'
-    said = [f'{_why(kill)}{asked}.']
-    held = [f'{_mib(value)} {what}' for what, value in (
-        ('anonymous', kill.anon_rss_bytes), ('of files', kill.file_rss_bytes),
-        ('shared', kill.shmem_rss_bytes), ('of page tables', kill.page_table_bytes))
-        if value is not None]
-    if held:
-        said.append(f'It held {", ".join(held)}.')
-    eaters = _eaters(kill)
-    if eaters:
-        said.append(f'What ate the memory: {", ".join(eaters)}.')
-    said.append(_protection(kill))
-    if kill.disagreement is not None:
-        said.append(f'Not as the task table predicts: {kill.disagreement}.'
-                    if kill.predicted_victim_pid is not None
-                    else f'Not to be checked: {kill.disagreement}.')
-    elif kill.predicted_victim_pid is not None:
-        said.append('The task table predicts this victim.')
-    sure = 'inferred' if kill.certainty == INFERRED else kill.certainty
-    said.append(f'Source: {kill.source} ({sure}).')
-    return said
-
-
-def _why(kill: OomKill) -> str:
-    if kill.constraint is not None or kill.oom_memcg is not None:
-        return f'Killed because {words.why(kill)}{_limit(kill)}'
-    if kill.score is not None or kill.kernel_format in ('5.1', '5.4'):
-        return 'Killed because memory ran out: of the whole machine, or of the nodes it may use'
-    return 'The log does not tell why it was killed'
-
-
-def _mib(value: int) -> str:
-    return f'{value / MIB:.1f} MiB' if value < 100 * MIB else f'{value / MIB:.0f} MiB'
-
-
-def _limit(kill: OomKill) -> str:
-    if kill.totalpages is None or kill.page_size is None:
-        return ''
-    return f' ({_mib(kill.totalpages * kill.page_size)} with swap)'
-
-
-def _eaters(kill: OomKill) -> list[str]:
-    """Return the largest of the table, with what they had in swap."""
-    if kill.page_size is None:
-        return []
-    ranked = sorted(kill.tasks, key=lambda t: -((t.rss_pages or 0) + (t.swap_entries or 0)))
-    return [f'{task.name or "?"} (PID {task.pid}) '
-            f'{_mib(((task.rss_pages or 0) + (task.swap_entries or 0)) * kill.page_size)}'
-            for task in ranked[:EATERS]]
-
-
-def _protection(kill: OomKill) -> str:
-    """Return whether it was protected, by its own value and by a sentinel's group."""
-    adj = kill.oom_score_adj
-    group = '' if kill.group is None else f'; group {kill.group} wanted {kill.wanted}'
-    if adj is None:
-        return f'Whether it was protected the log does not tell{group}.'
-    if adj < 0:
-        return f'It was protected (oom_score_adj {adj}) and outgrew that{group}.'
-    if adj > 0:
-        return f'It was expendable (oom_score_adj {adj}){group}.'
-    return f'It was not protected (oom_score_adj 0){group}.'
+def _print_part(printer: Printer, kills: list[OomKill], stories: bool) -> None:
+    if not stories:
+        if kills:
+            printer.table(kill_story.COLUMNS, [kill_story.row(kill) for kill in kills])
+        return
+    for kill in kills:
+        printer.line(f'{kill_story.when(kill)}: {kill_story.victim(kill)}', BOLD)
+        for sentence in kill_story.told(kill):
+            printer.entry('  ', sentence)
+        printer.line('')

@@ -14,79 +14,65 @@
 
 """Where `kills` reads: named files, plain or packed, or all the logs that this host keeps."""
 
-import bz2
-from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import replace
-import glob
-import gzip
-import io
-import lzma
 import os
-import re
-import shutil
-import subprocess
 import sys
-import tempfile
 import time
-from typing import Any
 from typing import IO
-import zlib
 
 from oom_sentinel.cli.output import Unusable
 from oom_sentinel.facts.kill import OomKill
+from oom_sentinel.kernel import log
+from oom_sentinel.kernel.log import archive
+from oom_sentinel.kernel.log import journal
+from oom_sentinel.kills.oom_report import first_time
 from oom_sentinel.kills.oom_report import Parser
 from oom_sentinel.kills.oom_report import Stream
 
-BLOCK = 1 << 18
-FAMILIES = ('kern.log', 'syslog', 'messages')
-MAGIC: tuple[tuple[bytes, Callable[[Any], Any]], ...] = (
-    (b'\x1f\x8b', lambda plain: gzip.GzipFile(fileobj=plain)),
-    (b'BZh', bz2.BZ2File), (b'\xfd7zXZ\x00', lzma.LZMAFile))
-JOURNAL_MAGIC = b'LPKSHHRH'
-ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
-DAMAGED = (EOFError, zlib.error, lzma.LZMAError, OSError)
-FIELDS = ('MESSAGE,SYSLOG_IDENTIFIER,SYSLOG_FACILITY,_TRANSPORT,_SOURCE_MONOTONIC_TIMESTAMP,'
-          '_BOOT_ID')
-KMSG_GRANT = 'sysctl kernel.dmesg_restrict=0 or CAP_SYSLOG (sudo) gives the right'
-JOURNAL_GRANT = ('group systemd-journal or adm gives the right '
-                 '(usermod -aG systemd-journal USER)')
-FILE_GRANT = 'group adm gives the right (usermod -aG adm USER)'
-TIMEOUT_S = 60.0
 # A clock that was never set says nothing about a log's years.
 A_SET_CLOCK_S = 946684800.0
+STDIN = 'standard input'
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Kills, what was read, and what could not be read and why."""
+    """
+    Kills, what was read, and what could not be read and why.
+
+    `doubts` are sentences on lines that look like a kill and are not understood, `begins` the
+    time of the oldest line of each log, `without_kernel` the logs that hold no message of the
+    kernel.
+    """
 
     kills: tuple[OomKill, ...] = ()
     read: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    begins: tuple[tuple[str, float], ...] = ()
+    without_kernel: tuple[str, ...] = ()
 
     def plus(self, other: 'Found') -> 'Found':
         """Return both, each kill once: the earlier source is the better one."""
         kept = list(self.kills)
         kept.extend(k for k in other.kills if not any(same(k, known) for known in self.kills))
-        return Found(tuple(kept), self.read + other.read, self.refused + other.refused)
+        return Found(tuple(kept), self.read + other.read, self.refused + other.refused,
+                     self.doubts + other.doubts, self.begins + other.begins,
+                     self.without_kernel + other.without_kernel)
 
 
 def same(one: OomKill, other: OomKill) -> bool:
-    """Tell whether two sources speak of the same kill; clocks of logs differ by their delay."""
-    if (one.victim_pid, one.victim_comm) != (other.victim_pid, other.victim_comm):
+    """Return whether two sources tell of the same kill; clocks of logs differ by their delay."""
+    if (one.victim_pid, one.victim_comm, one.kind) != (
+            other.victim_pid, other.victim_comm, other.kind):
         return False
     if one.time is not None and other.time is not None and abs(one.time - other.time) > 120:
         return False
     if one.boot_time_s is not None and other.boot_time_s is not None:
         return abs(one.boot_time_s - other.boot_time_s) < 1e-3
     return one.time is not None and other.time is not None
-
-
-def _light(kills: tuple[OomKill, ...]) -> list[OomKill]:
-    """Leave out the raw lines: a log of gigabytes must not be kept in memory."""
-    return [replace(kill, lines=()) for kill in kills]
 
 
 def named(path: str) -> Found:
@@ -96,21 +82,28 @@ def named(path: str) -> Found:
     :raises Unusable: when it cannot be opened.
     """
     if path == '-':
-        return _blocks(sys.stdin.buffer, Parser('standard input', now_s=time.time()),
-                       'standard input')
+        return _found(archive.blocks(sys.stdin.buffer), Parser(STDIN, now_s=time.time()), STDIN)
     try:
         with open(path, 'rb') as stream:
             return _opened(stream, path)
     except OSError as error:
-        grant = f'; {FILE_GRANT}' if isinstance(error, PermissionError) else ''
-        raise Unusable(f'{path}: {error.strerror or error}{grant}') from error
+        raise Unusable(f'{path}: {error.strerror or error}{_file_grant(error)}') from error
 
 
-def _opened(stream: IO[bytes], path: str) -> Found:
-    start = stream.read(len(JOURNAL_MAGIC)) if stream.seekable() else b''
-    if start.startswith(JOURNAL_MAGIC):
+def _file_grant(error: OSError) -> str:
+    return f'; {log.FILE_GRANT}' if isinstance(error, PermissionError) else ''
+
+
+def _opened(stream: IO[bytes], path: str, part: bool = False) -> Found:
+    """
+    Read a log that is open.
+
+    :param part: it is a part of a rotated log, which may begin and end inside a report.
+    """
+    start = stream.read(len(archive.JOURNAL_MAGIC)) if stream.seekable() else b''
+    if start.startswith(archive.JOURNAL_MAGIC):
         return _journal_file(path)
-    if start.startswith(ZSTD_MAGIC):
+    if start.startswith(archive.ZSTD_MAGIC):
         raise Unusable(f'{path}: zstd is not read here: zstdcat {path} | oom_sentinel kills '
                        '--file -')
     if start:
@@ -119,20 +112,56 @@ def _opened(stream: IO[bytes], path: str) -> Found:
     now_s = time.time()
     if start and A_SET_CLOCK_S < written_s < now_s:
         now_s = written_s  # dates without a year are not later than the file
-    return _blocks(stream, Parser(path, now_s=now_s), path)
+    return _found(archive.blocks(stream), Parser(path, now_s=now_s), path, part)
 
 
-def _blocks(stream: IO[bytes], parser: Parser, name: str) -> Found:
-    """Read to the end, unpacking what is packed; damage ends it and is told."""
-    reader = Stream(parser)
+def _found(blocks: Iterable[bytes], parser: Parser, name: str, part: bool = False) -> Found:
+    """Read to the end; damage ends it and is told."""
+    reader, watched = Stream(parser), _Watched(blocks, parser)
     kills: list[OomKill] = []
     refused: tuple[str, ...] = ()
     try:
-        for block in _unpacked(stream):
+        for block in watched:
             kills += _light(reader.feed(block))
-    except DAMAGED as error:
+    except log.Refused as error:
+        refused = (f'{name}: {error}',)
+    except archive.DAMAGED as error:
         refused = (f'{name}: {_words(error)}',)
-    return Found(tuple(kills + _light(reader.end())), (name,), refused)
+    kills += _light(reader.end())
+    kills.sort(key=lambda kill: kill.line or 0)
+    if part:
+        parser.suspicion.reports = 0
+    doubts = tuple(f'{sentence} of {name}' for sentence in parser.suspicion.sentences(len(kills)))
+    return Found(tuple(kills), (name,), refused, doubts,
+                 () if watched.begins is None else ((name, watched.begins),),
+                 () if watched.kernel or kills or doubts else (name,))
+
+
+class _Watched:
+    """Passes blocks on, and sees where a log begins and whether the kernel speaks in it."""
+
+    def __init__(self, blocks: Iterable[bytes], parser: Parser) -> None:
+        """Watch the blocks that a parser reads."""
+        self._blocks = blocks
+        self._parser = parser
+        self.begins: float | None = None
+        self.kernel = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the blocks as they are."""
+        first = True
+        for block in self._blocks:
+            if first and block:
+                first = False
+                self.begins = first_time(block, self._parser.clock)
+                self.kernel = log.looks_like_dmesg(block)
+            self.kernel = self.kernel or b'kernel' in block
+            yield block
+
+
+def _light(kills: tuple[OomKill, ...]) -> list[OomKill]:
+    """Leave out the raw lines: a log of gigabytes must not be kept in memory."""
+    return [replace(kill, lines=()) for kill in kills]
 
 
 def _words(error: BaseException) -> str:
@@ -141,142 +170,64 @@ def _words(error: BaseException) -> str:
     return f'damaged, read up to the damage: {error}'
 
 
-def _unpacked(stream: IO[bytes]) -> Iterator[bytes]:
-    """Give blocks as they come, so that nothing waits for a pipe to fill one."""
-    plain: io.BufferedReader[Any] = stream if isinstance(
-        stream, io.BufferedReader) else io.BufferedReader(stream, BLOCK)  # type: ignore
-    first = plain.peek(8)[:8]
-    reader = next((opened(plain) for magic, opened in MAGIC if first.startswith(magic)), None)
-    if reader is None:
-        while block := plain.read1(BLOCK):
-            yield block
-        return
-    held = b''
-    try:
-        while block := reader.read1(BLOCK):  # a few kB each
-            held += block
-            if len(held) >= BLOCK:
-                yield held
-                held = b''
-    except DAMAGED:
-        yield held
-        raise
-    yield held
-
-
 def of_host(since_s: float | None) -> Found:
     """Read the kernel's own buffer, the journal of all boots, and what a syslog wrote."""
     return _kmsg().plus(_of_journal(since_s)).plus(below('/var/log'))
 
 
 def _kmsg() -> Found:
-    boot_wall_s = time.time() - time.monotonic()
-    parser = Parser('kmsg', boot_wall_s)
-    kills: list[OomKill] = []
+    parser = Parser('kmsg', time.time() - time.monotonic())
     try:
-        descriptor = os.open('/dev/kmsg', os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except PermissionError as error:
-        return Found(refused=(f'/dev/kmsg: {error.strerror}; {KMSG_GRANT}',))
-    except OSError:
-        return _dmesg(boot_wall_s)  # a container without the device
+        source = log.Kmsg()
+    except log.Refused as error:
+        return Found(refused=(str(error),) if str(error) else ())
     try:
-        while True:
-            try:
-                record = os.read(descriptor, 1 << 14)
-            except BlockingIOError:
-                break
-            except BrokenPipeError:
-                continue  # overwritten while it was read: the next read goes on behind the gap
-            if not record:
-                break
-            kills += _light(parser.feed(record))
+        records = source.read()
     except OSError as error:
-        return Found(refused=(f'/dev/kmsg: {error.strerror}; {KMSG_GRANT}',))
+        return Found(refused=(f'/dev/kmsg: {error.strerror}; {log.KMSG_GRANT}',))
     finally:
-        os.close(descriptor)
-    return Found(tuple(kills + _light(parser.end())), ('/dev/kmsg',))
-
-
-def _dmesg(boot_wall_s: float) -> Found:
-    program = shutil.which('dmesg')
-    if program is None:
-        return Found()
-    said = _said([program, '-r'])
-    if not said:
-        return Found(refused=(f'dmesg: it shows nothing; {KMSG_GRANT}',))
-    return _blocks(io.BytesIO(said), Parser('dmesg', boot_wall_s), 'dmesg')
+        source.close()
+    kills = [kill for record in records for kill in _light(parser.feed(record))]
+    kills += _light(parser.end())
+    begins = first_time(b'\n'.join(records[:50]), parser.clock)
+    return Found(tuple(kills), ('/dev/kmsg',), begins=() if begins is None else (
+        ('/dev/kmsg', begins),))
 
 
 def _of_journal(since_s: float | None) -> Found:
-    """Read the kernel's messages of all boots."""
-    program = shutil.which('journalctl')
-    if program is None:
+    """Read the messages of the kernel and of programs that kill, of all boots."""
+    journalctl = journal.program()
+    if journalctl is None:
         return Found()
-    last = _said([program, '_TRANSPORT=kernel', '-n', '1', '-o', 'json', '-q', '--no-pager'])
-    if not last.strip():
+    if not journal.shows_kernel(journalctl):
         # Without the right the journal looks empty; root's is, where no journald runs.
         return Found(refused=() if os.geteuid() == 0 else (
-            f'journal: it shows this user no message of the kernel; {JOURNAL_GRANT}',))
-    words = ['_TRANSPORT=kernel']
-    if since_s is not None:
-        words.append(f'--since=@{max(0, int(since_s))}')
-    return _journal(program, words, 'journal')[0]
+            f'journal: it shows this user no message of the kernel; {journal.GRANT}',))
+    return _found(journal.past_blocks(journalctl, journal.past_arguments(since_s)),
+                  Parser('journal'), 'journal')
 
 
 def _journal_file(path: str) -> Found:
-    program = shutil.which('journalctl')
-    if program is None:
+    journalctl = journal.program()
+    if journalctl is None:
         raise Unusable(f'{path}: a journal file needs journalctl to read it')
-    found, code, said = _journal(program, ['--file', path], path)
-    if code:
-        raise Unusable(f'{path}: journalctl: {" ".join(said.split())[:200]}')
+    found = _found(journal.past_blocks(journalctl, ['--file', path]), Parser(path), path)
+    if found.refused:
+        raise Unusable(found.refused[0])
     return found
-
-
-def _said(command: list[str]) -> bytes:
-    """Return what a program prints, nothing when it fails."""
-    try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True,
-                              timeout=TIMEOUT_S, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return b''
-    return done.stdout if done.returncode == 0 else b''
-
-
-def _journal(program: str, words: list[str], name: str) -> tuple[Found, int, str]:
-    """Read what journalctl prints; return its exit code and complaints too."""
-    with tempfile.TemporaryFile() as complaints:
-        with subprocess.Popen(
-                [program, *words, '-o', 'json', '-q', '--no-pager', f'--output-fields={FIELDS}'],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints) as child:
-            assert child.stdout is not None
-            found = _blocks(child.stdout, Parser(name), name)
-        complaints.seek(0)
-        said = complaints.read(1 << 12).decode('utf-8', 'replace')
-    return found, child.returncode, said
 
 
 def below(folder: str) -> Found:
     """Read kern.log, syslog and messages with their rotated parts, the oldest first."""
     found = Found()
-    for family in FAMILIES:
-        for path in _oldest_first(os.path.join(folder, family)):
+    for family in archive.FAMILIES:
+        for path in archive.rotated(os.path.join(folder, family)):
             try:
-                found = found.plus(named(path))
+                with archive.open_plain(path) as stream:
+                    found = found.plus(_opened(stream, path, part=True))
             except Unusable as error:
                 found = replace(found, refused=(*found.refused, str(error)))
+            except OSError as error:
+                found = replace(found, refused=(
+                    *found.refused, f'{path}: {error.strerror or error}{_file_grant(error)}'))
     return found
-
-
-def _oldest_first(path: str) -> list[str]:
-    """Return the parts of a rotated log: .2.gz before .1 before the log; dated ones by date."""
-    parts = [p for p in glob.glob(glob.escape(path) + '*')
-             if re.fullmatch(r'(?:[.-]\d+)*(?:\.gz|\.xz|\.bz2)?', p[len(path):])]
-
-    def age(part: str) -> tuple[int, int]:
-        number = re.search(r'[.-](\d+)', part[len(path):])
-        if number is None:
-            return (1, 0)
-        value = int(number.group(1))
-        return (0, value if value > 10 ** 6 else -value)
-    return sorted(parts, key=age)

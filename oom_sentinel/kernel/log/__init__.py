@@ -23,16 +23,20 @@ from collections.abc import Callable
 from functools import partial
 
 from oom_sentinel.kernel.log.feed import Feed
+from oom_sentinel.kernel.log.journal import GRANT as JOURNAL_GRANT
 from oom_sentinel.kernel.log.journal import Journal
+from oom_sentinel.kernel.log.kmsg import GRANT as KMSG_GRANT
 from oom_sentinel.kernel.log.kmsg import Kmsg
+from oom_sentinel.kernel.log.kmsg import looks_like_dmesg
+from oom_sentinel.kernel.log.logfile import GRANT as FILE_GRANT
 from oom_sentinel.kernel.log.logfile import LOG_FILES
 from oom_sentinel.kernel.log.logfile import LogFile
 from oom_sentinel.kernel.log.source import Nothing
 from oom_sentinel.kernel.log.source import Refused
 from oom_sentinel.kernel.log.source import Source
 
-__all__ = ['Feed', 'Journal', 'Kmsg', 'LOG_FILES', 'LogFile', 'Nothing', 'Refused', 'Source',
-           'best']
+__all__ = ['FILE_GRANT', 'JOURNAL_GRANT', 'KMSG_GRANT', 'LOG_FILES', 'Feed', 'Journal', 'Kmsg',
+           'LogFile', 'Nothing', 'Refused', 'Source', 'best', 'looks_like_dmesg']
 
 
 def best() -> tuple[Source, tuple[str, ...]]:

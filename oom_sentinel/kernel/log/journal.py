@@ -19,19 +19,28 @@ The pipe outlives the program: when journalctl dies it is started again on the s
 the descriptor that others wait for stays the same.
 """
 
+from collections.abc import Iterator
+from collections.abc import Sequence
 import contextlib
 import os
 import shutil
 import subprocess
+import tempfile
 
+from oom_sentinel.kernel.log.archive import blocks
 from oom_sentinel.kernel.log.source import Refused
 
 PAST_LINES = 2000
 AGAIN_S = 5.0
+PAST_S = 60.0  # a journal of gigabytes on a slow disk
 PROBE_S = 5.0  # the start waits for the answer, where /dev/kmsg is not ours
 PENDING_MAX = 1 << 20  # a line without an end is not kept for ever
 GRANT = 'group systemd-journal or adm gives the right (usermod -aG systemd-journal USER)'
-FIELDS = 'MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,_TRANSPORT,_SOURCE_MONOTONIC_TIMESTAMP'
+FIELDS = ('MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,SYSLOG_FACILITY,_TRANSPORT,'
+          '_SOURCE_MONOTONIC_TIMESTAMP,_BOOT_ID,_SYSTEMD_UNIT')
+# Programs that kill for want of memory; the kernel says nothing of it.
+KILLERS = ('systemd-oomd', 'earlyoom', 'nohang', 'nohang-desktop')
+FROM_KERNEL = '_TRANSPORT=kernel'
 
 
 class Journal:
@@ -67,7 +76,7 @@ class Journal:
             said = subprocess.run(
                 [self._program, '-k', '-b', '-n', '1', '-o', 'json', '--quiet', '--no-pager'],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                timeout=PROBE_S)
+                timeout=PROBE_S, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise Refused(f'{self._program}: {error}') from error
         if said.returncode != 0 or not said.stdout.strip():
@@ -117,3 +126,48 @@ class Journal:
             os.close(self.descriptor)
             os.close(self._writer)
             self.descriptor = None
+
+
+def program() -> str | None:
+    """Return where journalctl is, None on a machine without systemd."""
+    return shutil.which('journalctl')
+
+
+def shows_kernel(journalctl: str) -> bool:
+    """Return whether this user is shown messages of the kernel, of any boot."""
+    try:
+        done = subprocess.run(
+            [journalctl, FROM_KERNEL, '-n', '1', '-o', 'json', '-q', '--no-pager'],
+            stdin=subprocess.DEVNULL, capture_output=True, timeout=PAST_S, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0 and bool(done.stdout.strip())
+
+
+def past_arguments(since_s: float | None) -> list[str]:
+    """Return the matches for the kernel's messages of all boots and those of KILLERS."""
+    words = [FROM_KERNEL]
+    for name in KILLERS:
+        words += ['+', f'SYSLOG_IDENTIFIER={name}']
+    if since_s is not None:
+        words.append(f'--since=@{max(0, int(since_s))}')
+    return words
+
+
+def past_blocks(journalctl: str, arguments: Sequence[str]) -> Iterator[bytes]:
+    """
+    Yield what journalctl prints of the past, as lines of JSON.
+
+    :raises Refused: after the last block, with its complaint, when it fails.
+    """
+    with tempfile.TemporaryFile() as complaints:
+        with subprocess.Popen(
+                [journalctl, *arguments, '-o', 'json', '-q', '--no-pager',
+                 f'--output-fields={FIELDS}'],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints) as child:
+            if child.stdout is not None:
+                yield from blocks(child.stdout)
+        complaints.seek(0)
+        said = complaints.read(1 << 12).decode('utf-8', 'replace')
+    if child.returncode:
+        raise Refused(f'journalctl: {" ".join(said.split())[:200]}')

@@ -15,6 +15,7 @@
 """/dev/kmsg: `prio,seq,usec,flags;text`, a record a read (Documentation/ABI/testing/dev-kmsg)."""
 
 import os
+import re
 
 from oom_sentinel.kernel.log.source import Refused
 
@@ -22,6 +23,8 @@ from oom_sentinel.kernel.log.source import Refused
 # buffer is EINVAL.
 RECORD_BYTES = 8192
 READS_MAX = 200_000
+GRANT = 'sysctl kernel.dmesg_restrict=0 or CAP_SYSLOG (sudo) gives the right'
+_STAMP = re.compile(rb'(?:^|\n)(?:<\d{1,4}>)?\[ *\d{1,10}\.\d{1,9}\]|(?:^|\n)\d{1,4},\d{1,20},\d')
 
 
 class Kmsg:
@@ -41,8 +44,7 @@ class Kmsg:
                 path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             # With kernel.dmesg_restrict the open already asks for CAP_SYSLOG.
         except PermissionError as error:
-            raise Refused(f'{path}: {error.strerror}; CAP_SYSLOG or sysctl '
-                          'kernel.dmesg_restrict=0 opens it') from error
+            raise Refused(f'{path}: {error.strerror}; {GRANT}') from error
         except OSError as error:
             raise Refused(f'{path}: {error.strerror}') from error
 
@@ -80,3 +82,8 @@ class Kmsg:
         if self.descriptor is not None:
             os.close(self.descriptor)
             self.descriptor = None
+
+
+def looks_like_dmesg(block: bytes) -> bool:
+    """Return whether a block holds lines with the kernel's own stamps."""
+    return _STAMP.search(block[:1 << 16]) is not None

@@ -19,6 +19,7 @@ Pure: it reads no file and no clock.  Arbitrary bytes never raise and never hang
 """
 
 from oom_sentinel.kills.oom_report.parser import Parser
+from oom_sentinel.kills.oom_report.stream import first_time
 from oom_sentinel.kills.oom_report.stream import Stream
 
-__all__ = ['Parser', 'Stream']
+__all__ = ['Parser', 'Stream', 'first_time']

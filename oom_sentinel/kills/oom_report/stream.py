@@ -22,12 +22,17 @@ own.  At most a block and MAX_HELD bytes are held.
 """
 
 from oom_sentinel.facts.kill import OomKill
+from oom_sentinel.kills.oom_report import foreign_json
 from oom_sentinel.kills.oom_report import journal
+from oom_sentinel.kills.oom_report import locate
 from oom_sentinel.kills.oom_report.kernel_messages import OPENERS
+from oom_sentinel.kills.oom_report.message import MAX_LINE
 from oom_sentinel.kills.oom_report.parser import Parser
+from oom_sentinel.kills.oom_report.record import Clock
 
 # The longest line that is fed; of a longer one the beginning.
 MAX_HELD = 1 << 16
+FIRST_LINES = 50
 # nohang names its victim this many bytes before it says what it sends.
 VICTIM, BEFORE_VICTIM = b'to the victim', 8192
 
@@ -124,3 +129,17 @@ class Stream:
         held, self._held = self._held, b''
         found = self._lines(held) if held else ()
         return found + self._parser.end()
+
+
+def first_time(block: bytes, clock: Clock) -> float | None:
+    """Return the time of the first dated line of a log's beginning, None where none is dated."""
+    for line in block[:MAX_HELD].split(b'\n', FIRST_LINES)[:FIRST_LINES]:
+        text = locate.cleaned(line)[:MAX_LINE]
+        if text.startswith(b'{'):
+            entry = journal.json_entry(foreign_json.parsed(text))
+            record = None if entry is None else journal.record(entry, clock)
+        else:
+            record = locate.read(text, clock)
+        if record is not None and record.wall_s is not None:
+            return record.wall_s
+    return None

@@ -24,6 +24,7 @@ import sys
 
 from oom_sentinel.cli import logs
 from oom_sentinel.cli import main
+from oom_sentinel.kernel import log
 import pytest
 
 LOGS = pathlib.Path(__file__).parents[2] / 'fixtures' / 'oom_logs'
@@ -34,8 +35,8 @@ KEYS = [
     'time', 'boot_time_s', 'kernel_format', 'trigger_comm', 'constraint', 'victim_pid',
     'victim_comm', 'victim_uid', 'total_vm_bytes', 'anon_rss_bytes', 'file_rss_bytes',
     'shmem_rss_bytes', 'page_table_bytes', 'oom_score_adj', 'score', 'oom_memcg', 'task_memcg',
-    'node_names', 'tasks', 'page_size', 'totalpages', 'predicted_victim_pid', 'disagreement',
-    'source', 'certainty']
+    'cause', 'order', 'gfp_mask', 'free_bytes', 'kernel_release', 'node_names', 'tasks',
+    'page_size', 'totalpages', 'predicted_victim_pid', 'disagreement', 'source', 'certainty']
 TASK_KEYS = ['pid', 'uid', 'tgid', 'total_vm_pages', 'rss_pages', 'page_table_bytes',
              'swap_entries', 'oom_score_adj', 'name']
 
@@ -67,8 +68,8 @@ def test_the_document_has_exactly_the_promised_keys(capsys):
     assert list(old) == KEYS and old['node_names'] == old['tasks'] == []
     assert [key for key in KEYS if old[key] is None] == [
         'boot_time_s', 'trigger_comm', 'constraint', 'shmem_rss_bytes', 'page_table_bytes',
-        'oom_score_adj', 'oom_memcg', 'task_memcg', 'page_size', 'totalpages',
-        'predicted_victim_pid']
+        'oom_score_adj', 'oom_memcg', 'task_memcg', 'order', 'gfp_mask', 'free_bytes',
+        'kernel_release', 'page_size', 'totalpages', 'predicted_victim_pid']
 
 
 def test_a_kill_is_told_in_sentences(capsys):
@@ -181,8 +182,8 @@ def test_the_nodes_come_from_the_incident_folders(capsys, tmp_path):
 def test_nothing_readable_says_what_gives_the_right(capsys, monkeypatch):
     """The group or the sysctl, each with the source that it opens."""
     monkeypatch.setattr(logs, 'of_host', lambda since_s: logs.Found(refused=(
-        f'/dev/kmsg: Operation not permitted; {logs.KMSG_GRANT}',
-        f'journal: nothing; {logs.JOURNAL_GRANT}')))
+        f'/dev/kmsg: Operation not permitted; {log.KMSG_GRANT}',
+        f'journal: nothing; {log.JOURNAL_GRANT}')))
     said = run(capsys, code=2)
     assert said.err.count('\n') == 1
     for words in ('kernel.dmesg_restrict', 'adm', 'systemd-journal'):

@@ -1,0 +1,169 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What is known of kills without a log: incident folders, and counters of control groups."""
+
+from dataclasses import replace
+import json
+import os
+import sys
+
+from oom_sentinel import kernel
+from oom_sentinel.cli.kill_story import local_time
+from oom_sentinel.facts.kill import OomKill
+from oom_sentinel.facts.kill import THE_KERNEL_SAID_SO
+from oom_sentinel.facts.kill import UNCONFIRMED
+from oom_sentinel.facts.status import Unavailable
+from oom_sentinel.kernel.cgroups import ancestry
+from oom_sentinel.kernel.cgroups import MemoryCgroups
+from oom_sentinel.kernel.host import container
+from oom_sentinel.kernel.log import archive
+from oom_sentinel.kills.incident_folder import expanded
+
+MAX_INCIDENT = 4 << 20
+MAX_FOLDERS = 2000
+
+
+def incidents(directory: str) -> tuple[OomKill, ...]:
+    """Return what a live sentinel wrote down; what is no incident is left out."""
+    folder = expanded(directory) if directory else ''
+    try:
+        names = sorted(os.listdir(folder))[-MAX_FOLDERS:] if folder else []
+    except OSError:
+        return ()  # no sentinel ran here, or it is not ours to read: the log stands alone
+    found = (_incident(os.path.join(folder, name, 'incident.json')) for name in names)
+    return tuple(kill for kill in found if kill is not None)
+
+
+def _incident(path: str) -> OomKill | None:
+    """Return the kill of an incident.json, None when it is none or holds wrong types."""
+    try:
+        with archive.open_plain(path) as stream:
+            said = json.loads(stream.read(MAX_INCIDENT))
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(said, dict) or not isinstance(said.get('node_names'), list):
+        return None
+    kill = OomKill(
+        victim_pid=_whole(said.get('victim_pid')), victim_comm=_text(said.get('victim_comm')),
+        time=_number(said.get('time')), boot_time_s=_number(said.get('boot_time_s')),
+        group=_text(said.get('group')), wanted=_whole(said.get('wanted')),
+        cause=_text(said.get('cause')), constraint=_text(said.get('constraint')),
+        oom_memcg=_text(said.get('oom_memcg')), source=path,
+        certainty=_text(said.get('certainty')) or THE_KERNEL_SAID_SO,
+        node_names=tuple(str(name) for name in said['node_names']))
+    return None if kill.time is None and kill.boot_time_s is None else kill
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _number(value: object) -> float | None:
+    """Return a time of this century or an uptime; JSON knows numbers that no clock shows."""
+    return float(value) if isinstance(value, (int, float)) and 0 <= value < 1e11 else None
+
+
+def counted() -> list[str]:
+    """Return what the counters of the control groups that are visible here say."""
+    root = kernel.Root('/')
+    cgroups = MemoryCgroups(root)
+    path = cgroups.path_of('self') if cgroups.mount is not None else None
+    inside = container(root) is not None
+    if path is None:
+        return ['No counter of a control group can be read here.']
+    counts = [(group, kills) for group in ancestry(path)
+              if (kills := cgroups.oom_kill(group)) is not None]
+    hit = [(group, kills) for group, kills in counts if kills]
+    if inside:
+        kills = max((kills for _, kills in counts), default=None)
+        return [] if kills is None else [
+            f'This container was hit {_times(kills)} since it started; run `kills` on the host '
+            "for the victim's name." if kills else
+            'No process of this container was killed since it started.']
+    said = [f'Control group {group}: {_times(kills)} since it was made.' for group, kills in hit]
+    vmstat = root.vmstat()
+    machine = None if isinstance(vmstat, Unavailable) else vmstat.oom_kill
+    if machine is not None:
+        said.append(f'The whole machine: {machine} OOM kill{"s" if machine != 1 else ""} since '
+                    'it started.')
+    return said or ['The counters of the control groups show no kill.']
+
+
+def _times(count: int) -> str:
+    return {1: 'once', 2: 'twice'}.get(count, f'{count} times')
+
+
+def remedy(refused: tuple[str, ...]) -> tuple[str, ...]:
+    """Return why logs are not readable, with remedies that work in this place."""
+    if container(kernel.Root('/')) is not None:
+        return (*(why.partition(';')[0] for why in refused),
+                'in a container the log of the kernel is read on the host')
+    if os.geteuid() == 0:
+        return refused
+    return (*refused, f'or run: sudo {_program()} kills')
+
+
+def _program() -> str:
+    """Return the path of this program, for a command that works under sudo."""
+    said = os.path.abspath(sys.argv[0])
+    return said if os.path.basename(said) == 'oom_sentinel' else 'oom_sentinel'
+
+
+def confirmed(kill: OomKill, now_s: float) -> OomKill:
+    """
+    Return the kill, unconfirmed where a text log alone tells it and the process still lives.
+
+    Any program may write to a plain syslog file.  A process that started before the kill and
+    lives was not killed; where the kernel counts kills and counted none, nobody was.
+    """
+    if kill.victim_pid is None or kill.time is None or not (kill.source or '').startswith(
+            '/var/log/'):
+        return kill
+    root = kernel.Root('/')
+    uptime_s = root.boottime()
+    boot_s = None if uptime_s is None else now_s - uptime_s
+    if boot_s is None or kill.time < boot_s:
+        return kill
+    vmstat = root.vmstat()
+    none_counted = not isinstance(vmstat, Unavailable) and vmstat.oom_kill == 0
+    started_s = _started(kill.victim_pid, boot_s)
+    if none_counted or (started_s is not None and started_s < kill.time - 1.0):
+        return replace(kill, certainty=UNCONFIRMED)
+    return kill
+
+
+def _started(pid: int, boot_s: float) -> float | None:
+    """Return when a living process started, None when there is none or it is a zombie."""
+    try:
+        with open(f'/proc/{pid}/stat', 'rb') as stream:
+            fields = stream.read(4096).rpartition(b')')[2].split()
+    except OSError:
+        return None
+    if len(fields) < 20 or fields[0] in (b'Z', b'X'):
+        return None
+    return boot_s + int(fields[19]) / os.sysconf('SC_CLK_TCK')
+
+
+def beginning(begins: tuple[tuple[str, float], ...], since_s: float) -> list[str]:
+    """Return how far back the logs reach, where that is not as far as was asked."""
+    if not begins or min(at for _, at in begins) <= since_s:
+        return []
+    name, at = min(begins, key=lambda entry: entry[1])
+    return [f'The logs do not reach so far back: the oldest line is of {local_time(at)} '
+            f'({name}).']
