@@ -54,10 +54,11 @@ _RFC3164 = re.compile(rb'((?:\d{1,2}[^\s\d:]{3,6}|[^\s\d\[({"]{1,24}) +\d{1,2} '
 _UNIX = re.compile(rb'(\d{9,11}\.\d{6}) ')
 # The words before a tag are a host name and busybox's priority.
 _TAG = re.compile(rb' ?(?:[^\s\[]{0,255}[^\s:\[] ){0,2}?([^\s:\[\]]{1,64})'
-                  rb'(?:\[[^\s\]]{0,24}\])?: ?')
+                  rb'(?:\[[^\s\]]{0,24}\])?:(?: |$)')
 _KERNEL = re.compile(rb' ?(?:[^\s]{0,255}[^\s:] ){0,2}(kernel)(?:\[\d{1,10}\])?: ?')
 _RFC5424 = re.compile(rb'(?:1 )?(\d{4}-\d\d-\d\dT' + _TIME + rb'(?:[Zz]|[+-]\d\d:\d\d)) '
-                      rb'\S{1,255} ([^\s:]{1,48}) \S{1,128} \S{1,32} (?=-|\[)')
+                      rb'\S{1,255} ([^\s:\[]{1,48}) [^\s:\[]{1,128} [^\s:\[]{1,32} '
+                      rb'(?=-|\[[A-Za-z])')
 _RFC5424_DATA = re.compile(rb'(?:-|(?:\[(?:[^\]\\]|\\.){0,2000}\])+) ?')
 # Vendor kernels print CPU and task: Mediatek `(0)[123:name]`, Samsung `[0: name: 123]`,
 # Qualcomm `c0 123 `.

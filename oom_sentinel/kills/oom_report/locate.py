@@ -48,8 +48,12 @@ _GAP = re.compile(rb'(?:[\s\d|>:*`"\'.,=-]|[cCT](?=\d)|\[[^\[\]]{0,64}\]|'
                   rb'\([^()\[\]]{0,64}\)|<[^<>]{0,24}>)*')
 _TAG = re.compile(rb'\d\d:\d\d:\d\d[^\s]{0,24}\s{1,4}(?:[^\s:\[]{1,255}\s{1,4}){0,3}?'
                   rb'([^\s:\[\]"{}]{1,64})(?:\[[^\]\s]{0,24}\])?:\s')
+# Programs that kill, behind an envelope that is not known.
+_KILLER = re.compile(rb'\b(systemd-oomd|earlyoom|nohang|lmkd|lowmemorykiller)'
+                     rb'(?:\[\d{1,10}\])? {0,8}: ')
 _LINE_NUMBER = re.compile(rb'(?:[^\s:]{1,255}[:-])?\d{1,9}[:-](?=[^\d])')
 _PREFIX_MAX = 2048
+_STAMPS_MAX = 250
 
 
 def cleaned(line: bytes) -> bytes:
@@ -93,7 +97,16 @@ def read(line: bytes, clock: Clock) -> Record:
         return _in(line, found.start(), clock)
     if invoked >= 0:
         return _in(line, _begin_of_comm(line, invoked), clock)
-    return _body(line, record, clock) if record.text == line else record
+    if record.text != line:
+        # A console's date before another envelope.
+        return record if record.boot_s is not None else _body(record.text, record, clock)
+    killer = _KILLER.search(line[:_PREFIX_MAX])
+    if killer is not None:
+        tag = _TAG.search(line[:killer.end()])
+        speaker = killer.group(1) if tag is None else tag.group(1)
+        return Record(line[killer.end():], dates.find(line[:killer.start()], clock),
+                      speaker=speaker)
+    return _body(line, record, clock)
 
 
 def _understood(record: Record) -> bool:
@@ -110,8 +123,8 @@ def begins(text: bytes) -> bool:
 
 def _comm_max(record: Record) -> int:
     """Return how long a name may be before "invoked": longer ones are part of an envelope."""
-    bare = record.boot_s is None and record.wall_s is None
-    return table.TASK_COMM_LEN - 1 if bare and record.escaped else 2 * table.TASK_COMM_LEN
+    escapes = record.escaped and b'\\x' in record.text[:4 * table.TASK_COMM_LEN]
+    return 4 * table.TASK_COMM_LEN if escapes else table.TASK_COMM_LEN - 1
 
 
 def _begin_of_comm(line: bytes, invoked: int) -> int:
@@ -135,25 +148,21 @@ def _in(line: bytes, at: int, clock: Clock) -> Record:
         return Record(line[at:], dates.find(prefix, clock))
     if not _GAP.fullmatch(prefix, marks[-1].end()):
         return Record(line[at:], speaker=envelope.OTHER)
-    first = marks[0]
-    outer = first.start() if not first.group().startswith(b'[') else first.end()
-    return _stamped(prefix[first.start():] + line[at:], prefix[:outer], line[at:], clock)
-
-
-def _stamped(rest: bytes, outer: bytes, text: bytes, clock: Clock) -> Record:
-    """Return the message with the times of the marks before it, else of what stands outside."""
-    inner = envelope.read(rest, clock)
-    wall_s = dates.find(outer, clock)
-    return Record(text, inner.wall_s if wall_s is None else wall_s, inner.boot_s, inner.caller)
+    last = marks[-1].start()
+    inner = envelope.read(prefix[last:] + line[at:], clock)
+    wall_s = dates.find(prefix[:last], clock)
+    return Record(line[at:], inner.wall_s if wall_s is None else wall_s, inner.boot_s,
+                  inner.caller)
 
 
 def _body(line: bytes, bare: Record, clock: Clock) -> Record:
     """Return a line of a report's body behind an envelope that is not known."""
-    mark = _MARK.search(line[:400])
-    if mark is not None and not line.startswith(b'[', 0, 1):
-        inner = envelope.read(line[mark.start():], clock)
-        if not inner.speaker and inner.text != line[mark.start():]:
-            tag = _TAG.search(line[:mark.start()])
+    marks = [] if line.startswith(b'[') else list(_MARK.finditer(line[:_STAMPS_MAX]))
+    if marks:
+        at = marks[-1].start()
+        inner = envelope.read(line[at:], clock)
+        if not inner.speaker and inner.text != line[at:]:
+            tag = _TAG.search(line[:at])
             return bare if tag is not None and tag.group(1) not in envelope.KERNEL_TAGS else inner
-    number = _LINE_NUMBER.match(line)
+    number = _LINE_NUMBER.match(line) if bare.wall_s is None else None
     return bare if number is None else Record(line[number.end():])

@@ -22,7 +22,7 @@ from oom_sentinel.kills.oom_report.record import Clock
 
 # Shorter lines are not wrapped; of one message there are a few pieces.
 MIN_LINE, MAX_JOINED = 50, 4096
-_CUT_SUMMARY = re.compile(rb'oom-kill:constraint=')
+_CUT_SUMMARY = re.compile(rb'\boom-kill:')
 _WHOLE_SUMMARY = re.compile(rb',pid=\d{1,10},uid=\d')
 _CUT_MESSAGE = re.compile(rb'(?:Memory cgroup o|\bO)ut of memory:?(?: [KOk][a-zO]{0,5}'
                           rb'(?: [a-z]{0,7}(?: \d{0,10}(?: \([^)]{0,64})?)?)?)?$')
@@ -56,4 +56,4 @@ def joined(held: bytes, line: bytes, clock: Clock) -> bytes | None:
     if record.speaker or record.text != line or line.startswith(b'['):
         return None
     apart = _WORD_END.search(held[-40:]) and not (held[-1:].isdigit() and line[:1].isdigit())
-    return held + (b' ' if apart and b'oom-kill:constraint' not in held else b'') + line
+    return held + (b' ' if apart and b'oom-kill:' not in held else b'') + line
