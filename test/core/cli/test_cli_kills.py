@@ -15,15 +15,22 @@
 """`oom_sentinel kills`: the document, the words, the exit codes, and every kind of input."""
 
 import bz2
+from dataclasses import replace
 import gzip
 import io
 import json
 import lzma
+import os
 import pathlib
 import sys
+import time
 
+from oom_sentinel.cli import kill_places
+from oom_sentinel.cli import kills
 from oom_sentinel.cli import logs
 from oom_sentinel.cli import main
+from oom_sentinel.facts.host import Container
+from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.kernel import log
 import pytest
 
@@ -188,3 +195,99 @@ def test_nothing_readable_says_what_gives_the_right(capsys, monkeypatch):
     assert said.err.count('\n') == 1
     for words in ('kernel.dmesg_restrict', 'adm', 'systemd-journal'):
         assert words in said.err
+
+
+def test_a_line_that_is_not_understood_is_said(capsys, tmp_path):
+    """Exit code 1, the count, and the first line's number, beside text and in JSON."""
+    path = tmp_path / 'log'
+    path.write_bytes(b'[1.0] usb\n[2.0] x\n[3.0] Out of memory: Killing task 7 (x), take cover\n')
+    assert '1 line looks like an OOM kill in an unknown form, first at line 3' in run(
+        capsys, '--file', path).out
+    said = json.loads(run(capsys, '--json', '--file', path).out)
+    assert said['kills'] == [] and 'first at line 3' in said['unknown'][0]
+
+
+def test_a_log_without_the_kernel_says_so(capsys, tmp_path):
+    """A program's own log was given by mistake."""
+    path = tmp_path / 'ros.log'
+    path.write_bytes(b'[INFO] [controller_server]: Passing new path to controller.\n' * 9)
+    assert 'holds no message of the kernel' in run(capsys, '--file', path, code=0).out
+    path.write_bytes(b'[    1.000000] usb 1-1: new device\n')
+    assert 'no message' not in run(capsys, '--file', path, code=0).out
+
+
+def test_since_says_how_far_back_a_log_reaches(capsys, tmp_path):
+    """Nothing found before the log begins means nothing."""
+    path = tmp_path / 'syslog'
+    path.write_bytes(b'2026-11-26T08:30:48+00:00 robot kernel: usb 1-1: new device\n')
+    said = run(capsys, '--file', path, '--since', '2026-11-01', code=0).out
+    assert 'oldest line is of 2026-11-26' in said
+    assert 'oldest' not in run(capsys, '--file', path, '--since', '2026-11-27', code=0).out
+
+
+def test_several_kills_are_one_line_each(capsys):
+    """The story of each with -v, of one with --pid."""
+    said = run(capsys, '--file', SEVERAL).out
+    assert said.count('(PID ') == 5 and 'What ate' not in said and 'CERTAINTY' in said
+    assert run(capsys, '-v', '--file', SEVERAL).out.count('What ate the memory') == 5
+    assert run(capsys, '--pid', '15820', '--file', SEVERAL).out.count('What ate the memory') == 1
+
+
+@pytest.mark.parametrize('text', ['@inf', '@nan', '@-1e400', '@1e30'])
+def test_a_time_that_no_clock_shows_is_refused(text, capsys):
+    """Not a traceback."""
+    with pytest.raises(SystemExit) as caught:
+        main(['kills', f'--since={text}'])
+    assert caught.value.code == 2 and capsys.readouterr().err.count('\n') == 1
+
+
+@pytest.mark.parametrize('content', [
+    '[]', '{"node_names": 5}', '{"victim_pid": "x", "time": 1e999, "node_names": ["/a"]}',
+    '{"time": null, "node_names": [1]}', '[' * 9999])
+def test_an_incident_of_wrong_types_is_left_out(content, capsys, tmp_path):
+    """The log stands alone then."""
+    folder = tmp_path / 'ros' / 'oom_sentinel' / 'x'
+    folder.mkdir(parents=True)
+    (folder / 'incident.json').write_text(content)
+    (folder.parent / 'pipe').mkdir()
+    os.mkfifo(folder.parent / 'pipe' / 'incident.json')
+    assert len(document(capsys, '--file', ONE)) == 1
+
+
+def test_a_tree_with_pipes_and_links_is_read_without_waiting(capsys, tmp_path):
+    """A FIFO, a link out of the tree and a folder are no logs."""
+    folder = tmp_path / 'var' / 'log'
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / 'kern.log')
+    (folder / 'syslog').symlink_to(ONE)
+    (folder / 'messages').mkdir()
+    said = run(capsys, '--root', tmp_path, code=2)
+    assert said.out == '' and said.err.count('\n') == 1
+
+
+def test_without_a_log_the_counters_are_shown(capsys, monkeypatch):
+    """And no usermod is advised in a container."""
+    monkeypatch.setattr(logs, 'of_host', lambda since_s: logs.Found(refused=(
+        f'journal: nothing; {log.JOURNAL_GRANT}',)))
+    monkeypatch.setattr(kills, 'counted', lambda: ['This container was hit once.'])
+    monkeypatch.setattr(kill_places, 'container', lambda root: Container('Docker', 'told'))
+    said = run(capsys, code=2)
+    assert 'hit once' in said.out and 'usermod' not in said.err and 'on the host' in said.err
+
+
+def test_a_forged_line_is_unconfirmed(monkeypatch):
+    """Any program may write to a plain syslog file: this process lives and is older."""
+    kill = OomKill(victim_pid=os.getpid(), victim_comm='amcl', time=time.time(),
+                   source='/var/log/syslog')
+    assert kill_places.confirmed(kill, time.time() + 2).certainty == 'unconfirmed'
+    assert kill_places.confirmed(replace(kill, source='journal'), 0.0).certainty != 'unconfirmed'
+
+
+def test_a_group_or_allocating_victim_did_not_outgrow_anything(capsys, tmp_path):
+    """Scores do not count there."""
+    path = tmp_path / 'log'
+    path.write_bytes(b'[5.0] Out of memory (oom_kill_allocating_task): Killed process 7 (x) '
+                     b'total-vm:9kB, anon-rss:9kB, file-rss:0kB, shmem-rss:0kB, UID:0 '
+                     b'pgtables:4kB oom_score_adj:-500\n')
+    said = run(capsys, '--file', path).out
+    assert 'outgrew' not in said and 'does not count here' in said
