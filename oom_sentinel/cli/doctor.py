@@ -18,12 +18,14 @@ import argparse
 
 from oom_sentinel import doctor
 from oom_sentinel.cli import output
+from oom_sentinel.cli import params
 from oom_sentinel.cli.printer import Printer
 from oom_sentinel.cli.printer import SEVERITY_STYLES
 from oom_sentinel.cli.tree import read
 from oom_sentinel.doctor import look
 from oom_sentinel.doctor.checkup import Finding
 from oom_sentinel.doctor.checkup import Severity
+from oom_sentinel.settings import Settings
 
 NAME = 'doctor'
 HELP = 'What on this host makes an OOM likely or protection impossible, with the remedy.'
@@ -31,12 +33,14 @@ NOTHING = 'No finding: nothing here makes an OOM likelier or protection impossib
 
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
-    """Add the verb's own arguments: there are none."""
+    """Add the verb's own arguments."""
+    verb.add_argument('--params-file', metavar='FILE',
+                      help='groups as this file defines them, to find nodes without a group')
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the findings; return 1 when one is a warning or an error."""
-    found = findings(arguments.root)
+    found = findings(arguments.root, params.load(arguments.params_file))
     if arguments.json:
         output.as_json({'findings': [_finding(f) for f in found]})
     else:
@@ -44,15 +48,17 @@ def run(arguments: argparse.Namespace) -> int:
     return int(any(f.severity > Severity.INFO for f in found))
 
 
-def findings(root: str) -> tuple[Finding, ...]:
+def findings(root: str, settings: Settings) -> tuple[Finding, ...]:
     """
     Return the findings of a host, the gravest first.
 
+    :param settings: their groups say which nodes are protected.
     :raises Unusable: when the tree cannot be read.
     """
     reading = read(root)
     return doctor.examine(look.take(
-        reading.root, reading.table, reading.meminfo, reading.processes))
+        reading.root, reading.table, reading.meminfo, reading.processes,
+        settings.protection_groups))
 
 
 def _finding(finding: Finding) -> dict[str, str]:

@@ -18,8 +18,12 @@ The findings of `oom_sentinel doctor` in `ros2 doctor` (entry points ros2doctor.
 `ros2 doctor` counts warnings as failures only with --include-warnings, errors always.
 """
 
+from oom_sentinel import settings
 from oom_sentinel.cli.doctor import findings
+from oom_sentinel.cli.doctor import numbered
+from oom_sentinel.doctor.checkup import Finding
 from oom_sentinel.doctor.checkup import Severity
+from oom_sentinel.settings.outside import printable
 from ros2doctor.api import DoctorCheck
 from ros2doctor.api import DoctorReport
 from ros2doctor.api import Report
@@ -28,6 +32,12 @@ from ros2doctor.api.format import doctor_error
 from ros2doctor.api.format import doctor_warn
 
 CATEGORY = 'oom_sentinel'
+
+
+def said(finding: Finding) -> str:
+    """Return a finding and its remedy, each command on a line of its own."""
+    lines = (f'{finding.id}: {finding.evidence}. Remedy:', *numbered(finding.remedy))
+    return '\n  '.join(printable(line, 4000) for line in lines)
 
 
 class OomCheck(DoctorCheck):  # type: ignore[misc]
@@ -42,8 +52,8 @@ class OomCheck(DoctorCheck):  # type: ignore[misc]
     def check(self) -> Result:
         """Say every warning and error with its remedy, and count them."""
         result = Result()
-        for finding in findings(self.root):
-            text = f'{finding.id}: {finding.evidence}. Remedy: {finding.remedy}'
+        for finding in findings(self.root, settings.build({})):
+            text = said(finding)
             if finding.severity == Severity.ERROR:
                 doctor_error(text)
                 result.add_error()
@@ -65,10 +75,10 @@ class OomReport(DoctorReport):  # type: ignore[misc]
     def report(self) -> Report:
         """Return one item a finding."""
         report = Report('OUT OF MEMORY (oom_sentinel)')
-        found = findings(self.root)
+        found = findings(self.root, settings.build({}))
         for finding in found:
             report.add_to_report(f'{finding.id} ({finding.severity.name.lower()})',
-                                 f'{finding.evidence}. Remedy: {finding.remedy}')
+                                 said(finding))
         if not found:  # ros2 doctor fails on a report without an item
             report.add_to_report('findings', 'none')
         return report

@@ -12,26 +12,33 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""How words come onto the kernel's command line, which depends on who boots it."""
+"""How words come onto the kernel's command line, which depends on what boots the machine."""
 
 from oom_sentinel.doctor.checkup import Checkup
+from oom_sentinel.doctor.text import remark
+from oom_sentinel.doctor.text import remedy
 
 PI, JETSON = ('rpi', 'raspi'), ('tegra',)
 
 
 def with_words(words: str, checkup: Checkup) -> str:
-    """Return the command that boots this host with these words, and reboots it."""
+    """Return the commands that boot this host with these words."""
     if checkup.surroundings.wsl is not None:
-        return (f'in Windows, write [wsl2] and kernelCommandLine={words} (a line each) into '
-                '%UserProfile%\\.wslconfig, then: wsl --shutdown')
-    release = checkup.host.kernel_release
-    if any(sign in release for sign in PI):
-        command = f"sudo sed -i 's/$/ {words}/' /boot/firmware/cmdline.txt && sudo reboot"
-    elif any(sign in release for sign in JETSON):
-        command = (f"sudo sed -i '/^ *APPEND/ s/$/ {words}/' /boot/extlinux/extlinux.conf && "
-                   'sudo reboot')
+        return remedy(
+            remark('In Windows, write these two lines into %UserProfile%\\.wslconfig (all words '
+                   'for the kernel on the one line), then run: wsl --shutdown'),
+            remark('[wsl2]'), remark(f'kernelCommandLine={words}'))
+    if board(checkup, PI):
+        command = f"sudo sed -i '1s/$/ {words}/' /boot/firmware/cmdline.txt"
+    elif board(checkup, JETSON):
+        command = f"sudo sed -i '/^ *APPEND/ s/$/ {words}/' /boot/extlinux/extlinux.conf"
     else:
         command = (f"sudo sed -i 's/^GRUB_CMDLINE_LINUX=\"/&{words} /' /etc/default/grub && "
-                   'sudo update-grub && sudo reboot')
-    on_host = '' if checkup.surroundings.container is None else 'on the host: '
-    return on_host + command
+                   'sudo update-grub')
+    on_host = '' if checkup.surroundings.container is None else remark('On the host:')
+    return remedy(on_host, command, 'sudo reboot')
+
+
+def board(checkup: Checkup, signs: tuple[str, ...]) -> bool:
+    """Return whether the name of the kernel is that of a board."""
+    return any(sign in checkup.host.kernel_release for sign in signs)

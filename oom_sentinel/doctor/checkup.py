@@ -28,6 +28,7 @@ from oom_sentinel.facts.memory import Pressure
 from oom_sentinel.facts.memory import VmPolicy
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.status import Unavailable
+from oom_sentinel.settings import Group
 
 
 class Severity(IntEnum):
@@ -40,7 +41,11 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that makes an OOM likely or protection impossible, and its cure."""
+    """
+    One thing that makes an OOM likely or protection impossible.
+
+    `remedy` is a script for a shell: one command a line, remarks begin with `#`.
+    """
 
     id: str
     severity: Severity
@@ -66,9 +71,11 @@ class Checkup:
     """
     One look at a host.
 
-    `floor` is the lowest oom_score_adj permitted to what this user starts here, `user` and
-    `uid` who asks; all three, `kernel_log`, `limits` and `ros` are None or empty in a captured
-    tree.  `kernel_command_line` is /proc/cmdline.
+    `floor` is the lowest oom_score_adj permitted to what this user starts here, `user` is who
+    asks and `user_groups` the groups that the user database gives to them, `processors` how
+    many this process may use, `colcon` says that it is installed; all of them, `kernel_log`,
+    `limits` and `ros` are None or empty in a captured tree.  `groups` are the protection groups
+    of the parameters.  `kernel_command_line` is /proc/cmdline.
     """
 
     host: Host
@@ -87,3 +94,7 @@ class Checkup:
     limits: Limits = Limits()
     ros: Ros = Ros()
     dds_segments: DdsSegments | Unavailable = Unavailable('not read')
+    groups: tuple[Group, ...] = ()
+    user_groups: tuple[str, ...] = ()
+    processors: int | None = None
+    colcon: bool = False

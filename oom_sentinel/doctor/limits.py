@@ -21,14 +21,24 @@ from oom_sentinel.doctor.boot import with_words
 from oom_sentinel.doctor.checkup import Checkup
 from oom_sentinel.doctor.checkup import Finding
 from oom_sentinel.doctor.checkup import Severity
+from oom_sentinel.doctor.place import container_name
+from oom_sentinel.doctor.place import kind_of
+from oom_sentinel.doctor.text import drop_in
 from oom_sentinel.doctor.text import mib
+from oom_sentinel.doctor.text import remark
+from oom_sentinel.doctor.text import remedy
 from oom_sentinel.doctor.text import set_file
 from oom_sentinel.facts.cgroup import MemoryCgroup
+from oom_sentinel.facts.memory import MIB
 from oom_sentinel.facts.status import Unavailable
 
 TIGHT = 0.5  # of the machine's memory
 LEFT_LITTLE = 0.15  # of the limit, as memory.available_warn_percent
+ROOMIER = 1.5  # times the present limit; a limit stays a limit
+MACHINE_MOST = 0.9  # of the machine's memory: above it the machine itself runs out first
 BOOT = 'cgroup_enable=memory cgroup_memory=1'
+UNITS = ('.service', '.slice', '.scope')
+ON_PURPOSE = 'This is a larger limit, not none.  Was it set on purpose, rather shrink the nodes.'
 
 
 def check(checkup: Checkup) -> Iterator[Finding]:
@@ -66,26 +76,37 @@ def _limit(group: MemoryCgroup, checkup: Checkup) -> Iterator[Finding]:
     yield Finding('cgroup_limit', Severity.WARNING if tight else Severity.INFO,
                   f'{group.label} is limited to {mib(limit)}, the machine has '
                   f'{mib(total)}; {used}: the kernel kills inside it at its limit',
-                  lift(group, checkup))
+                  raise_limit(group, limit, checkup))
 
 
-def lift(group: MemoryCgroup, checkup: Checkup) -> str:
-    """Return how this limit is raised where it was set."""
-    container = checkup.surroundings.container
-    kind = None if container is None else container.kind
+def roomier(limit: int, checkup: Checkup) -> int:
+    """Return a larger limit in bytes, whole in MiB, below what the machine has."""
+    most = int(MACHINE_MOST * checkup.meminfo.mem_total_bytes)
+    return max(limit, min(int(ROOMIER * limit), most)) // MIB * MIB
+
+
+def raise_limit(group: MemoryCgroup, limit: int, checkup: Checkup) -> str:
+    """Return how this limit is raised where it was set; it is never removed."""
+    kind, larger = kind_of(checkup), roomier(limit, checkup)
+    size = f'{larger // MIB}'
     if kind == 'Kubernetes':
-        return ("raise resources.limits.memory of the container in the pod's manifest, then: "
-                'kubectl apply -f MANIFEST')
+        return remedy(
+            remark(f'Set resources.limits.memory of the container to {size}Mi in the manifest '
+                   'of the pod, then:'), 'kubectl apply -f MANIFEST')
     if kind in ('Docker', 'Podman'):
-        tool = kind.lower()
-        return (f'on the host: {tool} update --memory=4g --memory-swap=6g CONTAINER; for good: '
-                f'{tool} run --memory=4g --memory-swap=6g ... (memory-swap counts both)')
+        return remedy(
+            remark('On the host (memory-swap counts memory and swap together):'),
+            f'{kind.lower()} update --memory={size}m --memory-swap={2 * larger // MIB}m '
+            f'{container_name(checkup)}')
     name = group.path.rpartition('/')[2]
-    if name.endswith(('.service', '.slice', '.scope')):
-        return f'sudo systemctl set-property {quote(name)} MemoryMax=infinity'
+    if name.endswith(UNITS):
+        return remedy(remark(ON_PURPOSE),
+                      f'sudo systemctl set-property {quote(name)} MemoryMax={size}M')
     file = 'memory.limit_in_bytes' if group.version == 1 else 'memory.max'
-    value = '-1' if group.version == 1 else 'max'
-    return set_file(value, _folder(group, checkup), file)
+    # The memsw limit may not be below the limit, so it is raised first (memory.txt, v1).
+    both = set_file(2 * larger, _folder(group, checkup), 'memory.memsw.limit_in_bytes') \
+        if group.memsw_limit_bytes is not None else ''
+    return remedy(remark(ON_PURPOSE), both, set_file(larger, _folder(group, checkup), file))
 
 
 def _folder(group: MemoryCgroup, checkup: Checkup) -> str:
@@ -98,7 +119,9 @@ def _high(group: MemoryCgroup, checkup: Checkup) -> Iterator[Finding]:
     yield Finding('cgroup_high', Severity.WARNING if group.high else Severity.INFO,
                   f'{group.label} is slowed down above {mib(group.high_bytes)} (memory.high), '
                   f'{group.high or 0} times so far: its nodes miss deadlines before any is killed',
-                  set_file('max', _folder(group, checkup), 'memory.high'))
+                  remedy(remark(ON_PURPOSE), set_file(
+                      roomier(group.high_bytes, checkup), _folder(group, checkup),
+                      'memory.high')))
 
 
 def _unknown(checkup: Checkup) -> Iterator[Finding]:
@@ -109,17 +132,21 @@ def _unknown(checkup: Checkup) -> Iterator[Finding]:
         + [chain.hidden for chain in chains if chain.hidden is not None])
     for text in why:
         yield Finding('cgroup_limit_unknown', Severity.INFO, text,
-                      'look from the host: cat /sys/fs/cgroup/PATH/memory.max')
+                      remedy(remark('Look from the host:'),
+                             'sudo oom_sentinel doctor'))
 
 
 def _whole(group: MemoryCgroup, checkup: Checkup) -> Iterator[Finding]:
     folder = _folder(group, checkup)
     if group.oom_group:
+        name = group.path.rpartition('/')[2]
+        unit = drop_in(name, 'oom', 'OOMPolicy=continue') if name.endswith('.service') else ''
+        pod = remark('For good: kubelet option singleProcessOOMKill (Kubernetes 1.28 and newer).'
+                     ) if kind_of(checkup) == 'Kubernetes' else ''
         yield Finding('cgroup_oom_group', Severity.ERROR,
                       f'memory.oom.group is 1 on {group.label}: all processes in it die '
                       'together, scores cannot save a single node',
-                      set_file(0, folder, 'memory.oom.group')
-                      + '; where systemd set it, OOMPolicy=continue in the unit')
+                      remedy(pod, set_file(0, folder, 'memory.oom.group'), unit))
     if group.oom_kill_disable:
         yield Finding('cgroup_oom_kill_disable', Severity.ERROR,
                       f'oom_kill_disable is 1 on {group.label}: at its limit its processes hang '
@@ -131,10 +158,13 @@ def _rlimits(checkup: Checkup) -> Iterator[Finding]:
     for name, flag, value in (('RLIMIT_AS', 'v', checkup.limits.address_space_bytes),
                               ('RLIMIT_DATA', 'd', checkup.limits.data_bytes)):
         if value is not None and value < checkup.meminfo.mem_total_bytes:
+            larger = roomier(value, checkup) // 1024
             yield Finding('process_limit', Severity.WARNING,
                           f'{name} is {mib(value)} in this shell: a node started from it '
                           'aborts there by a failing malloc, without an OOM kill',
-                          f'ulimit -S{flag} unlimited; for good: in /etc/security/limits.conf')
+                          remedy(remark('In the shell that starts the robot; for good in '
+                                        '/etc/security/limits.conf.  This is a larger limit, '
+                                        'not none:'), f'ulimit -S{flag} {larger}'))
     files = checkup.limits.open_files
     if files is not None and files < 256:
         yield Finding('open_files', Severity.WARNING,

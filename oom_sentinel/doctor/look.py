@@ -14,10 +14,11 @@
 
 """One look at a host for `oom_sentinel doctor`; everything it concludes is in the room doctor."""
 
+import grp
 import importlib.metadata
 import importlib.util
 import os
-import pwd
+import shutil
 
 from oom_sentinel import kernel
 from oom_sentinel.doctor.checkup import Checkup
@@ -30,13 +31,19 @@ from oom_sentinel.kernel.host import kernel_log
 from oom_sentinel.kernel.host import limits
 from oom_sentinel.kernel.oom_score_adj import floor
 from oom_sentinel.kernel.swap import SharedMemory
+from oom_sentinel.settings import Group
+import psutil
 
 LAUNCH_EXTENSIONS = 'launch.frontend.launch_extension'
 
 
 def take(root: kernel.Root, table: kernel.Table, meminfo: MemInfo,
-         processes: tuple[Process, ...]) -> Checkup:
-    """Return what the doctor looks at; changes nothing but a child of its own."""
+         processes: tuple[Process, ...], groups: tuple[Group, ...] = ()) -> Checkup:
+    """
+    Return what the doctor looks at; changes nothing but a child of its own.
+
+    :param groups: the protection groups of the parameters.
+    """
     mount = table.cgroups.mount
     return Checkup(
         host=root.host(), meminfo=meminfo, pressure=root.pressure(), policy=kernel.policy(root),
@@ -45,7 +52,10 @@ def take(root: kernel.Root, table: kernel.Table, meminfo: MemInfo,
         cgroup_mount='/sys/fs/cgroup' if mount is None else mount.mount_point,
         processes=processes, kernel_command_line=_command_line(root),
         floor=floor(root), user=_user(root), kernel_log=kernel_log(root),
-        limits=limits(root), ros=_ros(root), dds_segments=SharedMemory(root).read(0.0))
+        limits=limits(root), ros=_ros(root), dds_segments=SharedMemory(root).read(0.0),
+        groups=groups, user_groups=_user_groups(root),
+        processors=len(os.sched_getaffinity(0)) if root.live else None,
+        colcon=root.live and shutil.which('colcon') is not None)
 
 
 def _chains(table: kernel.Table,
@@ -66,12 +76,14 @@ def _command_line(root: kernel.Root) -> str:
 
 
 def _user(root: kernel.Root) -> str:
-    if not root.live:
-        return ''
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return f'uid {os.geteuid()}'
+    """Return the name of this user, the number where the user database has none."""
+    return psutil.Process().username() if root.live else ''
+
+
+def _user_groups(root: kernel.Root) -> tuple[str, ...]:
+    """Return the groups that the user database gives to this user, the session's or not."""
+    user = _user(root)
+    return tuple(group.gr_name for group in grp.getgrall() if user and user in group.gr_mem)
 
 
 def _ros(root: kernel.Root) -> Ros:

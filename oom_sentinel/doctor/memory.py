@@ -12,33 +12,55 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Swap, zram and the reserve."""
+"""Swap, zram, the reserve, and memory that no process gives back."""
 
 from collections.abc import Iterator
+from math import isqrt
 
+from oom_sentinel.doctor.boot import board
+from oom_sentinel.doctor.boot import PI
 from oom_sentinel.doctor.checkup import Checkup
 from oom_sentinel.doctor.checkup import Finding
 from oom_sentinel.doctor.checkup import Severity
 from oom_sentinel.doctor.text import mib
+from oom_sentinel.doctor.text import remark
+from oom_sentinel.doctor.text import remedy
 from oom_sentinel.doctor.text import sysctl
+from oom_sentinel.facts.memory import Zram
 from oom_sentinel.facts.status import Unavailable
 
 # Documentation/admin-guide/sysctl/vm.rst: below 1024 KB the system becomes subtly broken.
 MIN_FREE_BROKEN_KB = 1024
 MIN_FREE_MUCH = 0.10  # of memory; the kernel's own choice is at most 256 MiB (mm/page_alloc.c)
+# What khugepaged asks for on a machine with one zone of 2 MiB pages (mm/khugepaged.c).
+MIN_FREE_HUGE_PAGES_KB = 65536
 LEFT_BEHIND_MUCH = 0.01  # of memory, in segments that nobody uses
 ZRAM_MUCH = 2.0  # times memory: what zram's usual 2:1 to 3:1 could hold with nothing else
-SWAP_FILE = ('sudo fallocate -l 2G /swapfile && sudo chmod 600 /swapfile && sudo mkswap '
-             "/swapfile && sudo swapon /swapfile && echo '/swapfile none swap sw 0 0' | "
-             'sudo tee -a /etc/fstab')
-ZRAM = 'on an SD card rather compressed memory: sudo apt-get install zram-tools'
+SWAP_FILE = (
+    'sudo fallocate -l 2G /swapfile && sudo chmod 600 /swapfile && sudo mkswap /swapfile',
+    "sudo swapon /swapfile && echo '/swapfile none swap sw 0 0' | sudo tee -a /etc/fstab")
+ZRAM_TOOLS = (
+    'sudo apt-get install -y zram-tools',
+    "sudo sed -i 's/^#*PERCENT=.*/PERCENT=50/' /etc/default/zramswap && "
+    'sudo systemctl restart zramswap')
+# zram-tools, else systemd's generator.
+ZRAM_HALF = (
+    'if test -e /etc/default/zramswap; '
+    "then sudo sed -i 's/^#*PERCENT=.*/PERCENT=50/' /etc/default/zramswap && "
+    'sudo systemctl restart zramswap; '
+    'else sudo mkdir -p /etc/systemd/zram-generator.conf.d && '
+    "printf '[zram0]\\nzram-size = ram / 2\\n' | "
+    'sudo tee /etc/systemd/zram-generator.conf.d/60-oom-sentinel.conf && '
+    'sudo systemctl daemon-reload && sudo systemctl restart systemd-zram-setup@zram0; fi')
 
 
 def check(checkup: Checkup) -> Iterator[Finding]:
     """Return what is wrong with swap and the reserve."""
     yield from _swap(checkup)
     yield from _reserve(checkup)
-    yield from _zram(checkup)
+    yield from _zswap(checkup)
+    for device in checkup.policy.zram:
+        yield _zram(device, checkup.meminfo.mem_total_bytes)
     yield from _left_behind(checkup)
 
 
@@ -57,54 +79,58 @@ def _swap(checkup: Checkup) -> Iterator[Finding]:
 
 def _swap_remedy(checkup: Checkup) -> str:
     if checkup.surroundings.wsl is not None:
-        return ('in Windows, write [wsl2] and swap=4GB into %UserProfile%\\.wslconfig, then: '
-                'wsl --shutdown')
+        return remedy(remark('In Windows, write these two lines into %UserProfile%\\.wslconfig, '
+                             'then run: wsl --shutdown'), remark('[wsl2]'), remark('swap=4GB'))
     if checkup.surroundings.container is not None:
-        return f'on the host, outside the container: {SWAP_FILE}'
-    return f'{SWAP_FILE}; {ZRAM}'
+        return remedy(remark('On the host, outside of the container:'), *SWAP_FILE)
+    if board(checkup, PI):
+        return remedy(remark('Compressed memory as swap, which spares the SD card:'), *ZRAM_TOOLS)
+    return remedy(*SWAP_FILE)
 
 
 def _reserve(checkup: Checkup) -> Iterator[Finding]:
     reserve = checkup.policy.min_free_kbytes
     if reserve is None:
         return
+    total = checkup.meminfo.mem_total_bytes
     if reserve < MIN_FREE_BROKEN_KB:
         yield Finding('min_free_kbytes_low', Severity.ERROR,
                       f'vm.min_free_kbytes is {reserve}: below {MIN_FREE_BROKEN_KB} the kernel '
                       'can deadlock under load', sysctl('vm.min_free_kbytes', 16384))
-    elif reserve * 1024 > MIN_FREE_MUCH * checkup.meminfo.mem_total_bytes:
+    elif reserve * 1024 > MIN_FREE_MUCH * total:
         yield Finding('min_free_kbytes_high', Severity.WARNING,
-                      f'vm.min_free_kbytes is {reserve}, {_percent(reserve, checkup)} % of '
-                      'memory: so much stays unusable, and kills come early',
-                      sysctl('vm.min_free_kbytes', 65536))
+                      f'vm.min_free_kbytes is {reserve}, {100 * reserve * 1024 / total:.0f} % of '
+                      'memory: processes cannot use it, reclaim and kills begin that much '
+                      'earlier', sysctl('vm.min_free_kbytes', min_free_default(total)))
 
 
-def _percent(kbytes: int, checkup: Checkup) -> str:
-    return f'{100 * kbytes * 1024 / checkup.meminfo.mem_total_bytes:.0f}'
+def min_free_default(total_bytes: int) -> int:
+    """Return the kernel's own choice in kB (init_per_zone_wmark_min()), with huge pages."""
+    return min(262144, max(isqrt(total_bytes // 1024 * 16), MIN_FREE_HUGE_PAGES_KB))
 
 
-def _zram(checkup: Checkup) -> Iterator[Finding]:
-    total = checkup.meminfo.mem_total_bytes
+def _zswap(checkup: Checkup) -> Iterator[Finding]:
     if checkup.policy.zswap_enabled and checkup.meminfo.swap_total_bytes:
         yield Finding('zswap', Severity.INFO,
                       'zswap keeps what is swapped out compressed in up to '
                       f'{checkup.policy.zswap_max_pool_percent} % of memory before it goes to '
-                      'the disk', 'nothing to do; to switch it off: echo N | sudo tee '
-                      '/sys/module/zswap/parameters/enabled')
-    for device in checkup.policy.zram:
-        held = '' if device.original_bytes is None or device.used_bytes is None else (
-            f', holds {mib(device.original_bytes)} in {mib(device.used_bytes)}')
-        if device.disksize_bytes > ZRAM_MUCH * total:
-            yield Finding('zram_too_large', Severity.WARNING,
-                          f'{device.name} promises {mib(device.disksize_bytes)} of swap with '
-                          f'{mib(total)} of memory{held}: SwapFree shows what is not there',
-                          'in /etc/default/zramswap set PERCENT=50, then: '
-                          'sudo systemctl restart zramswap')
-        else:
-            yield Finding('zram', Severity.INFO,
-                          f'{device.name} gives {mib(device.disksize_bytes)} of swap in '
-                          f'compressed memory{held}: free swap there is free memory too',
-                          'nothing to do; what compresses badly fills memory all the same')
+                      'the disk', remedy(
+                          remark('Nothing to do.  To switch it off:'),
+                          'echo N | sudo tee /sys/module/zswap/parameters/enabled'))
+
+
+def _zram(device: Zram, total: int) -> Finding:
+    held = '' if device.original_bytes is None or device.used_bytes is None else (
+        f', holds {mib(device.original_bytes)} in {mib(device.used_bytes)} of memory')
+    if device.disksize_bytes > ZRAM_MUCH * total:
+        return Finding('zram_too_large', Severity.WARNING,
+                       f'{device.name} promises {mib(device.disksize_bytes)} of swap with '
+                       f'{mib(total)} of memory{held}: memory is full before SwapFree is 0',
+                       ZRAM_HALF)
+    return Finding('zram', Severity.INFO,
+                   f'{device.name} gives {mib(device.disksize_bytes)} of swap in compressed '
+                   f'memory{held}: what is swapped out still takes memory, a half to a third',
+                   remark('There is nothing to do.'))
 
 
 def _left_behind(checkup: Checkup) -> Iterator[Finding]:

@@ -12,40 +12,103 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Where this runs: containers and the Windows Subsystem for Linux."""
+"""What the place means: containers and the Windows Subsystem for Linux."""
 
 from collections.abc import Iterator
+import re
 
 from oom_sentinel.doctor.checkup import Checkup
 from oom_sentinel.doctor.checkup import Finding
 from oom_sentinel.doctor.checkup import Severity
 from oom_sentinel.doctor.text import mib
+from oom_sentinel.doctor.text import remark
+from oom_sentinel.doctor.text import remedy
+from oom_sentinel.facts.status import Unavailable
 
-IN_CONTAINER = {
-    'Docker': 'docker run --memory=4g --memory-swap=6g --oom-score-adj=-500 ...',
-    'Podman': 'podman run --memory=4g --memory-swap=6g --oom-score-adj=-500 ...',
-    'Kubernetes': 'set resources.limits.memory and an equal resources.requests.memory in the '
-                  "pod's manifest, then: kubectl apply -f MANIFEST"}
-ELSEWHERE = 'set a memory limit where the container is defined, and watch from the host'
+RUN = '{} run --memory=4g --memory-swap=6g --oom-score-adj=-500 IMAGE'
+MANIFEST = ('Set resources.limits.memory and an equal resources.requests.memory in the manifest '
+            'of the pod, then:')
+DESCRIPTORS_MUCH = 1_000_000
+CONTAINER_ID = re.compile(r'[0-9a-f]{12}\Z')
 
 
 def check(checkup: Checkup) -> Iterator[Finding]:
     """Return what the place means for memory."""
-    container, wsl = checkup.surroundings.container, checkup.surroundings.wsl
-    total = mib(checkup.meminfo.mem_total_bytes)
-    if container is not None:
-        kind = container.kind if container.kind != 'container' else 'another'
-        yield Finding('container', Severity.INFO,
-                      f'this is a container ({kind}; {container.evidence}): MemAvailable is '
-                      f"the host's, {total} in all, and others use it too",
-                      IN_CONTAINER.get(container.kind, ELSEWHERE))
+    yield from _container(checkup)
+    yield from _descriptors(checkup)
+    wsl, total = checkup.surroundings.wsl, mib(checkup.meminfo.mem_total_bytes)
     if wsl == 1:
         yield Finding('wsl1', Severity.WARNING,
-                      'this is WSL 1: without a Linux kernel there is no OOM killer to tame',
-                      'in Windows: wsl --set-version DISTRO 2')
+                      'this is WSL 1: it has no Linux kernel and so no OOM killer to tame',
+                      remark('In Windows run: wsl --set-version DISTRO 2'))
     elif wsl is not None:
         yield Finding('wsl2', Severity.WARNING,
                       f'this is WSL 2: Linux has {total}, by default half of what Windows has, '
-                      'and the OOM killer acts at that bound',
-                      'in Windows, write [wsl2], memory=12GB and swap=8GB (a line each) into '
-                      '%UserProfile%\\.wslconfig, then: wsl --shutdown')
+                      'and the OOM killer acts at that bound', remedy(
+                          remark('In Windows, write these three lines into '
+                                 '%UserProfile%\\.wslconfig, then run: wsl --shutdown'),
+                          remark('[wsl2]'), remark('memory=12GB'), remark('swap=8GB')))
+
+
+def kind_of(checkup: Checkup) -> str | None:
+    """Return the kind of the container that this runs in, None outside of one."""
+    container = checkup.surroundings.container
+    return None if container is None else container.kind
+
+
+def container_name(checkup: Checkup) -> str:
+    """Return the name by which the host knows this container: Docker's default host name."""
+    name = checkup.host.hostname
+    return name if CONTAINER_ID.match(name) else 'CONTAINER'
+
+
+def _container(checkup: Checkup) -> Iterator[Finding]:
+    container = checkup.surroundings.container
+    if container is None:
+        return
+    kind = container.kind
+    shown = kind if kind != 'container' else 'another kind'
+    if kind in ('Docker', 'Podman'):
+        cure = remedy(remark('On the host, with the options that the container has already:'),
+                      RUN.format(kind.lower()))
+    elif kind == 'Kubernetes':
+        cure = remedy(remark(MANIFEST), 'kubectl apply -f MANIFEST')
+    else:
+        cure = remark('Set a memory limit where the container is defined, and watch from the '
+                      'host.')
+    yield Finding('container', Severity.INFO,
+                  f'this is a container ({shown}; {container.evidence}): MemAvailable is '
+                  f"the host's, {mib(checkup.meminfo.mem_total_bytes)} in all, and others use it "
+                  'too', cure)
+    kills = _kills(checkup)
+    if kills:
+        times = 'once' if kills == 1 else f'{kills} times'
+        yield Finding('container_kills', Severity.WARNING,
+                      f'the kernel killed {times} in this container since it started, at its '
+                      'memory limit (oom_kill of its control group)', remedy(
+                          remark('The name of the victim is in the log of the host; run there:'),
+                          'sudo oom_sentinel kills'))
+
+
+def _kills(checkup: Checkup) -> int:
+    """Return the kills that the outermost visible control group of this process counted."""
+    if isinstance(checkup.chains, Unavailable):
+        return 0
+    own = [chain for chain in checkup.chains if chain.path == checkup.own_cgroup]
+    return max((group.oom_kill or 0 for chain in own for group in chain.groups), default=0)
+
+
+def _descriptors(checkup: Checkup) -> Iterator[Finding]:
+    """Return a limit on descriptors that old tools take for a number of things to do."""
+    files, kind = checkup.limits.open_files, kind_of(checkup)
+    if files is None or files < DESCRIPTORS_MUCH:
+        return
+    if kind in ('Docker', 'Podman'):
+        cure = remedy(remark('On the host, with the options that the container has already:'),
+                      f'{kind.lower()} run --ulimit nofile=65536:65536 IMAGE')
+    else:
+        cure = remedy(remark('In the shell that starts the robot:'), 'ulimit -Sn 65536')
+    yield Finding('open_files_huge', Severity.WARNING if kind else Severity.INFO,
+                  f'RLIMIT_NOFILE is {files}: old ROS tools (roscore, xmlrpc, Python 2) touch '
+                  'every possible descriptor at their start, which takes gigabytes or minutes',
+                  cure)

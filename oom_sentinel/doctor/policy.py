@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What the administrator made the kernel do, and who kills before it."""
+"""How the administrator set the kernel's choice, and which programs kill before the kernel."""
 
 from collections.abc import Iterator
 
@@ -20,21 +20,28 @@ from oom_sentinel.doctor.checkup import Checkup
 from oom_sentinel.doctor.checkup import Finding
 from oom_sentinel.doctor.checkup import Severity
 from oom_sentinel.doctor.text import mib
+from oom_sentinel.doctor.text import remark
+from oom_sentinel.doctor.text import remedy
 from oom_sentinel.doctor.text import sysctl
 
 COMMITTED_MUCH = 0.90  # of CommitLimit
+# Above this much, memory that an idle node touched a while ago forces a kill.
+MIN_TTL_MUCH_MS = 5000
+MIN_TTL = '/sys/kernel/mm/lru_gen/min_ttl_ms'
+AVOID = '^(component_conta|controller_serv|amcl)$'
 NEIGHBOURS = {
     'earlyoom': (
         Severity.INFO,
         'earlyoom runs: it ends processes by SIGTERM at 10 % available memory, before the '
         'kernel, and leaves no kernel record; it does follow oom_score_adj',
-        "add --avoid '^(component_contain|controller_serv)$' with your nodes to EARLYOOM_ARGS "
-        'in /etc/default/earlyoom, then: sudo systemctl restart earlyoom'),
+        remedy(remark('Names of nodes as ps -o comm shows them, 15 characters at most:'),
+               f"sudo sed -i 's/^EARLYOOM_ARGS=\"/&--avoid {AVOID} /' /etc/default/earlyoom",
+               'sudo systemctl restart earlyoom')),
     'nohang': (
         Severity.INFO,
         'nohang runs: it ends processes by its own rules before the kernel does',
-        'give your nodes a negative @BADNESS_ADJ_RE_CMDLINE in /etc/nohang/nohang.conf, then: '
-        'sudo systemctl restart nohang'),
+        remedy("echo '@BADNESS_ADJ_RE_CMDLINE  -300  ///  component_container|amcl' | "
+               'sudo tee -a /etc/nohang/nohang.conf', 'sudo systemctl restart nohang')),
     'systemd-oomd': (
         Severity.WARNING,
         'systemd-oomd runs: it kills whole control groups and ignores oom_score_adj',
@@ -43,24 +50,41 @@ NEIGHBOURS = {
 
 
 def check(checkup: Checkup) -> Iterator[Finding]:
-    """Return what changes whom the kernel kills, or whether it kills at all."""
+    """Return what changes which process the kernel kills, or whether it kills at all."""
     yield from _panic(checkup)
     yield from _overcommit(checkup)
     policy = checkup.policy
     if policy.oom_kill_allocating_task:
         yield Finding('oom_kill_allocating_task', Severity.WARNING,
-                      'vm.oom_kill_allocating_task is 1: the kernel kills whoever asks for '
-                      'memory last, scores do not count',
+                      'vm.oom_kill_allocating_task is 1: the kernel kills the process that asks '
+                      'for memory last, scores do not count',
                       sysctl('vm.oom_kill_allocating_task', 0))
     if policy.lru_gen_min_ttl_ms:
-        yield Finding('lru_gen_min_ttl', Severity.INFO,
-                      f'lru_gen/min_ttl_ms is {policy.lru_gen_min_ttl_ms}: the kernel kills '
-                      'rather than swap out what was used so lately',
-                      'echo 0 | sudo tee /sys/kernel/mm/lru_gen/min_ttl_ms')
+        yield _min_ttl(policy.lru_gen_min_ttl_ms)
     for name in checkup.surroundings.neighbours:
         if name in NEIGHBOURS:
-            severity, evidence, remedy = NEIGHBOURS[name]
-            yield Finding(name.replace('-', '_'), severity, evidence, remedy)
+            severity, evidence, cure = NEIGHBOURS[name]
+            yield Finding(name.replace('-', '_'), severity, evidence, cure)
+
+
+def _min_ttl(value: int) -> Finding:
+    """
+    Return what the thrashing prevention of the multi-generational LRU does.
+
+    Documentation/admin-guide/mm/multigen_lru.rst: the working set of so many milliseconds is
+    kept; where that is not possible the OOM killer is called.  Switched off, a machine stalls
+    for minutes instead.
+    """
+    if value > MIN_TTL_MUCH_MS:
+        return Finding('lru_gen_min_ttl', Severity.WARNING,
+                       f'lru_gen/min_ttl_ms is {value}: the kernel kills rather than swap out '
+                       'what was used so long ago, though memory could be freed',
+                       f'echo 1000 | sudo tee {MIN_TTL}')
+    return Finding('lru_gen_min_ttl', Severity.INFO,
+                   f'lru_gen/min_ttl_ms is {value}: when what was used in this time no longer '
+                   'fits, the kernel kills at once instead of letting the machine stall',
+                   remark(f'Leave {MIN_TTL} as it is: with 0 the robot freezes for minutes '
+                          'before the same kill.'))
 
 
 def _panic(checkup: Checkup) -> Iterator[Finding]:

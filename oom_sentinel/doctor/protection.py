@@ -15,11 +15,15 @@
 """What keeps protection from working: floors, units that end whole, values inherited."""
 
 from collections.abc import Iterator
+from shlex import quote
 
 from oom_sentinel.doctor.checkup import Checkup
 from oom_sentinel.doctor.checkup import Finding
 from oom_sentinel.doctor.checkup import Severity
+from oom_sentinel.doctor.place import kind_of
 from oom_sentinel.doctor.text import drop_in
+from oom_sentinel.doctor.text import remark
+from oom_sentinel.doctor.text import remedy
 from oom_sentinel.doctor.text import ros_processes
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.status import Unavailable
@@ -48,18 +52,23 @@ def _floor(checkup: Checkup) -> Iterator[Finding]:
 
 
 def _grant(checkup: Checkup) -> str:
-    container = checkup.surroundings.container
-    kind = None if container is None else container.kind
+    kind = kind_of(checkup)
     if kind in ('Docker', 'Podman'):
-        return (f'{kind.lower()} run --oom-score-adj={WANTED} ..., and in it: '
-                'choom -n 0 -- ros2 launch ...')
+        return remedy(remark('On the host, with the options that the container has already:'),
+                      f'{kind.lower()} run --oom-score-adj={WANTED} IMAGE choom -n 0 -- '
+                      'ros2 launch PACKAGE FILE')
     if kind == 'Kubernetes':
-        return ('give the pod requests equal to its limits (class Guaranteed: the kubelet sets '
-                'oom_score_adj -997), and in it: choom -n 0 -- ros2 launch ...')
+        return remedy(remark('Give the pod requests equal to its limits (class Guaranteed: the '
+                             'kubelet sets oom_score_adj -997), and start in it:'),
+                      'choom -n 0 -- ros2 launch PACKAGE FILE')
     units = [u for u in checkup.surroundings.units if not u.user]
     name = units[0].name if units else 'ROBOT.service'
-    return (drop_in(name, f'OOMScoreAdjust={WANTED}', 'OOMPolicy=continue')
-            + "; and in its start script, as the robot's user: choom -n 0 -- ros2 launch ...")
+    which = '' if units else remark('ROBOT.service is the unit that starts the robot.')
+    return remedy(
+        which, drop_in(name, 'oom-floor', f'OOMScoreAdjust={WANTED}', 'OOMPolicy=continue'),
+        remark('In the start script of the unit write choom -n 0 -- before ros2 launch, so that '
+               'the nodes begin at 0.  Then:'),
+        f'sudo systemctl restart {quote(name)}')
 
 
 def _session(checkup: Checkup) -> Iterator[Finding]:
@@ -68,7 +77,8 @@ def _session(checkup: Checkup) -> Iterator[Finding]:
         yield Finding('user_session_floor', Severity.WARNING,
                       f'user@.service gave oom_score_adj {value} to this session: what is '
                       'started in its terminals dies before system services',
-                      drop_in('user@.service', 'OOMScoreAdjust=0') + '; then log in again')
+                      remedy(drop_in('user@.service', 'oom', 'OOMScoreAdjust=0'),
+                             remark('Then log out and in again.')))
 
 
 def _units(checkup: Checkup) -> Iterator[Finding]:
@@ -77,13 +87,10 @@ def _units(checkup: Checkup) -> Iterator[Finding]:
             continue
         how = ('ends the whole unit' if unit.oom_policy == 'stop'
                else 'makes the kernel kill all of the unit')
-        cure = drop_in(unit.name, 'OOMPolicy=continue')
-        if unit.user:
-            cure = cure.replace('/etc/systemd/system/', '/etc/systemd/user/').replace(
-                'sudo systemctl', 'systemctl --user')
         yield Finding(f'oom_policy_{unit.oom_policy}', Severity.WARNING,
                       f'{unit.name} has OOMPolicy={unit.oom_policy} and holds '
-                      f'{ros_processes(unit.processes)}: one killed for memory {how}', cure)
+                      f'{ros_processes(unit.processes)}: one killed for memory {how}',
+                      drop_in(unit.name, 'oom', 'OOMPolicy=continue', user=unit.user))
 
 
 def _inherited(checkup: Checkup) -> Iterator[Finding]:

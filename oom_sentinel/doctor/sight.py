@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What keeps the sentinel from seeing: pressure stall information and the kernel's log."""
+"""What the sentinel cannot see here: pressure stall information and the kernel's log."""
 
 from collections.abc import Iterator
 from shlex import quote
@@ -21,6 +21,9 @@ from oom_sentinel.doctor.boot import with_words
 from oom_sentinel.doctor.checkup import Checkup
 from oom_sentinel.doctor.checkup import Finding
 from oom_sentinel.doctor.checkup import Severity
+from oom_sentinel.doctor.text import remark
+from oom_sentinel.doctor.text import remedy
+from oom_sentinel.doctor.text import sysctl
 from oom_sentinel.facts.status import Unavailable
 
 FIRST = (4, 20)  # the kernel that came with pressure stall information
@@ -32,16 +35,26 @@ def check(checkup: Checkup) -> Iterator[Finding]:
         yield _no_pressure(checkup, checkup.pressure.why)
     log = checkup.kernel_log
     if log is not None and log.readable is None:
-        groups = quote(log.group or 'adm')
-        user = quote(checkup.user) if checkup.user else '$USER'
+        user = f'user {checkup.user}' if checkup.user else 'this user'
         yield Finding('kernel_log_unreadable', Severity.WARNING,
-                      f'{_who(checkup)} cannot read the kernel log '
-                      f'({log.why_not}): kills are only inferred from counters',
-                      f'sudo usermod -aG {groups} {user}; then log in again')
+                      f'{user} cannot read the kernel log ({log.why_not}): kills are only '
+                      'inferred from counters', _log_remedy(checkup, log.group))
 
 
-def _who(checkup: Checkup) -> str:
-    return f'user {checkup.user}' if checkup.user else 'this user'
+def _log_remedy(checkup: Checkup, groups: str | None) -> str:
+    """Return what opens the log here: the host, a new login, a group, or the kernel's switch."""
+    if checkup.surroundings.container is not None:
+        return remedy(remark('A container does not see the log of the host.  On the host run:'),
+                      'sudo oom_sentinel kills')
+    missing = [g for g in (groups or '').split(',') if g and g not in checkup.user_groups]
+    if groups and not missing:
+        return remedy(remark(f'The user is in group {groups} already, this session is not: log '
+                             'out and in again, or:'), f'newgrp {quote(groups.split(",")[0])}')
+    if missing:
+        user = quote(checkup.user) if checkup.user else '"$USER"'
+        return remedy(f'sudo usermod -aG {quote(",".join(missing))} {user}',
+                      remark('Then log out and in again.'))
+    return sysctl('kernel.dmesg_restrict', 0)
 
 
 def _no_pressure(checkup: Checkup, why: str) -> Finding:
@@ -51,4 +64,4 @@ def _no_pressure(checkup: Checkup, why: str) -> Finding:
     return Finding('psi_off', Severity.WARNING,
                    f'no memory pressure information ({evidence}): stalls are noticed late',
                    with_words('psi=1', checkup) if new else
-                   'boot Linux 4.20 or newer, built with CONFIG_PSI')
+                   remark('Boot Linux 4.20 or newer, built with CONFIG_PSI.'))

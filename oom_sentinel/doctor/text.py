@@ -12,11 +12,17 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Words that the findings share; a name from outside is quoted where a shell would read it."""
+"""
+Words and commands that the findings share.
+
+A remedy is a script for a shell: one command a line, in the order in which they are run; a line
+that begins with `#` is a remark.  A name from outside is quoted where a shell would read it.
+"""
 
 from shlex import quote
 
 from oom_sentinel.facts.memory import MIB
+from oom_sentinel.settings.outside import printable
 
 
 def mib(value: int) -> str:
@@ -29,18 +35,34 @@ def ros_processes(count: int) -> str:
     return '1 ROS process' if count == 1 else f'{count} ROS processes'
 
 
+def remedy(*lines: str) -> str:
+    """Return commands and remarks as one script."""
+    return '\n'.join(line for line in lines if line)
+
+
+def remark(text: str) -> str:
+    """Return a text as a line that a shell ignores; a name in it cannot end the line."""
+    return f'# {printable(text, 1000)}'
+
+
 def sysctl(name: str, value: object) -> str:
-    """Return the command that sets a kernel parameter now and at every boot."""
-    return (f"echo '{name} = {value}' | sudo tee -a /etc/sysctl.d/60-oom-sentinel.conf && "
+    """Return the command that sets a kernel parameter now and at every boot, in its own file."""
+    return (f"echo '{name} = {value}' | sudo tee /etc/sysctl.d/60-oom-sentinel-{name}.conf && "
             f'sudo sysctl -w {name}={value}')
 
 
-def drop_in(unit: str, *lines: str) -> str:
-    """Return the command that adds lines to the [Service] section of a unit."""
+def drop_in(unit: str, file: str, *lines: str, user: bool = False) -> str:
+    """
+    Return the command that adds lines to the [Service] section of a unit.
+
+    :param file: the name of the drop-in; each finding has its own, so none overwrites another.
+    :param user: a unit of the users' own service managers.
+    """
     words = '\\n'.join(('[Service]', *lines))
-    folder = f'/etc/systemd/system/{unit}.d'
+    folder = f'/etc/systemd/{"user" if user else "system"}/{unit}.d'
+    reload = 'systemctl --user daemon-reload' if user else 'sudo systemctl daemon-reload'
     return (f"sudo mkdir -p {quote(folder)} && printf '{words}\\n' | sudo tee "
-            f'{quote(folder + "/oom.conf")} && sudo systemctl daemon-reload')
+            f'{quote(f"{folder}/{file}.conf")} && {reload}')
 
 
 def set_file(value: object, *path: str) -> str:

@@ -17,12 +17,15 @@
 from dataclasses import replace
 import json
 import os
+import re
 import shlex
 import subprocess
 
 from oom_sentinel import doctor
 from oom_sentinel import kernel
+from oom_sentinel import settings
 from oom_sentinel.cli import main
+from oom_sentinel.cli.doctor import numbered
 from oom_sentinel.cli.doctor import show
 from oom_sentinel.cli.printer import Printer
 from oom_sentinel.doctor.checkup import Checkup
@@ -61,6 +64,7 @@ SOUND = Checkup(
     VmPolicy(0, 0, 0, 0, 50, 0, 67584, 60, 1, (), False, 20, True, 0), Surroundings(),
     floor=-500, kernel_log=KernelLog('/dev/kmsg'), user='pi',
     limits=Limits(None, None, 1024), ros=Ros(True, 'rmw_fastrtps_cpp'))
+GROUPS = settings.build({}).protection_groups
 CONTAINER = Container('Docker', '/.dockerenv is there')
 
 
@@ -98,7 +102,7 @@ CASES = [
     ('swappiness', 'INFO', policy(swappiness=0), 'vm.swappiness=60'),
     ('min_free_kbytes_low', 'ERROR', policy(min_free_kbytes=512), 'vm.min_free_kbytes=16384'),
     ('min_free_kbytes_high', 'WARNING', policy(min_free_kbytes=2 << 20), '65536'),
-    ('zram', 'INFO', policy(zram=(Zram('zram0', GIB, 2 << 20, 1 << 20),)), 'nothing'),
+    ('zram', 'INFO', policy(zram=(Zram('zram0', GIB, 2 << 20, 1 << 20),)), '# There is nothing'),
     ('zram_too_large', 'WARNING', policy(zram=(Zram('zram0', 20 * GIB),)), 'PERCENT=50'),
     ('zswap', 'INFO', policy(zswap_enabled=True), 'parameters/enabled'),
     ('stale_shared_memory', 'INFO', replace(SOUND, dds_segments=DdsSegments(3, 2, 1 << 20)),
@@ -112,20 +116,21 @@ CASES = [
     ('overcommit_never', 'WARNING', policy(overcommit_memory=2), 'vm.overcommit_memory=0'),
     ('overcommit_never', 'ERROR', replace(memory(committed_as_bytes=6 * GIB), policy=VmPolicy(2)),
      'vm.overcommit_memory=0'),
-    ('lru_gen_min_ttl', 'INFO', policy(lru_gen_min_ttl_ms=1000), 'min_ttl_ms'),
+    ('lru_gen_min_ttl', 'INFO', policy(lru_gen_min_ttl_ms=1000), '# Leave'),
+    ('lru_gen_min_ttl', 'WARNING', policy(lru_gen_min_ttl_ms=60000), 'echo 1000'),
     ('earlyoom', 'INFO', around(neighbours=('earlyoom',)), '/etc/default/earlyoom'),
     ('nohang', 'INFO', around(neighbours=('nohang',)), 'nohang.conf'),
     ('systemd_oomd', 'WARNING', around(neighbours=('systemd-oomd',)), 'disable --now'),
     ('memory_controller_off', 'INFO', replace(SOUND, chains=Unavailable('none')),
      'cgroup_enable=memory'),
     ('cgroup_limit', 'WARNING', group(limit_bytes=GIB, usage_bytes=0),
-     'set-property robot.service MemoryMax=infinity'),
+     'set-property robot.service MemoryMax=1536M'),
     ('cgroup_limit', 'INFO', group(limit_bytes=7 * GIB, usage_bytes=GIB), 'MemoryMax'),
     ('cgroup_limit', 'WARNING', group(limit_bytes=7 * GIB, usage_bytes=7 * GIB), 'MemoryMax'),
     ('cgroup_limit', 'WARNING', group(path='/a', version=1, memsw_limit_bytes=GIB),
      '/a/memory.limit_in_bytes'),
     ('cgroup_high', 'INFO', group(high_bytes=GIB), '/robot.service/memory.high'),
-    ('cgroup_high', 'WARNING', group(high_bytes=GIB, high=3), 'echo max'),
+    ('cgroup_high', 'WARNING', group(high_bytes=GIB, high=3), 'echo 1610612736'),
     ('cgroup_limit_unknown', 'INFO', group(unreadable='memory.max: denied'), 'from the host'),
     ('cgroup_oom_group', 'ERROR', group(oom_group=True), 'memory.oom.group'),
     ('cgroup_oom_kill_disable', 'ERROR', group(version=1, oom_kill_disable=True), 'oom_control'),
@@ -144,6 +149,24 @@ CASES = [
     ('kernel_log_unreadable', 'WARNING',
      replace(SOUND, kernel_log=KernelLog(None, 'denied', 'adm,systemd-journal')),
      'usermod -aG adm,systemd-journal pi'),
+    ('kernel_log_unreadable', 'WARNING', replace(
+        SOUND, kernel_log=KernelLog(None, 'denied', 'adm'), user_groups=('adm',)), 'newgrp adm'),
+    ('kernel_log_unreadable', 'WARNING', replace(
+        SOUND, kernel_log=KernelLog(None, 'denied')), 'kernel.dmesg_restrict=0'),
+    ('kernel_log_unreadable', 'WARNING', replace(
+        around(container=CONTAINER), kernel_log=KernelLog(None, 'denied', 'adm')),
+     'sudo oom_sentinel kills'),
+    ('container_kills', 'WARNING', replace(
+        group(path='/', oom_kill=2), own_cgroup='/robot.service',
+        surroundings=Surroundings(container=CONTAINER)), 'sudo oom_sentinel kills'),
+    ('open_files_huge', 'WARNING', replace(
+        around(container=CONTAINER), limits=Limits(None, None, 1 << 30)), '--ulimit nofile'),
+    ('open_files_huge', 'INFO', replace(SOUND, limits=Limits(None, None, 1 << 20)),
+     'ulimit -Sn 65536'),
+    ('parallel_build', 'INFO', replace(SOUND, processors=16, colcon=True), 'MAKEFLAGS=-j5'),
+    ('parallel_build', 'WARNING', replace(
+        SOUND, processors=16, processes=(process('cc1plus', ros=False),)),
+     '--executor sequential'),
     ('container', 'INFO', around(container=CONTAINER), '--memory-swap'),
     ('container', 'INFO', around(container=Container('Kubernetes', '')),
      'resources.limits.memory'),
@@ -163,6 +186,7 @@ def test_what_is_wrong_is_found_alone_and_with_its_cure(name, severity, checkup,
     """One fact changed on a sound host gives one finding."""
     found, = (f for f in doctor.examine(checkup) if f.id not in ('container', 'wsl2', 'wsl1')
               or f.id == name)
+    assert_scripted(found.remedy)
     assert (found.id, found.severity.name) == (name, severity)
     assert cure in found.remedy and found.evidence
 
@@ -198,16 +222,86 @@ def test_a_boot_option_is_set_where_this_board_boots_from(release, file):
     """One exact command a board."""
     off = replace(SOUND, pressure=Unavailable('off'), host=Host('robot', 4096, release))
     found, = doctor.examine(off)
-    assert file in found.remedy and found.remedy.endswith('sudo reboot')
+    assert file in found.remedy and found.remedy.splitlines()[-1] == 'sudo reboot'
 
 
-@pytest.mark.parametrize('command', [
-    cure for _, _, checkup, _ in CASES for f in doctor.examine(checkup)
-    for cure in [f.remedy.partition('; ')[0]] if cure.startswith(('sudo ', 'echo ', 'ulimit '))])
-def test_a_cure_is_a_command_that_a_shell_can_read(command):
-    """Quotes are closed, nothing is left to guess; `sh -n` runs nothing."""
-    done = subprocess.run(['sh', '-n', '-c', command], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+COMMANDS = {'sudo', 'echo', 'ulimit', 'ros2', 'docker', 'podman', 'kubectl', 'colcon', 'choom',
+            'fastdds', 'newgrp', 'if', 'MAKEFLAGS=-j5'}
+
+
+def assert_scripted(remedy):
+    """Fail unless each line is a remark or one whole command, and the shell can read them all."""
+    done = subprocess.run(['bash', '-n', '-c', remedy], capture_output=True, text=True)
+    assert done.returncode == 0 and remedy, done.stderr
+    for line in remedy.splitlines():
+        assert line.startswith('# ') or line.split(' ')[0] in COMMANDS, line
+        assert line.startswith('# ') or '...' not in line, line
+
+
+@pytest.mark.parametrize('checkup', [case[2] for case in CASES],
+                         ids=[f'{case[0]}-{i}' for i, case in enumerate(CASES)])
+def test_no_remedy_takes_a_limit_away_or_touches_the_users_groups_in_a_container(checkup):
+    """A limit is raised, never removed; a container has no users to change."""
+    for finding in doctor.examine(checkup):
+        commands = [t for t in finding.remedy.splitlines() if not t.startswith('#')]
+        assert not any(word in text for text in commands
+                       for word in ('infinity', 'echo max', 'echo -1', 'unlimited'))
+        if checkup.surroundings.container is not None:
+            assert 'usermod' not in finding.remedy
+
+
+def written_files(checkup):
+    """Return which file each finding of a host writes anew, with the finding's name."""
+    for finding in doctor.examine(checkup):
+        for path in re.findall(r"\| sudo tee (/\S+|'[^']+')", finding.remedy):
+            yield path, finding.remedy[:finding.remedy.index(path)].rsplit('printf', 1)[-1]
+
+
+def test_no_remedy_overwrites_what_another_wrote():
+    """A host with everything wrong at once: each file is written by one finding, or alike."""
+    everything = replace(
+        SOUND, policy=VmPolicy(2, 1, 2, 0, 50, 0, 512, 0, 1, (), True, 20, True, 60000), floor=0,
+        meminfo=replace(SOUND.meminfo, swap_total_bytes=GIB),
+        chains=(CgroupChain('/robot.service', (MemoryCgroup(
+            '/robot.service', 2, limit_bytes=GIB, oom_group=True),)),),
+        surroundings=Surroundings(user_session_adj=100, units=(
+            Unit('robot.service', 'stop', None, False, 3),)))
+    found = {}
+    for path, content in written_files(everything):
+        assert found.setdefault(path, content) == content, path
+    assert len(found) >= 7
+
+
+def test_one_command_is_printed_as_it_is_and_several_are_numbered():
+    """Remarks have no number."""
+    assert numbered('sudo a') == ['sudo a']
+    assert numbered('# first\nsudo a\n# then\nsudo b') == [
+        '# first', '1. sudo a', '# then', '2. sudo b']
+
+
+def node(executable, package=None):
+    """Return a ROS process of a package."""
+    return Process(7, 1, 1, 1000, Program(executable, executable=executable, package=package,
+                                          ros=True), oom_score_adj=0)
+
+
+def test_nodes_without_a_group_are_listed_the_most_critical_first():
+    """With the command to paste, which keeps what the group has already."""
+    running = (process('oom_sentinel_node'), process('aggregator_node'), node('talker'),
+               node('acme_lidar_node', 'acme_lidar'), node('amcl'),
+               node('motor_node', 'acme_motor_control'))
+    found, = doctor.examine(replace(SOUND, processes=running, groups=GROUPS))
+    assert found.id == 'unmatched_nodes'
+    assert found.evidence.endswith('first: motor_node, acme_lidar_node, talker')
+    command = shlex.split(found.remedy.splitlines()[-1])
+    assert command[:4] == ['ros2', 'param', 'set', '/oom_sentinel']
+    assert command[4] == 'group.drivers.match'
+    listed = json.loads(command[5])
+    assert listed[-2:] == ['exe:motor_node', 'exe:acme_lidar_node']
+    assert 'exe:rplidar_node' in listed and 'exe:talker' not in listed
+    matched = settings.build({'group.drivers.match': tuple(listed)}).protection_groups
+    again = doctor.examine(replace(SOUND, processes=running, groups=matched))
+    assert again[0].evidence.endswith('first: talker')
 
 
 HOSTILE = "a'; touch x; $(id) .service"
