@@ -63,6 +63,7 @@ setup(
         ('share/' + package_name, ['package.xml']),
         # setup.cfg puts scripts into lib/PKG alone; a prefix is looked up on PATH too.
         ('lib/' + package_name, ['scripts/oom_exec']), ('bin', ['scripts/oom_exec']),
+        ('share/man/man1', ['man/oom_sentinel.1']),
         *shared('launch'), *shared('config'), *shared('demo'),
     ],
     install_requires=['setuptools', 'psutil>=5.9.0', 'rich>=11.2.0'],

@@ -34,6 +34,12 @@ def test_parameters_md_and_the_example_are_current():
     assert made['EXAMPLE'].read_text(encoding='utf-8') == made['example']()
 
 
+def test_the_man_page_is_current():
+    """Run `python3 docs/make_man.py` after changing an argument."""
+    made = runpy.run_path(str(ROOT / 'docs' / 'make_man.py'))
+    assert made['TARGET'].read_text(encoding='utf-8') == made['document']()
+
+
 @pytest.mark.parametrize('page', PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_every_file_that_a_page_links_to_exists(page):
     """Links and the paths in backquotes."""

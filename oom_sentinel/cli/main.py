@@ -17,7 +17,6 @@
 import argparse
 from collections.abc import Sequence
 import os
-import sys
 
 from oom_sentinel.cli import doctor
 from oom_sentinel.cli import kills
@@ -109,21 +108,10 @@ def run(arguments: argparse.Namespace, program: str) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        _discard_output()  # the reader has enough
+        output.discard()  # the reader has enough
         return 0
     except OSError as error:
         said = f'{error.filename}: {error.strerror}' if error.filename else str(error)
-    _discard_output()
+    output.discard()
     output.complain(f'{program} {arguments.verb}: {said}')
     return 2
-
-
-def _discard_output() -> None:
-    """Print what was already printed where that works, else let it go: never fail at exit."""
-    if sys.stdout is None:
-        return
-    try:
-        sys.stdout.flush()
-    except OSError:
-        # The interpreter flushes once more when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

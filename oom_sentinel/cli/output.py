@@ -90,3 +90,14 @@ def flush() -> None:
         raise
     except OSError as error:
         raise Unusable(f'standard output: {error.strerror}') from error
+
+
+def discard() -> None:
+    """Print what is buffered where that works, else drop it, so that nothing fails at exit."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # The interpreter flushes once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

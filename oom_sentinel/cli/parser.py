@@ -42,6 +42,26 @@ class Parser(argparse.ArgumentParser):
         raise SystemExit(2)
 
 
+    def print_help(self, file: Any = None) -> None:
+        """Print the help where our own output goes."""
+        if file is None:
+            output.write(self.format_help())
+        else:
+            super().print_help(file)
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """End the program; what cannot be printed is exit code 2."""
+        if message:
+            output.complain(message)
+        try:
+            output.flush()
+        except output.Unusable as error:
+            output.discard()
+            output.complain(f'{self.prog}: {error}')
+            status = 2
+        raise SystemExit(status)
+
+
 class Version(argparse.Action):
     """Print the version of the installed package and end; looked up only when asked for."""
 
@@ -57,8 +77,8 @@ class Version(argparse.Action):
         except metadata.PackageNotFoundError:
             version = 'of an unknown version: the package is not installed'
         output.say(f'oom_sentinel {version}')
-        output.flush()
-        raise SystemExit(0)
+        parser.exit(0)
+        raise SystemExit(0)  # for mypy: argparse does not say that exit() never returns
 
 
 def _helpful(message: str, options: Iterable[str]) -> str:
