@@ -78,7 +78,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     top = parser()
     if '_ARGCOMPLETE' in os.environ:
         _complete(top)
-    return run(top.parse_args(argv), 'oom_sentinel')
+    try:
+        arguments = top.parse_args(argv)
+    except output.Unusable as error:  # --help or --version on a full disk
+        output.discard()
+        output.complain(f'oom_sentinel: {error}')
+        return 2
+    return run(arguments, 'oom_sentinel')
 
 
 def _complete(top: argparse.ArgumentParser) -> None:

@@ -41,7 +41,6 @@ class Parser(argparse.ArgumentParser):
         output.complain(f'{self.prog}: {_helpful(text, _options_of(self))}')
         raise SystemExit(2)
 
-
     def print_help(self, file: Any = None) -> None:
         """Print the help where our own output goes."""
         if file is None:

@@ -31,7 +31,6 @@ from oom_sentinel.settings import Group
 from oom_sentinel.settings import selector
 from oom_sentinel.settings.programs import OWN
 from oom_sentinel.settings.programs import OWN_NODE
-from oom_sentinel.settings.selector import Selector
 
 LAUNCH = 'ros2 launch oom_sentinel oom_sentinel.launch.py'
 # Words in a package's or program's name, the most critical first.
@@ -42,6 +41,7 @@ CRITICAL = (
     ('localization', 'ekf', 'odom', 'amcl', 'slam', 'nav', 'planner', 'map', 'tf', 'joint',
      'state'))
 SHOWN_MAX = 12
+EXTRA_ADJ = -400  # as drivers
 JOB_BYTES = 3 * (1 << 30) // 2  # a C++ compiler with ROS headers and templates
 COMPILERS = frozenset(('cc1plus', 'cc1', 'ld', 'lld', 'ld.lld', 'rustc', 'clang', 'clang++'))
 
@@ -101,17 +101,16 @@ def criticality(process: Process) -> int:
 
 
 def _match(groups: tuple[Group, ...], programs: tuple[str, ...]) -> str:
-    """Return the command that adds programs to the group of drivers, or to the first one."""
-    group = next((g for g in groups if g.name == 'drivers'), groups[0])
-    words = [_text(s) for s in group.match] + [f'exe:{name}' for name in programs]
+    """Return the commands that give these programs a group of their own."""
+    names = [g.name for g in groups]
+    new = next(n for n in ('extra', *(f'extra{i}' for i in range(2, 99))) if n not in names)
+    chosen = [f'exe:{name}' for name in programs]
+    put = 'ros2 param set /oom_sentinel'
     return remedy(
-        remark(f'Leave out those that may die; for good put the same list into the parameter '
-               f'file as group.{group.name}.match:'),
-        f'ros2 param set /oom_sentinel group.{group.name}.match {quote(json.dumps(words))}')
-
-
-def _text(chosen: Selector) -> str:
-    return f'{"!" if chosen.exclude else ""}{chosen.kind}:{chosen.pattern}'
+        remark('Leave out those that may die; for good put the same into the parameter file:'),
+        f'{put} groups {quote(json.dumps([*names, new]))}',
+        f'{put} group.{new}.match {quote(json.dumps(chosen))}',
+        f'{put} group.{new}.oom_score_adj {EXTRA_ADJ}')
 
 
 def _builds(checkup: Checkup, running: set[str]) -> Iterator[Finding]:

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Every verb keeps its promise: one line on standard error and 2, whatever input and output are."""
+"""Every verb ends with 2 and one line on standard error, whatever input and output are."""
 
 import json
 import os
@@ -44,7 +44,8 @@ def refused(done, said=''):
     assert len(done.stderr.splitlines()) == 1 and said in done.stderr, done.stderr
 
 
-@pytest.mark.parametrize('words', [['order'], ['order', '--json'], ['doctor'], ['--version'], ['--help']])
+@pytest.mark.parametrize('words', [['order'], ['order', '--json'], ['doctor'], ['--version'],
+                                   ['--help']])
 def test_a_full_disk_is_said(words):
     """As /dev/full answers every write."""
     options = [] if words[0].startswith('-') else ['--root', ROBOT]

@@ -293,13 +293,13 @@ def test_nodes_without_a_group_are_listed_the_most_critical_first():
     found, = doctor.examine(replace(SOUND, processes=running, groups=GROUPS))
     assert found.id == 'unmatched_nodes'
     assert found.evidence.endswith('first: motor_node, acme_lidar_node, talker')
-    command = shlex.split(found.remedy.splitlines()[-1])
-    assert command[:4] == ['ros2', 'param', 'set', '/oom_sentinel']
-    assert command[4] == 'group.drivers.match'
-    listed = json.loads(command[5])
-    assert listed[-2:] == ['exe:motor_node', 'exe:acme_lidar_node']
-    assert 'exe:rplidar_node' in listed and 'exe:talker' not in listed
-    matched = settings.build({'group.drivers.match': tuple(listed)}).protection_groups
+    words = [shlex.split(line) for line in found.remedy.splitlines()[1:]]
+    assert all(w[:4] == ['ros2', 'param', 'set', '/oom_sentinel'] for w in words)
+    values = {w[4]: json.loads(w[5]) for w in words}
+    assert values['group.extra.match'] == ['exe:motor_node', 'exe:acme_lidar_node']
+    matched = settings.build({name: tuple(v) if isinstance(v, list) else v
+                              for name, v in values.items()}).protection_groups
+    assert [g.name for g in matched] == [*(g.name for g in GROUPS), 'extra']
     again = doctor.examine(replace(SOUND, processes=running, groups=matched))
     assert again[0].evidence.endswith('first: talker')
 
