@@ -139,6 +139,7 @@ class Sentinel:
     def scan(self, *, new: bool = False) -> None:
         """Read the process table and protect; `new` says that a process is new for certain."""
         now_s = self.parts.now_s = self._monotonic()
+        self.parts.run(parts.PROTECTION, self.guard.take_over, False)
         names = self.parts.run(parts.LAUNCHES, self.guard.launched, None)
         if names is not None:
             self.scanner.set_launched_names(names)
@@ -324,4 +325,4 @@ class Sentinel:
             self.kill_log.close()
             self.shedder.close()
             # The last message still runs a cycle, which must not write anything again.
-            self.guard.watching = self.guard.watching or 'the sentinel has ended'
+            self.guard.only_watch('the sentinel has ended')

@@ -32,10 +32,10 @@ from oom_sentinel.facts.protection import Outcome
 from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.protection import UnmappedFile
 from oom_sentinel.kernel.process_files import holds_device
-from oom_sentinel.protection import eligibility
 from oom_sentinel.protection import plan
 from oom_sentinel.protection.domains import Domain
 from oom_sentinel.protection.eligibility import View
+from oom_sentinel.protection.keeper import Keeper
 from oom_sentinel.protection.known import Known
 from oom_sentinel.protection.memory import Memory
 from oom_sentinel.protection.policies import Policy
@@ -43,10 +43,6 @@ from oom_sentinel.protection.writes import Writes
 from oom_sentinel.settings import Settings
 
 PLANS_MAX = 4  # a denial changes the plan for others, and a level the next one
-# The change of a raised process is saved with the next ones: else every program that a shell
-# starts would cost a file.
-SAVE_S = 2.0
-UNMAPPED_LEAST_BYTES = 4 << 20
 Domains = Callable[[tuple[str, ...]], tuple[Domain, ...]]
 
 
@@ -63,38 +59,31 @@ class Guard:
         self.view = view
         self.planned = plan.Plan()
         self.paused = False
-        self.watching = watching
-        self.trouble: str | None = None
         self._root = root
         self._policy = policy
         self._memory = Memory(host.page_size)
+        if not root.live:
+            watching = watching or 'a captured tree is only looked at'
+        self._keeper = Keeper(policy, self._memory, watching)
         self._writes = Writes(root, policy, self._memory)
-        self._locked_out = False
-        self._unsaved_s: float | None = None
-        self._begin()
 
-    def _begin(self) -> None:
-        if self.watching is not None:
-            return
-        if not self._root.live:
-            self.watching = 'a captured tree is only looked at'
-            return
-        try:
-            self.watching = self._policy.acquire()
-            self._locked_out = self.watching is not None
-            if self.watching is None:
-                self._memory.changes.update(self._policy.load())
-        except (OSError, ValueError) as error:
-            self.trouble = f'the state file cannot be used ({error}): after a crash the old ' \
-                           'values would be unknown'
+    @property
+    def watching(self) -> str | None:
+        """Return why nothing is written, None while it is."""
+        return self._keeper.watching
+
+    def only_watch(self, why: str) -> None:
+        """Write nothing from now on."""
+        self._keeper.watching = self._keeper.watching or why
 
     def take_over(self) -> bool:
         """Take the lock when another sentinel held it and is gone; return whether it did."""
-        if not self._locked_out:
-            return False
-        self.watching, self._locked_out = None, False
-        self._begin()
-        return self.watching is None
+        return self._keeper.take_over()
+
+    @property
+    def trouble(self) -> str | None:
+        """Return what hinders saving the changes, None when nothing does."""
+        return self._keeper.trouble
 
     # What others know
 
@@ -105,11 +94,8 @@ class Guard:
             return None
         self._memory.believe(launched)
         if not self.watching:
-            self._save()
-            try:
-                self._policy.forget_ended_launches()
-            except OSError as error:
-                self.trouble = f'the record of an ended launch cannot be removed ({error})'
+            self._keeper.save()
+            self._keeper.forget_ended_launches()
         return {i: e.node_names for i, e in launched.items() if e.node_names}
 
     def ask_again(self) -> None:
@@ -174,7 +160,7 @@ class Guard:
         else:
             self._memory.sizes.add(table, now_s)
         self._inherit(table)
-        domains = domains_of(self._protected_cgroups(table, settings))
+        domains = domains_of(self._memory.protected_cgroups(table, settings, self.view))
         written, before = 0, self.changes
         for _ in range(PLANS_MAX):
             self.planned = self._plan(table, settings, domains)
@@ -188,7 +174,7 @@ class Guard:
             table = tuple(self._as_written(p) for p in table)
         written += self._writes.protect_self(settings)
         self._drop_returned(table)
-        self._note_unsaved(before, now_s)
+        self._note_changes(before, now_s)
         return written
 
     def protect_new(self, met: tuple[Process, ...], parents: Iterable[Process],
@@ -209,8 +195,11 @@ class Guard:
         made = plan.plan(met, settings, self.view, replace(known, levels=levels),
                          self._memory.group_of)
         written = self._writes.write_all(plan.adjustments(made), met, wall_s)
-        self._note_unsaved(before, now_s)
+        self._note_changes(before, now_s)
         return written
+
+    def _note_changes(self, before: dict[Identity, Change], now_s: float) -> None:
+        self._keeper.note(before, [t.process.identity for t in self.planned.targets], now_s)
 
     def look_for_unmapped_files(self, read: Callable[[int], tuple[UnmappedFile, ...]]) -> bool:
         """
@@ -221,41 +210,15 @@ class Guard:
         """
         if not self.planned.levels:
             return False
-        found = {}
-        for target in (*self.planned.raised, *self.planned.targets):
-            files = read(target.process.pid) if target.wanted >= 0 else ()
-            if sum(file.size_bytes for file in files) >= UNMAPPED_LEAST_BYTES:
-                found[target.process.identity] = files
-        changed = found != self._memory.unmapped
-        self._memory.unmapped = found
-        return changed
-
-    def save_when_due(self, now_s: float) -> None:
-        """Keep changes that were not worth a file of their own."""
-        if self._unsaved_s is not None and not 0 <= now_s - self._unsaved_s < SAVE_S:
-            self._save()
+        return self._memory.look_for_unmapped_files((
+            t.process for t in (*self.planned.raised, *self.planned.targets) if t.wanted >= 0),
+            read)
 
     def _idle(self, settings: Settings) -> bool:
         return bool(self.watching) or self.paused or not settings.protection_enabled
 
-    def _foreign(self, process: Process, settings: Settings) -> bool:
-        return not eligibility.eligible(process, settings, self.view)
-
     def _inherit(self, table: tuple[Process, ...]) -> None:
         self._memory.inherit(table, self.view)
-
-    def _protected_cgroups(self, table: tuple[Process, ...],
-                           settings: Settings) -> tuple[str, ...]:
-        """Return the control groups of the protected processes and of the sentinel."""
-        found: dict[str, None] = {}
-        for process in table:
-            if process.cgroup is None or process.cgroup in found:
-                continue
-            group = None if self._foreign(process, settings) \
-                else self._memory.group_of(process, settings)
-            if process.pid == self.view.pid or (group is not None and group.oom_score_adj < 0):
-                found[process.cgroup] = None
-        return tuple(found)
 
     def _known(self, table: tuple[Process, ...], domains: tuple[Domain, ...],
                settings: Settings) -> Known:
@@ -294,31 +257,6 @@ class Guard:
 
     # Keeping and giving back
 
-    def _note_unsaved(self, before: dict[Identity, Change], now_s: float) -> None:
-        """Save changes at once where a group's process is among them, else soon."""
-        if self._memory.changes == before:
-            self.save_when_due(now_s)
-            return
-        grouped = {t.process.identity for t in self.planned.targets}
-        if any(self._memory.changes.get(i) != before.get(i) for i in grouped):
-            self._save()
-        elif self._unsaved_s is None:
-            self._unsaved_s = now_s
-        else:
-            self.save_when_due(now_s)
-
-    def _save(self) -> None:
-        """Keep the changes; what hinders is reported as trouble."""
-        if self.watching:
-            return
-        self._unsaved_s = None
-        try:
-            self._policy.save(dict(self._memory.changes))
-            self.trouble = None
-        except OSError as error:
-            self.trouble = f'the state file cannot be written ({error}): after a crash the ' \
-                           'old values would be unknown'
-
     def restore(self, table: Iterable[Process], settings: Settings) -> tuple[int, int]:
         """
         Give every changed process its old value back, the sentinel too.
@@ -334,14 +272,12 @@ class Guard:
             entries.append(self._writes.own_change)
         done = sum(self._writes.give_back(entry, plan.clamp(entry.original, settings))
                    for entry in entries)
-        self._save()
+        self._keeper.save()
         return (done, len(entries))
 
     def release(self) -> None:
-        """Give the lock back; changes that were not saved yet are saved first."""
-        if self._unsaved_s is not None:
-            self._save()
-        self._policy.release()
+        """Give the lock back."""
+        self._keeper.release()
 
     def protection(self, settings: Settings, missing: tuple[str, ...],
                    oom_group_paths: tuple[str, ...]) -> Protection:
@@ -351,9 +287,7 @@ class Guard:
             watching = 'restored on request; ~/apply starts protection again'
         if watching is None and not settings.protection_enabled:
             watching = 'protection.enabled is false'
-        notes = self.planned.notes + ((self.trouble,) if self.trouble else ())
-        notes += tuple(f'the record of a launch cannot be read: {text}'
-                       for text in self._policy.broken_records[:3])
+        notes = self.planned.notes + self._keeper.notes
         return Protection(
             targets=self.planned.targets, raised=() if watching else self.planned.raised,
             outcomes=self._writes.not_in_order,

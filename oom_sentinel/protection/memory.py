@@ -27,6 +27,7 @@ from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.protection import Change
 from oom_sentinel.facts.protection import Launched
 from oom_sentinel.facts.protection import UnmappedFile
+from oom_sentinel.protection import eligibility
 from oom_sentinel.protection import grouping
 from oom_sentinel.protection import originals
 from oom_sentinel.protection.domains import Domain
@@ -36,6 +37,7 @@ from oom_sentinel.protection.sizes import Sizes
 from oom_sentinel.settings import Group
 from oom_sentinel.settings import Settings
 
+UNMAPPED_LEAST_BYTES = 4 << 20
 WRITTEN_KEPT = 4  # values of one process that a child may have inherited
 
 
@@ -121,6 +123,28 @@ class Memory:
             self._devices[identity] = holds_device(process.pid)
             found = found or self._devices[identity]
         return found
+
+    def look_for_unmapped_files(self, processes: Iterable[Process],
+                                read: Callable[[int], tuple[UnmappedFile, ...]]) -> bool:
+        """Ask each of these for the files that it writes unmapped; return whether that is news."""
+        found = {p.identity: files for p in processes for files in (read(p.pid),)
+                 if sum(file.size_bytes for file in files) >= UNMAPPED_LEAST_BYTES}
+        changed = found != self.unmapped
+        self.unmapped = found
+        return changed
+
+    def protected_cgroups(self, table: Iterable[Process], settings: Settings,
+                          view: View) -> tuple[str, ...]:
+        """Return the control groups of the protected processes and of the sentinel."""
+        found: dict[str, None] = {}
+        for process in table:
+            if process.cgroup is None or process.cgroup in found:
+                continue
+            group = self.group_of(process, settings) \
+                if eligibility.eligible(process, settings, view) else None
+            if process.pid == view.pid or (group is not None and group.oom_score_adj < 0):
+                found[process.cgroup] = None
+        return tuple(found)
 
     def known(self, table: tuple[Process, ...], domains: tuple[Domain, ...],
               settings: Settings, foreign: Mapping[str | None, Identity]) -> Known:

@@ -19,12 +19,15 @@ import os
 
 from oom_sentinel import kernel
 from oom_sentinel import settings
+from oom_sentinel.facts.process import TaskMemory
 from oom_sentinel.facts.protection import Outcome
 from oom_sentinel.facts.protection import Result
+from oom_sentinel.protection import guard as guards
 from oom_sentinel.protection import launch_record
 from oom_sentinel.protection import policies
 from oom_sentinel.protection.guard import Guard
 import pytest
+from test_plan import holding
 from test_plan import MACHINE
 from test_plan import node
 from test_plan import process
@@ -40,7 +43,7 @@ class FakeKernel:
         """Let every process's floor be the value it begins with."""
         self.processes = {p.pid: p for p in processes}
         self.floors = {p.pid: p.oom_score_adj for p in processes}
-        self.writes = []
+        self.writes, self.shown = [], {}
 
     def apply(self, _root, adjustment):
         """Answer a write as the kernel and our bisection do."""
@@ -54,9 +57,23 @@ class FakeKernel:
         result = Result.WRITTEN if value == adjustment.value else Result.DENIED
         return Outcome(adjustment, result, value)
 
+    def add(self, process_):
+        """Start a process; it may be lowered to 0."""
+        self.processes[process_.pid] = process_
+        self.floors[process_.pid] = 0
+        return process_
+
+    def waver(self, step):
+        """Let each process hold a little more or less, as read anew."""
+        for pid, process_ in self.processes.items():
+            held = process_.memory.rss_bytes
+            by = held // 40 * ((step + pid) % 3 - 1)
+            self.shown[pid] = replace(process_, memory=TaskMemory(held + by, 0, 0))
+
     def table(self):
         """Return the processes as they are now."""
-        return tuple(self.processes.values())
+        return tuple(replace(p, memory=self.shown.get(p.pid, p).memory)
+                     for p in self.processes.values())
 
     def values(self):
         """Return pid -> oom_score_adj."""
@@ -123,3 +140,119 @@ def test_in_a_launch_too_a_denial_protects_the_node_all_the_same(guard_over):
     guard, fake = guard_over(launcher, *robot(), launcher=launcher.identity)
     protect(guard, fake)
     assert fake.values()[1001] > 0 and fake.values()[60] == 0
+
+
+def child_of(parent, pid, command, adj):
+    """Return another program that this process started; it carries the value adj."""
+    return process(pid, command, adj=adj, ppid=parent.pid)
+
+
+def test_restoring_finds_what_was_inherited_and_counts_it(guard_over):
+    """A shell that is raised hands its value on; whatever carries it gets what it would have."""
+    driver, shell = robot()[0], process(1002, '/usr/bin/python3 /home/me/run.py')
+    guard, fake = guard_over(driver, shell)
+    protect(guard, fake)
+    raised = fake.values()[1002]
+    assert raised > 0
+    fake.add(child_of(shell, 1003, '/usr/bin/make', raised))
+    fake.add(child_of(fake.processes[1003], 1004, '/usr/bin/cc', raised))
+    assert guard.restore(fake.table(), SETTINGS) == (4, 4)
+    assert set(fake.values().values()) == {0}
+
+
+def test_a_value_that_a_child_inherited_before_the_last_write_is_known_too(guard_over):
+    """Between fork and our look the parent may have got another value."""
+    driver, node_ = robot()
+    guard, fake = guard_over(driver, node_)
+    protect(guard, fake)
+    older = fake.values()[1001]
+    fake.add(child_of(node_, 1003, '/usr/bin/make', older))
+    fake.processes[1001] = replace(fake.processes[1001], oom_score_adj=older + 40)
+    guard.changed_by_other(node_.identity, 0, older + 40)
+    assert guard.restore(fake.table(), SETTINGS)[0] == 3
+    assert fake.values()[1003] == 0
+
+
+@pytest.mark.parametrize('keeps', [False, True])
+def test_a_tool_that_a_protected_node_starts_keeps_its_value_only_when_asked(guard_over, keeps):
+    """A crash handler or a shell's tool is no node; group.NAME.children says otherwise."""
+    chosen = settings.build({'group.drivers.children': keeps})
+    driver = robot()[0]
+    guard, fake = guard_over(driver)
+    fake.floors[1000] = -1000
+    protect(guard, fake, 0.0, chosen)
+    assert fake.values() == {1000: -400}
+    fake.add(child_of(driver, 1005, '/usr/bin/gzip -9', -400))
+    protect(guard, fake, 2.0, chosen)
+    assert fake.values()[1005] == (-400 if keeps else 0)
+
+
+def test_a_launch_is_never_lowered(guard_over):
+    """Its nodes are, one by one: else a leaker of no group would inherit -500."""
+    launch = process(60, '/usr/bin/python3 /opt/ros/jazzy/bin/ros2 launch a b')
+    guard, fake = guard_over(launch, robot()[0])
+    fake.floors = dict.fromkeys(fake.floors, -1000)
+    protect(guard, fake)
+    assert fake.values() == {60: 0, 1000: -400}
+
+
+def test_an_original_of_minus_1000_is_given_back_as_minus_999(guard_over):
+    """Unkillable only where protection.allow_unkillable says so, not by a state file."""
+    driver = robot()[0]
+    guard, fake = guard_over(driver)
+    guard.changed_by_other(driver.identity, -1000, 0)
+    fake.floors[1000] = -1000
+    assert guard.restore(fake.table(), SETTINGS) == (1, 1)
+    assert fake.values() == {1000: -999}
+
+
+def test_a_refused_write_is_never_counted_as_restored(guard_over):
+    """The answer of ~/restore is true."""
+    driver = robot()[0]
+    guard, fake = guard_over(driver)
+    guard.changed_by_other(driver.identity, -300, 0)
+    assert guard.restore(fake.table(), SETTINGS) == (0, 1)
+
+
+def test_quiet_nodes_whose_sizes_waver_cost_no_writes(guard_over):
+    """Sixty of them, by 2 % and more, for a minute: at most two writes."""
+    nodes = [holding(node(2000 + i, f'demo/n{i}'), 20 + i) for i in range(60)]
+    guard, fake = guard_over(holding(robot()[0], 100), *nodes)
+    for now_s in range(10):
+        fake.waver(now_s)
+        protect(guard, fake, float(now_s))
+    fake.writes.clear()
+    for now_s in range(10, 70, 2):
+        fake.waver(now_s)
+        protect(guard, fake, float(now_s))
+    assert len(fake.writes) <= 2, fake.writes
+
+
+def test_a_new_process_gets_its_value_by_the_levels_that_are_known(guard_over):
+    """Without a plan for all: a program that has just begun has it within milliseconds."""
+    guard, fake = guard_over(*robot())
+    protect(guard, fake)
+    fresh = fake.add(process(1009, '/usr/bin/hog'))
+    assert guard.protect_new((fresh,), fake.table(), SETTINGS, 1.0, 1e9) == 1
+    assert fake.values()[1009] >= 50
+
+
+def test_a_second_sentinel_takes_over_when_the_first_is_gone(guard_over):
+    """It only watches meanwhile."""
+    first, fake = guard_over(*robot())
+    second, _ = guard_over(*robot())
+    assert 'another sentinel' in second.watching and not second.take_over()
+    first.release()
+    assert second.take_over() and second.watching is None
+    assert fake.table()
+
+
+def test_a_node_that_holds_a_serial_device_is_not_raised(guard_over, monkeypatch):
+    """A driver that no group names: asked once it has settled, and given its value back."""
+    monkeypatch.setattr(guards, 'holds_device', lambda _root, pid: pid == 1001)
+    guard, fake = guard_over(*robot())
+    for now_s in (0.0, 1.0, 2.0):
+        fake.waver(0)
+        protect(guard, fake, now_s)
+    assert fake.values() == {1000: 0, 1001: 0}
+    assert any('/demo' in note or 'talker' in note for note in guard.planned.notes)
