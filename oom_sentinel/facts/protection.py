@@ -102,7 +102,8 @@ class Protection:
 
     `targets` are the processes of the groups and those that get their old value back; `raised`
     those of no group that are raised because lowering was denied, `outgrown` the protected ones
-    that were raised because they outgrew their head start.
+    that were raised because they outgrew their head start.  `head_starts` are the bytes by which
+    a protected process may still grow until it weighs as much as the raised ones.
     `outcomes` holds the latest outcome per process that is not simply in order, `drifts` the
     recent ones.  `watching` is the reason why nothing is written (disabled, restored, a second
     sentinel), None while protecting.  `lost_order` says where the wanted order does not hold
@@ -116,6 +117,7 @@ class Protection:
     drifts: tuple[Drift, ...] = ()
     raised: tuple[Target, ...] = ()
     outgrown: tuple[Process, ...] = ()
+    head_starts: tuple[tuple[Identity, int], ...] = ()
     watching: str | None = None
     nodes_without_process: tuple[str, ...] = ()
     self_value: int | None = None

@@ -293,4 +293,5 @@ class Guard:
             outcomes=self._writes.not_in_order,
             drifts=self._writes.drifts, watching=watching, nodes_without_process=missing,
             self_value=self._writes.own_value, lost_order=self.planned.lost_order,
-            oom_group_paths=oom_group_paths, notes=notes, outgrown=self.planned.outgrown)
+            oom_group_paths=oom_group_paths, notes=notes, outgrown=self.planned.outgrown,
+            head_starts=self.planned.head_starts)

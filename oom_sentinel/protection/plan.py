@@ -25,6 +25,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
 
+from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.protection import Adjustment
 from oom_sentinel.facts.protection import Target
@@ -56,6 +57,7 @@ class Plan:
     levels: tuple[Level, ...] = ()
     foreign: Mapping[str | None, Foreign] = field(default_factory=dict)
     outgrown: tuple[Process, ...] = ()
+    head_starts: tuple[tuple[Identity, int], ...] = ()
     spared: tuple[Process, ...] = ()
     lost_order: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -139,7 +141,7 @@ def _with_raised(table: tuple[Process, ...], matched: list[Target],
         if made.levels and made.is_spared(process):
             spared.append(process)
     return Plan(tuple(targets), tuple(raised), made.levels, made.foreign,
-                tuple(made.outgrown), tuple(spared),
+                tuple(made.outgrown), made.head_starts(), tuple(spared),
                 notes.lost(denied, made.all_levels, made.foreign, settings),
                 notes.notes(denied, tuple(spared), known, settings))
 

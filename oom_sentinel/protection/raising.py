@@ -22,6 +22,7 @@ and the value that each process gets by them.
 from collections.abc import Iterable
 from dataclasses import replace
 
+from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.protection import Target
 from oom_sentinel.protection import eligibility
@@ -98,6 +99,16 @@ class Raising:
         self.outgrown.append(target.process)
         value = max(target.value, target.process.oom_score_adj or 0, *asked)
         return replace(target, value=value, why=target.why + OUTGROWN)
+
+    def head_starts(self) -> tuple[tuple[Identity, int], ...]:
+        """Return by how many bytes each protected process may grow until it is at the level."""
+        found = []
+        for identity, member in self._denied.items():
+            left = [made.pages - member.now_pages - member.value * made.domain.point
+                    for made in self.levels if made.domain.holds(member.process)]
+            if left:
+                found.append((identity, min(left) * self._known.page_size))
+        return tuple(found)
 
     def unprotected(self, target: Target) -> Target:
         """Return the target of a group that is not negative; an expendable one is above."""

@@ -14,7 +14,10 @@
 
 """Status Group NAME: one protection group's processes and what they hold."""
 
+from collections.abc import Mapping
+
 from oom_sentinel.facts.memory import MIB
+from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.sample import Sample
@@ -41,7 +44,7 @@ def compose(group: Group, sample: Sample, assessment: Assessment,
                      key=lambda t: t.process.pid)
     present = [achieved(t, protection) for t in targets]
     name = f'Group {group.name}'
-    values = _values(tuple(targets), present, sample, assessment)
+    values = _values(tuple(targets), present, sample, assessment, protection)
     if not targets:
         return Status(name, Level.OK, 'No process matches this group yet.', values)
     rss = sum(t.process.memory.rss_bytes for t in targets if t.process.memory)
@@ -68,7 +71,8 @@ def group_memory(settings: Settings, assessment: Assessment,
 
 
 def _values(targets: tuple[Target, ...], present: list[int | None], sample: Sample,
-            assessment: Assessment) -> tuple[tuple[str, str], ...]:
+            assessment: Assessment, protection: Protection) -> tuple[tuple[str, str], ...]:
+    raised = dict(protection.head_starts)
     processes = [t.process for t in targets]
     memories = [p.memory for p in processes if p.memory is not None]
     unread = bool(processes) and not memories
@@ -83,7 +87,7 @@ def _values(targets: tuple[Target, ...], present: list[int | None], sample: Samp
         ('oom_score_adj', listed([_known(value) for value in present])),
         ('head start left (MiB)', listed([
             text for t, value in zip(targets, present)
-            for text in _head_start(t, value, sample, assessment)])),
+            for text in _head_start(t, value, sample, assessment, raised)])),
         ('growth (MiB/h)', f'{sum(rates) * 3600 / MIB:.0f}' if rates else 'no trend'))
 
 
@@ -91,15 +95,17 @@ def _known(value: int | None) -> str:
     return 'unknown' if value is None else str(value)
 
 
-def _head_start(target: Target, value: int | None, sample: Sample,
-                assessment: Assessment) -> tuple[str, ...]:
+def _head_start(target: Target, value: int | None, sample: Sample, assessment: Assessment,
+                raised: Mapping[Identity, int]) -> tuple[str, ...]:
     """
     Return by how much a process may grow until it weighs as much as an idle unprotected one.
 
-    That is the head start its oom_score_adj gives less what it holds; below 0 it has outgrown
-    its protection.
+    That is the head start its oom_score_adj gives less what it holds, or, where lowering was
+    denied, what is missing to the raised ones; below 0 it has outgrown its protection.
     """
     process, page = target.process, sample.host.page_size
+    if process.identity in raised:
+        return (f'{process.label} {raised[process.identity] / MIB:.0f}',)
     total = _totalpages(process.pid, sample, assessment)
     if value is None or value >= 0 or total is None or process.memory is None:
         return ()

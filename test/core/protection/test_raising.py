@@ -1,0 +1,173 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What raising does to whom, where lowering the protected processes was denied."""
+
+from dataclasses import replace
+
+from oom_sentinel import settings
+from oom_sentinel.facts.protection import UnmappedFile
+from oom_sentinel.protection import sizes
+from oom_sentinel.protection.domains import Domain
+from oom_sentinel.protection.level import EXPENDABLE_MORE
+import pytest
+from test_plan import at_rest
+from test_plan import holding
+from test_plan import MACHINE
+from test_plan import MIB
+from test_plan import node
+from test_plan import process
+from test_plan import SETTINGS
+from test_plan import values
+
+PAGES = 256  # of a MiB
+ROBOT = Domain('/robot', 300 * PAGES, 100 * PAGES)
+DRIVER = holding(node(1000, 'rplidar_ros/rplidar_node', cgroup='/robot'), 100)
+DENIED = {DRIVER.identity: 0}
+BOTH = (MACHINE, ROBOT)
+
+
+def inside(pid, command, mib, **more):
+    """Return a process of no group in the robot's control group."""
+    return holding(process(pid, command, cgroup='/robot', **more), mib)
+
+
+def grown(member, rest_mib, now_mib):
+    """Return sizes of a process that rested at so many MiB and holds more now."""
+    found = at_rest((member,), {member.pid: rest_mib})
+    size = found[member.identity]
+    return {member.identity: replace(size, now=int(now_mib * MIB), bytes_per_s=5.0 * MIB)}
+
+
+def test_the_value_is_the_largest_that_its_domains_ask():
+    """100 MiB and 5 % of 300 MiB: 115 MiB weigh 383 points there, and 63 on the machine."""
+    there, beside = inside(1003, '/usr/bin/a', 0), holding(process(1004, '/usr/bin/b'), 0)
+    found, _ = values((DRIVER, there, beside), DENIED, domains=BOTH)
+    assert found[1003] == -(-115 * PAGES // ROBOT.point)
+    assert found[1004] == -(-(100 * PAGES + MACHINE.totalpages // 20) // MACHINE.point)
+
+
+def test_a_domain_without_a_denied_process_asks_nothing():
+    """Elsewhere nobody is raised."""
+    elsewhere = replace(DRIVER, cgroup='/other')
+    found, made = values((elsewhere, inside(1003, '/usr/bin/a', 0)), DENIED, domains=(ROBOT,))
+    assert made.levels == () and 1003 not in found
+
+
+def test_a_value_of_its_own_that_is_higher_stays():
+    """A browser's 700: never lowered, and it lifts nobody else."""
+    browser = inside(1003, '/usr/bin/firefox', 10, adj=700)
+    found, _ = values((DRIVER, browser, inside(1004, '/usr/bin/a', 0)), DENIED, domains=BOTH)
+    assert found.get(1003, 700) == 700 and found[1004] < 700
+
+
+def test_an_expendable_process_goes_before_an_innocent_of_its_size():
+    """The larger of its own value and 30 more than the level asks."""
+    bag = replace(inside(1003, '/opt/ros/jazzy/lib/rviz2/rviz2 --ros-args', 0), cgroup='/robot')
+    found, _ = values((DRIVER, bag, inside(1004, '/usr/bin/a', 0)), DENIED, domains=BOTH)
+    assert found[1003] == found[1004] + EXPENDABLE_MORE
+
+
+def test_what_grows_is_never_lowered():
+    """It was raised when it was small; its value stays while it leaks, and falls at rest."""
+    leaker = inside(1003, '/usr/bin/a', 60, adj=380)
+    known = {leaker.identity: 0}
+    growing = {**at_rest((DRIVER,)), **grown(leaker, 5, 60)}
+    assert values((DRIVER, leaker), DENIED, known, domains=BOTH, sizes=growing)[0][1003] == 380
+    assert values((DRIVER, leaker), DENIED, known, domains=BOTH)[0][1003] < 200
+
+
+def test_a_protected_process_that_outgrows_its_head_start_is_the_victim():
+    """It does not lift the level; it is raised to it and named."""
+    leaky = holding(node(1001, 'nav2_amcl/amcl', 'amcl', cgroup='/robot'), 60)
+    table = (DRIVER, leaky, inside(1003, '/usr/bin/a', 0))
+    still = at_rest(table)
+    before, _ = values(table, {**DENIED, leaky.identity: 0}, domains=BOTH, sizes=still)
+    found, made = values(table, {**DENIED, leaky.identity: 0}, domains=BOTH,
+                         sizes={**still, **grown(leaky, 20, 60)})
+    assert before[1001] == 0 and found[1003] == before[1003]
+    assert found[1001] == -(-(115 - 60) * PAGES // ROBOT.point)
+    assert [p.pid for p in made.outgrown] == [1001]
+
+
+def test_the_head_start_that_is_left_is_what_is_missing_to_the_level():
+    """Of the largest one it is 5 % of its domain."""
+    _, made = values((DRIVER, inside(1003, '/usr/bin/a', 0)), DENIED, domains=(ROBOT,))
+    assert dict(made.head_starts)[DRIVER.identity] == 15 * MIB
+
+
+@pytest.mark.parametrize('command', [
+    '/usr/lib/systemd/systemd --user', '/usr/bin/dbus-daemon --session', '/usr/bin/pipewire',
+    '/usr/lib/xorg/Xorg :0', '/usr/bin/gnome-shell', '/usr/sbin/sshd -D', '-bash',
+    '/usr/bin/containerd-shim-runc-v2 -id x', '/usr/bin/conmon', '/usr/bin/dpkg -i x.deb',
+    '/usr/bin/tmux new', '/usr/bin/screen -S x', '/usr/bin/supervisord',
+    '/opt/ros/jazzy/lib/rmw_zenoh_cpp/rmw_zenohd', '/opt/x/bin/oom_sentinel_node'])
+def test_what_the_session_depends_on_is_never_raised(command):
+    """When it dies, all that runs in the session dies with it."""
+    exe = '/bin/bash' if command == '-bash' else command.split()[0]
+    found, _ = values((DRIVER, inside(1003, command, 0, exe=exe)), DENIED, domains=BOTH)
+    assert found.get(1003, 0) <= 0
+
+
+@pytest.mark.parametrize('path', [
+    'puma_motor_driver/multi_puma_node', 'ur_robot_driver/ur_ros2_control_node',
+    'acme_laser/node', 'my_gripper/node', 'ros2_socketcan/receiver'])
+def test_a_node_of_no_group_that_looks_like_a_driver_is_not_raised_and_named(path):
+    """A husky's motor driver must not be what the kernel takes first."""
+    motor = holding(node(1003, path, cgroup='/robot'), 10)
+    found, made = values((DRIVER, motor, inside(1004, '/usr/bin/a', 0)), DENIED, domains=BOTH,
+                         chosen=settings.build({'groups': ['drivers']}))
+    assert 1003 not in found and found[1004] > 0
+    assert any('looks like a driver' in note and motor.label in note for note in made.notes)
+
+
+def test_protection_raise_ros_leaves_other_programs_alone():
+    """And the level is what ROS processes are raised to."""
+    chosen = settings.build({'protection.raise': 'ros'})
+    table = (DRIVER, inside(1003, '/usr/bin/a', 0),
+             holding(node(1004, 'demo/talker', cgroup='/robot'), 0))
+    found, _ = values(table, DENIED, domains=BOTH, chosen=chosen)
+    assert 1003 not in found and found[1004] > 300
+
+
+def test_a_file_in_memory_counts_for_the_process_that_writes_it():
+    """60 MiB in /dev/shm that nobody maps: its writer is taken before an innocent."""
+    writer = inside(1003, '/usr/bin/a', 10)
+    files = {writer.identity: (UnmappedFile('/dev/shm/x', 60 * MIB),)}
+    found, made = values((DRIVER, writer, inside(1004, '/usr/bin/b', 10)), DENIED, domains=BOTH,
+                         unmapped=files)
+    assert found[1003] == found[1004] + -(-60 * PAGES // ROBOT.point)
+    assert any('/dev/shm/x (60 MiB)' in note and '1003' in note for note in made.notes)
+
+
+def test_a_control_group_where_a_head_start_is_absurd_is_named():
+    """-500 is 100 MiB in a group of 200 MiB, and 12 GiB on a machine of 24 GiB."""
+    _, made = values((DRIVER,), {}, domains=(
+        Domain(None, 24 * 1024 * PAGES), Domain('/robot', 200 * PAGES)))
+    assert any('-500 is a head start of' in note and '/robot' in note for note in made.notes)
+
+
+def test_a_process_that_has_just_begun_gets_what_an_empty_one_gets():
+    """Its value is right before it grows."""
+    fresh = inside(1003, '/usr/bin/a', 2)
+    table = (DRIVER, fresh)
+    known = {**at_rest((DRIVER,)), fresh.identity: sizes.first(fresh.memory, 0.0)}
+    assert values(table, DENIED, domains=BOTH, sizes=known)[0][1003] == -(
+        -(115 - 2) * PAGES // ROBOT.point)
+
+
+def test_without_a_denial_nobody_is_raised():
+    """-500, -400 and -300 stand, and that is all."""
+    found, made = values((DRIVER, inside(1003, '/usr/bin/a', 0)), {}, domains=BOTH)
+    assert found == {1000: -400} and made.levels == () and SETTINGS.protection_raise == 'user'
