@@ -134,4 +134,8 @@ def play(screen, speed):
         without(screen, folder, speed)
         with_sentinel(screen, folder, reports, speed)
     report = last_report(reports)
-    screen.say(f'The report of the kill: {report}' if report else 'No report was written.')
+    if report is None:
+        screen.say('No report was written.')
+        return
+    screen.say(f'The report of the kill: {report}')
+    screen.say('As one page for a browser: oom_sentinel report, and that path.')

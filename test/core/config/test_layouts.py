@@ -29,8 +29,8 @@ NUMBERS = {'memory_available_percent', 'memory_pressure_some_avg10', 'oom_risk',
 TOPICS = ({f'/oom_sentinel/{name}' for name in NUMBERS}
           | {f'/oom_sentinel/group/{group}/{name}' for group in settings.PRESET_MATCH
              for name in ('rss_mib', 'growth_mib_per_min')})
-METRICS = {'memory_total_bytes', 'memory_available_bytes', 'memory_pressure_some_avg10_ratio',
-           'oom_risk_ratio', 'time_to_exhaustion_seconds', 'group_rss_bytes',
+METRICS = {'memory_available_ratio', 'memory_pressure_some_avg10_ratio', 'oom_risk_ratio',
+           'time_to_exhaustion_seconds', 'group_resident_memory_bytes',
            'group_growth_bytes_per_second', 'oom_kills_total', 'status_level'}
 
 
