@@ -136,6 +136,13 @@ class Sentinel:
                 fresh, self.scanner.processes, self.settings, now_s, self._wall()), 0)
         return len(met)
 
+    def read_young_again(self) -> None:
+        """Read user, control group and program of young processes; scan if one changed."""
+        now_s = self.parts.now_s = self._monotonic()
+        if self.parts.run(parts.NEW_PROGRAMS,
+                          lambda: self.table.read_young_again(now_s), False):
+            self.scan(new=True)
+
     def scan(self, *, new: bool = False) -> None:
         """Read the process table and protect; `new` says that a process is new for certain."""
         now_s = self.parts.now_s = self._monotonic()

@@ -58,7 +58,7 @@ def _write(folder: int, value: int) -> None:
 
 
 def _permitted(folder: int, value: int) -> bool:
-    """Write, without the capability where that suffices; tell whether it was permitted."""
+    """Write, without the capability where possible; return whether it was permitted."""
     try:
         with libc.without_sys_resource() as held:
             try:

@@ -149,13 +149,14 @@ class Root:
         :raises OSError: with the file's name.
         :raises CaptureError: when the file of a captured tree is no regular file of it.
         """
-        name = self.place(path)
+        name = self.prefix + path if self.live else self.place(path)
         most = limit or (WHOLE_BYTES if whole else READ_BYTES)
         descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            mode = os.fstat(descriptor).st_mode if not self.live else stat.S_IFREG
-            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # of a folder: EISDIR
-                raise CaptureError(f'{name}: not a regular file')
+            if not self.live:
+                mode = os.fstat(descriptor).st_mode
+                if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # of a folder: EISDIR
+                    raise CaptureError(f'{name}: not a regular file')
             data = os.read(descriptor, min(most, READ_BYTES))
             if not whole or not data:
                 return data

@@ -46,7 +46,7 @@ SETTLED_PERIOD_WITH_EXEC_EVENTS_S = 60.0
 
 
 class Table:
-    """The processes of a root; keeps no descriptor, remembers who was there."""
+    """Reads the processes of a root and remembers them; keeps no descriptor open."""
 
     def __init__(self, root: Root, *, ros_prefixes: tuple[str, ...] = (),
                  cgroups: MemoryCgroups | None = None) -> None:
@@ -73,12 +73,8 @@ class Table:
         """Return the processes as last read."""
         return tuple(entry.process for entry in self._entries.values())
 
-    @property
-    def has_young(self) -> bool:
-        """Return whether a program, user or control group may still change without an exec."""
-        return bool(self._young)
-
     def _listing(self) -> list[tuple[int, int]]:
+        """Return PID and inode number of every process."""
         with os.scandir(self.root.prefix + '/proc') as entries:
             return [(int(e.name), e.inode()) for e in entries if e.name.isdecimal()]
 
@@ -147,6 +143,7 @@ class Table:
 
     @property
     def _settled_period_s(self) -> float:
+        """Return how often the program of an older process is read again."""
         return SETTLED_PERIOD_WITH_EXEC_EVENTS_S if self.exec_events else SETTLED_PERIOD_S
 
     def one(self, pid: int, cmdline: Sequence[str] = ()) -> Process | None:

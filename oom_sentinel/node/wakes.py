@@ -144,6 +144,7 @@ class Wakes:
         if age_s < YOUNG_S or (age_s < SLOW_S and self._node_expected()):
             if not self._new_programs.reported:
                 self._sentinel.meet(frozenset())  # what was forked runs its own program by now
+            self._sentinel.read_young_again()  # a service changes its user after its start
             self._learn()
             self._watch.alarm(now_s + (YOUNG_LOOK_S if age_s < YOUNG_S else SLOW_LOOK_S))
         return False

@@ -13,10 +13,10 @@
 # limitations under the License.
 
 """
-One thread in epoll that notes why it woke and calls whoever shall act.
+One thread in epoll that notes which source woke it and calls a function.
 
-Sources are one-shot: each rests after an event, so a storm of events or a reader that is busy
-costs a few wake-ups a second, never a spin; what happens during the rest counts at its end.
+Sources are one-shot: each rests after an event, so a storm of events or a busy reader costs a
+few wake-ups a second and never a spin; an event during the rest counts at its end.
 """
 
 from collections.abc import Callable
@@ -53,7 +53,7 @@ class _Source:
 
 @dataclass(slots=True)
 class _Look:
-    """Something without a descriptor: `look` is called every `period_s`."""
+    """A check without a descriptor: `look` is called every `period_s`."""
 
     name: str
     period_s: float
@@ -62,7 +62,7 @@ class _Look:
 
 
 class Watch:
-    """Descriptors, one alarm and periodic looks, watched by one thread."""
+    """Watches descriptors, one alarm and periodic checks in one thread."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Open the epoll descriptor; nothing runs before `start`."""
@@ -87,8 +87,8 @@ class Watch:
         Watch a descriptor; the caller goes on owning it and removes it before closing it.
 
         :param events: select.EPOLLIN, EPOLLPRI; errors and hang-ups come by themselves.
-        :param on_wake: runs in the thread with the events, for microseconds, and tells whether
-            to wake; without one every event does.
+        :param on_wake: is called in the thread with the events, takes microseconds, and returns
+            whether to wake; without one every event wakes.
         :param rest_s: seconds without a further wake after one; they double up to `rest_max_s`
             (default: they don't) while events go on, and start anew after a quiet time.
         :param settle: act at the end of the rest, not at its beginning: once for a burst.
@@ -108,7 +108,7 @@ class Watch:
                 self._epoll.unregister(descriptor)
 
     def every(self, period_s: float, name: str, look: Callable[[], bool]) -> None:
-        """Call `look` in the thread every `period_s` seconds, and wake when it says so."""
+        """Call `look` in the thread every `period_s` seconds, and wake when it returns true."""
         with self._lock:
             self._looks[name] = _Look(name, period_s, look, self._monotonic() + period_s)
         self._ring_before(self._looks[name].due_s)
@@ -132,7 +132,7 @@ class Watch:
             wake()
 
     def taken(self) -> tuple[Wake, ...]:
-        """Return what asked since the last call, each name once."""
+        """Return the sources that woke since the last call, each name once."""
         with self._lock:
             wakes, self._wakes = tuple(self._wakes.values()), {}
         return wakes
@@ -158,7 +158,7 @@ class Watch:
             self._pass(self._monotonic())
 
     def _timeout_s(self) -> float:
-        """Return how long to sleep, -1 for ever."""
+        """Return how many seconds to sleep, -1 without end."""
         with self._lock:
             until_s = min((self._alarm_s, *(s.rearm_s for s in self._sources.values()),
                            *(look.due_s for look in self._looks.values())))
@@ -180,7 +180,7 @@ class Watch:
             source.rearm_s = _NEVER
 
     def _act(self, source: _Source, events: int, now_s: float) -> bool:
-        """Ask `on_wake`, note a wake, and tell whether the source goes on."""
+        """Call `on_wake`, note a wake, and return whether the source goes on."""
         ended = bool(events & select.EPOLLHUP) or (
             bool(events & select.EPOLLERR) and not events & select.EPOLLIN)
         try:
@@ -192,7 +192,7 @@ class Watch:
         return not ended
 
     def _pass(self, now_s: float) -> None:
-        """Do what is due by now: end rests, look, sound the alarm."""
+        """End rests, call periodic checks and note the alarm where they are due."""
         for descriptor, source in list(self._sources.items()):
             if source.rearm_s <= now_s:
                 source.rearm_s = _NEVER

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""PSI triggers: of the machine and of the control groups at stake (psi.rst)."""
+"""PSI triggers of the machine and of control groups (Documentation/accounting/psi.rst)."""
 
 from dataclasses import dataclass
 import errno
@@ -69,7 +69,7 @@ class Stalls:
     """Wakes by NAME when tasks waited for memory too long."""
 
     def __init__(self, watch: Watch, root: Root) -> None:
-        """Arm nothing yet."""
+        """Arm no trigger yet."""
         self._watch = watch
         self._root = root
         self._armed: dict[str, _Armed] = {}
@@ -78,9 +78,9 @@ class Stalls:
 
     def arm(self, stall_ms: int, groups: frozenset[str] = frozenset()) -> None:
         """
-        Wait for a stall of so many milliseconds in a window, 0 for none.
+        Arm triggers for a stall of so many milliseconds in a window; 0 disarms all.
 
-        :param groups: PSI files of control groups, the machine's aside.
+        :param groups: PSI files of control groups, beside the machine's.
         Does nothing while neither changes, unless a group was removed meanwhile.
         """
         wanted = (stall_ms, groups)
@@ -102,7 +102,7 @@ class Stalls:
                              why or None, len(self._armed) - bool(machine))
 
     def _arm(self, path: str, stall_us: int) -> str:
-        """Return why it cannot be waited for, an empty string when it can."""
+        """Arm one trigger; return why that is not possible, an empty string when it is."""
         if path in self._armed:
             return ''
         try:
@@ -129,6 +129,6 @@ class Stalls:
         os.close(descriptor)
 
     def close(self) -> None:
-        """Wait for nothing any more."""
+        """Disarm all triggers."""
         for path in list(self._armed):
             self._disarm(path)

@@ -128,7 +128,7 @@ def raise_on_error(monkeypatch):
 
 
 def test_a_storm_of_programs_wakes_a_few_times_a_second(watch):
-    """Each wake is followed by a rest that doubles up to 0.4 s."""
+    """Each wake is followed by a rest of at most 0.08 s: 25 wakes in 2 s, and not thousands."""
     programs = NewPrograms(watch, lambda: None)
     if not programs.reported:
         pytest.skip(f'the kernel tells no execs here: {programs.why}')
@@ -148,4 +148,4 @@ def test_a_storm_of_programs_wakes_a_few_times_a_second(watch):
         done.set()
         runner.join()
         programs.close()
-    assert 3 <= len(times) <= 9, times
+    assert 3 <= len(times) <= 30, times
