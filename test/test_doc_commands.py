@@ -28,7 +28,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob('*.md'), *ROOT.glob('docs/*.md')])
 BLOCK = re.compile(r'^```(?:sh|bash|console)\n(.*?)^```', re.MULTILINE | re.DOTALL)
 CLI = re.compile(r'(?:\.venv/bin/|ros2 run oom_sentinel )?oom_sentinel (?=[a-z-])|ros2 oom ')
-SERVICES = {'apply', 'restore'}
+SERVICES = {'apply', 'restore', 'shed', 'resume'}
 # Programs of others: their syntax is checked, they are not run.
 OTHERS = {'cd', 'source', 'rosdep', 'colcon', 'rm', 'rqt', 'sudo', 'systemctl', 'curl', 'docker'}
 ROS2 = {('topic', 'echo'), ('param', 'list'), ('param', 'describe'), ('param', 'dump'),
