@@ -19,13 +19,16 @@ Each keeps its own history of what was left, so that each is judged by its own s
 """
 
 from dataclasses import dataclass
+from dataclasses import replace
 
 from oom_sentinel.facts.memory import VmStat
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Unavailable
+from oom_sentinel.risk import calibration
 from oom_sentinel.risk import series
 from oom_sentinel.risk import starts
+from oom_sentinel.risk.calibration import Calibration
 from oom_sentinel.risk.exhaustion import Forecast
 from oom_sentinel.risk.exhaustion import forecast
 from oom_sentinel.risk.headroom import Headroom
@@ -50,7 +53,6 @@ START_MAX_S = 300.0  # and no longer than this
 WARN_SHARE = 0.36
 ERROR_SHARE = 0.7
 FAR = 0.6  # more of it, for an end that is as far away as exhaustion.warn_s
-VAGUE, VAGUE_SHARE = 4.0, 1.0  # a range so wide (latest to likeliest) needs a larger share
 # Pages read again since the last reading, and the share of the last 10 s that tasks waited, in
 # percent: an idle machine has none.  For so long after that a smaller share is enough.
 PRESSED_REFAULTS, PRESSED_AVG10, PRESSED_S, PRESSED_SHARE = 256, 2.0, 10.0, 0.7
@@ -78,6 +80,7 @@ class Place:
     level: Level = Level.OK
     refaults: int | None = None
     pressed_s: float = float('-inf')
+    calibration: Calibration = Calibration()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,14 +168,14 @@ def _place(last: Place, now_s: float, reading: _Reading, started_s: float,
     pressed_s = _pressed_s(last, reading, now_s)
     if left is last.left and not killed:
         return last
-    told = forecast(left)
+    errors, told = _calibrated(last.calibration, forecast(left), now_s, reading.left)
     silent_until_s = max(last.silent_until_s, started_s + START_S)
     if now_s < silent_until_s and reading.left > START_SHARE * reading.safe:
         if told is not None:
             silent_until_s = max(silent_until_s, min(now_s + START_RESTS_S,
                                                      started_s + START_MAX_S))
         return Place(last.path, left, None, None, silent_until_s, reading.kills,
-                     refaults=reading.refaults, pressed_s=pressed_s)
+                     refaults=reading.refaults, pressed_s=pressed_s, calibration=errors)
     if last.silent_until_s > now_s - 2 * series.EVERY_S and last.since_s is None \
             and reading.left > START_SHARE * reading.safe:
         left, told = series.rested(left), None  # the start has ended: its fall counts no more
@@ -181,7 +184,17 @@ def _place(last: Place, now_s: float, reading: _Reading, started_s: float,
         since_s = now_s if last.since_s is None or last.since_s > now_s else last.since_s
     level = _level(told, since_s, now_s, last.level, now_s - pressed_s < PRESSED_S, settings)
     return Place(last.path, left, since_s, told, silent_until_s, reading.kills, level,
-                 reading.refaults, pressed_s)
+                 reading.refaults, pressed_s, errors)
+
+
+def _calibrated(last: Calibration, told: Forecast | None, now_s: float,
+                left: float) -> tuple[Calibration, Forecast | None]:
+    """Return the errors of this robot's forecasts so far, and the forecast scaled by them."""
+    found = calibration.checked(last, told, now_s, left)
+    if told is None:
+        return found, None
+    low_s, high_s = calibration.scaled(told, found.factor)
+    return found, replace(told, low_s=low_s, high_s=high_s)
 
 
 def _level(told: Forecast | None, since_s: float | None, now_s: float, last: Level,
@@ -192,8 +205,6 @@ def _level(told: Forecast | None, since_s: float | None, now_s: float, last: Lev
     if now_s - since_s < CONFIRMED_S and told.middle_s >= AT_ONCE_S:
         return Level.OK
     ease = GAINING if told.gaining else 1.0
-    if told.high_s > VAGUE * told.middle_s and not told.gaining:
-        ease = VAGUE_SHARE
     if pressed:
         ease *= PRESSED_SHARE
     warn, error = (STAYS if last >= level else 1.0 for level in (Level.WARN, Level.ERROR))

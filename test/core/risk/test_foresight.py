@@ -34,6 +34,7 @@ from oom_sentinel.facts.process import Program
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Unavailable
+from oom_sentinel.risk import calibration
 from oom_sentinel.risk import exhaustion
 from oom_sentinel.risk import pace
 from oom_sentinel.risk import places
@@ -392,3 +393,43 @@ def test_refaults_of_a_group_count_for_this_group_alone():
                 k: v * at for k, v in more.items()}),)),
             vmstat=VmStat(0, 0 if more else 1000 * at)) for at in range(34))].index(Level.WARN)
     assert first_warning(refaults=1000) < first_warning()
+
+
+def told_at(middle_s, width=2.0):
+    """Return a forecast whose range is twice and half the likeliest."""
+    return exhaustion.Forecast(middle_s / width, middle_s, middle_s * width, 30.0)
+
+
+def test_a_range_grows_with_the_errors_of_this_robot():
+    """A quarter of what was left took six times as long as was said, again and again."""
+    known, now_s, value = calibration.Calibration(), 0.0, 1000.0
+    for _ in range(12):
+        known = calibration.checked(known, told_at(100.0, 1.2), now_s, value)
+        assert known.expected.seconds == 25.0 and known.expected.value == 0.75 * value
+        now_s, value = now_s + 140.0, 0.75 * value
+        known = calibration.checked(known, None, now_s, value)
+    assert known.factor == calibration.MOST and len(known.scores) == 12
+    low_s, high_s = calibration.scaled(told_at(100.0, 1.2), known.factor)
+    assert low_s < 100 / 1.2 ** 2.4 and high_s > 100 * 1.2 ** 2.4
+
+
+def test_a_range_hardly_shrinks_when_this_robot_is_foretold_well():
+    """Every quarter came when it was expected; without a score nothing changes."""
+    known, now_s, value = calibration.Calibration(), 0.0, 1000.0
+    assert known.factor == 1.0
+    for _ in range(25):
+        known = calibration.checked(known, told_at(100.0), now_s, value)
+        now_s, value = now_s + 25.0, 0.75 * value
+        known = calibration.checked(known, None, now_s, value)
+    assert len(known.scores) == calibration.SCORES_MAX
+    assert known.factor == calibration.LEAST
+    assert calibration.scaled(told_at(100.0), 1.0) == (50.0, 200.0)
+
+
+def test_a_fall_that_ended_is_no_error():
+    """It never lost the quarter: the forecast said if it goes on so."""
+    known = calibration.checked(calibration.Calibration(), told_at(100.0), 0.0, 1000.0)
+    known = calibration.checked(known, None, 100.0, 900.0)
+    assert known.expected is not None
+    known = calibration.checked(known, None, 151.0, 900.0)
+    assert known == calibration.Calibration()
