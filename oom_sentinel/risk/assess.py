@@ -142,7 +142,7 @@ def assess(sample: Sample, history: History, settings: Settings,
                         if p.forecast is not None),
         killable_percent=made.killable_percent,
         oom_risk=score(sample, tightest, soonest, settings),
-        leak_suspects=leaks.suspects(growth), leaking=growth.leaking, growth=growth.paces,
+        leak_suspects=growth.suspects, leaking=growth.leaking, growth=growth.paces,
         unaccounted_bytes=None if isinstance(meminfo, Unavailable)
         else unowned.unowned_bytes(meminfo, sample.swaps),
         unaccounted_grows=None if leak is None else leak.middle,

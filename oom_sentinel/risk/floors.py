@@ -83,6 +83,8 @@ def extend(last: Floors, now_s: float, value: float) -> Floors:
         last = Floors()
     recent = floor(last.recent, now_s, value, RECENT_EVERY_S)
     long = floor(last.long, now_s, value, LONG_EVERY_S)
+    if recent is last.recent and long is last.long:
+        return last
     if len(recent) == len(last.recent) and recent[0] == last.recent[0]:
         return Floors(recent, long, last.bytes_per_s, last.leak)
     pace, leak = _judge(recent[:-1], long[:-1])  # the last stretch is not over yet

@@ -21,6 +21,7 @@ every few minutes grows, and a node that is respawned goes on where the dead one
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from dataclasses import replace
 
 from oom_sentinel.facts.memory import MIB
 from oom_sentinel.facts.process import Identity
@@ -68,28 +69,22 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """The growth of every program and of every kind of unowned memory, as last judged."""
+    """
+    The growth of every program and of every kind of unowned memory, as last judged.
+
+    `table` is the process table it was judged by.  `leaking` are the processes of programs that
+    leak, `paces` the bytes a second of programs with a trend (of a family the oldest process),
+    `suspects` who leaks, in words, and `unowned` the leak of memory that no process owns.
+    """
 
     at_s: float = float('-inf')
+    table: tuple[Process, ...] = ()
     programs: tuple[Program, ...] = ()
     kinds: tuple[tuple[str, Floors], ...] = ()
-
-    @property
-    def unowned(self) -> Leak | None:
-        """Return the leak of memory that /proc/meminfo does not name."""
-        return dict(self.kinds).get(unowned.UNOWNED, Floors()).leak
-
-    @property
-    def leaking(self) -> frozenset[Identity]:
-        """Return the processes of every program that leaks."""
-        return frozenset(identity for program in self.programs
-                         if program.floors.leak is not None for identity in program.identities)
-
-    @property
-    def paces(self) -> tuple[tuple[Identity, float], ...]:
-        """Return (process, bytes a second) of programs with a trend; of a family the oldest."""
-        return tuple((min(p.identities), p.floors.bytes_per_s) for p in self.programs
-                     if p.identities and p.floors.bytes_per_s is not None)
+    leaking: frozenset[Identity] = frozenset()
+    paces: tuple[tuple[Identity, float], ...] = ()
+    suspects: tuple[str, ...] = ()
+    unowned: Leak | None = None
 
 
 def watch(last: Growth, sample: Sample, protection: Protection) -> Growth:
@@ -102,7 +97,25 @@ def watch(last: Growth, sample: Sample, protection: Protection) -> Growth:
         before = dict(kinds)
         kinds = tuple((name, floors.extend(before.get(name, Floors()), now_s, float(value)))
                       for name, value in unowned.kinds(sample.meminfo, sample.swaps))
-    return Growth(now_s, _programs(last.programs, now_s, sample.processes, protection), kinds)
+    if sample.processes is last.table and now_s > last.at_s:
+        programs = tuple(_repeated(p, now_s) for p in last.programs)
+    else:
+        programs = _programs(last.programs, now_s, sample.processes, protection)
+    leaks = [p for p in programs if p.floors.leak is not None]
+    return Growth(
+        now_s, sample.processes, programs, kinds,
+        frozenset(identity for program in leaks for identity in program.identities),
+        tuple((min(p.identities), p.floors.bytes_per_s) for p in programs
+              if p.identities and p.floors.bytes_per_s is not None),
+        _suspects(programs, kinds), dict(kinds).get(unowned.UNOWNED, Floors()).leak)
+
+
+def _repeated(last: Program, now_s: float) -> Program:
+    """Return a program whose processes were not read again since the last time."""
+    if now_s < last.rests_until_s or last.rests_until_s > last.seen_s:
+        return last
+    series = floors.extend(last.floors, now_s, last.base + last.kept)
+    return last if series is last.floors else replace(last, floors=series)
 
 
 def kept_bytes(memory: TaskMemory) -> int:
@@ -163,19 +176,22 @@ def _extended(last: Program | None, name: str, members: dict[Identity, Process],
 def _nodes(last: tuple[tuple[str, float], ...], members: dict[Identity, Process],
            now_s: float) -> tuple[tuple[str, float], ...]:
     """Return the nodes of a container with the time each was first seen."""
-    names = [name for process in members.values() for name in process.node_names]
+    if len(members) > 1:
+        return ()
+    names = next(iter(members.values())).node_names
     if len(names) < 2:
         return ()
     seen = dict(last)
     return tuple((name, seen.get(name, now_s)) for name in names)
 
 
-def suspects(growth: Growth) -> tuple[str, ...]:
+def _suspects(programs: Iterable[Program],
+              kinds: Iterable[tuple[str, Floors]]) -> tuple[str, ...]:
     """Return who leaks, in words, the fastest first."""
     found = [(p.floors.leak.middle, _suspect(f'{p.label} ({_processes(p)}, ', p.floors.leak))
-             for p in growth.programs if p.floors.leak is not None]
+             for p in programs if p.floors.leak is not None]
     found += [(series.leak.middle, _suspect(f'{name} (', series.leak))
-              for name, series in growth.kinds if series.leak is not None]
+              for name, series in kinds if series.leak is not None]
     return tuple(text for _, text in sorted(found, reverse=True))
 
 
@@ -183,7 +199,7 @@ def _processes(program: Program) -> str:
     """Return the PID, or how many processes; of a container also its nodes."""
     many = len(program.identities)
     text = f'{many} processes' if many > 1 else f'PID {min(program.identities).pid}'
-    if not program.nodes or many > 1:
+    if not program.nodes:
         return text
     began_s, first_s = program.floors.began_s, min(s for _, s in program.nodes)
     loaded = [name for name, seen_s in program.nodes
