@@ -151,6 +151,15 @@ class Attribution:
             namespaced=not self.counts_machine, counted=counted is not None)
         return self._seen_kill(kill, known, how, sample, now_s, elsewhere)
 
+    def ended_by_program(self, kill: OomKill, sample: Sample, now_s: float) -> SeenKill:
+        """Return a kill by another program with the names of its victim."""
+        self._number += 1
+        known = self.known.with_pid(kill.victim_pid, kill.victim_comm)
+        how = 'unknown: the program names no known process' if known is None else 'by PID'
+        if known is not None:
+            kill = with_victim_facts(kill, known)
+        return self._seen_kill(kill, known, how, sample, now_s, elsewhere=False)
+
     def _seen_kill(self, kill: OomKill, known: Known | None, how: str, sample: Sample,
                    now_s: float, elsewhere: bool) -> SeenKill:
         process = None if known is None else known.process

@@ -51,6 +51,7 @@ from oom_sentinel.kills.oom_report import Parser
 from oom_sentinel.kills.stall import StallWatch
 from oom_sentinel.kills.told import KEPT
 from oom_sentinel.kills.told import ToldKills
+from oom_sentinel.kills.userspace_log import UserspaceLog
 
 KERNEL_LOG = 'kernel log'  # the name of the wake by a kill
 # How long a log may take to tell what a counter shows: /dev/kmsg was 7 ms behind at most.
@@ -72,11 +73,7 @@ class _Record:
 
 
 class KillLog:
-    """
-    Collects OOM kills from the kernel log and the kill counters.
-
-    It names the process that each kill hit and returns new kills once per cycle.
-    """
+    """Collects OOM kills from log and counters, names the victims, returns each kill once."""
 
     def __init__(self, *, live: bool, foreign_pids: bool, directory: str,
                  monotonic: Callable[[], float] = time.monotonic,
@@ -101,6 +98,7 @@ class KillLog:
         self.writer = IncidentWriter(directory if live else '')
         self.stalls = StallWatch(self.writer)
         self.feed = log.Feed(log.Nothing())
+        self._userspace = UserspaceLog()
         self._refused: tuple[str, ...] = ()
         self._parser: Parser | None = None
         self._repeated = 0
@@ -151,12 +149,7 @@ class KillLog:
 
     def use_signal_deaths(
             self, deaths: Callable[[float], tuple[SignalDeath, ...] | None]) -> None:
-        """
-        Take the source of how processes end.
-
-        :param deaths: returns those that died by signal 9 since a monotonic time, None where
-            that is unknown.
-        """
+        """Take what returns who died by signal 9 since a time, None where it is unknown."""
         self.attribution.signal_deaths = deaths
 
     def read_log(self) -> None:
@@ -204,6 +197,9 @@ class KillLog:
                     seen, None if counted is None else counted.told_as):
                 fresh.append(seen)
         fresh += self._inferred(sample, now_s, rescan)
+        fresh += [self.attribution.ended_by_program(kill, sample, now_s)
+                  for kill in self._userspace.read(
+                      sample.surroundings.neighbours if self._live else (), now_s, self._wall())]
         for seen in fresh:
             self._keep(seen, sample, keep)
         self._history.add(sample, targets)
@@ -278,6 +274,7 @@ class KillLog:
         """Close the kernel log, and write the incidents that wait."""
         self.stalls.end_orderly()
         self.feed.close()
+        self._userspace.close()
         self.attribution.close()
         self.writer.close()
 

@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
 
+from oom_sentinel.facts.kill import Killer
 from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.facts.kill import SeenKill
 
@@ -43,9 +44,9 @@ class ToldKills:
         return tuple(self._seen)
 
     def add(self, seen: SeenKill) -> None:
-        """Add a kill; one from before the start is not counted."""
+        """Add a kill; only the kernel's since the start are counted."""
         self._seen.append(seen)
-        if not seen.kill.before_start:
+        if not seen.kill.before_start and seen.kill.kind is Killer.KERNEL:
             self.since_start += seen.count
 
     def replace_inference(self, seen: SeenKill, told_as: int | None) -> bool:

@@ -19,6 +19,7 @@ from datetime import datetime
 import re
 
 from oom_sentinel.facts.kill import INFERRED
+from oom_sentinel.facts.kill import Killer
 from oom_sentinel.facts.kill import Kills
 from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.facts.kill import SeenKill
@@ -94,7 +95,8 @@ def _most_important(held: Sequence[SeenKill]) -> SeenKill | None:
 
 def _joined(parts: Sequence[str]) -> str:
     """Return the parts as one sentence; the name of a victim keeps its spelling."""
-    return '; '.join(parts) + '.' if ' killed by the kernel' in parts[0] else sentence(parts)
+    named = ' killed by the kernel' in parts[0] or ' ended by ' in parts[0]
+    return '; '.join(parts) + '.' if named else sentence(parts)
 
 
 def _message(kills: Kills, held: Sequence[SeenKill], stalled: bool) -> list[str]:
@@ -135,7 +137,11 @@ def _told(seen: SeenKill) -> list[str]:
     """Return one kill in words, who and why within the first 60 characters."""
     kill = seen.kill
     at = '' if kill.time is None else f' at {_clock(kill.time)}'
-    if kill.certainty != INFERRED:
+    if kill.kind is Killer.USERSPACE:
+        named = label(kill) if kill.victim_comm else printable(kill.task_memcg or 'a process')
+        parts = [f'{named} ended by {kill.program or "a program"}: {cause(seen)}',
+                 f'{victim(kill)}{at}']
+    elif kill.certainty != INFERRED:
         parts = [f'{label(kill)} killed by the kernel: {cause(seen)}', f'{victim(kill)}{at}']
     elif kill.victim_pid is not None:
         parts = [f'{label(kill)} probably killed by the kernel: {cause(seen)}',

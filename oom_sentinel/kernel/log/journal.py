@@ -46,10 +46,11 @@ FROM_KERNEL = '_TRANSPORT=kernel'
 class Journal:
     """The kernel's messages as journald keeps them: the last of this boot, then the new ones."""
 
-    def __init__(self, program: str = 'journalctl') -> None:
+    def __init__(self, program: str = 'journalctl', units: tuple[str, ...] = ()) -> None:
         """
         Ask whether kernel messages may be seen at all, then follow them.
 
+        :param units: follow what these units write from now on, in place of the kernel.
         :raises Refused: with the group that would give the permission.
         """
         self.name = 'journal'
@@ -58,7 +59,9 @@ class Journal:
         if found is None:
             raise Refused('')  # no systemd here: nothing that a permission would change
         self._program = found
-        self._ask()
+        self._chosen = ['-b', *(f'_SYSTEMD_UNIT={unit}' for unit in units)] if units else ['-k']
+        if not units:
+            self._ask()
         self.descriptor: int | None
         self.descriptor, self._writer = os.pipe()
         os.set_blocking(self.descriptor, False)
@@ -66,7 +69,7 @@ class Journal:
         self._started_s = float('-inf')
         self._child: subprocess.Popen[bytes] | None = None
         try:
-            self._start(PAST_LINES)
+            self._start(0 if units else PAST_LINES)
         except OSError as error:
             self.close()
             raise Refused(f'{found}: {error.strerror}') from error
@@ -84,7 +87,7 @@ class Journal:
 
     def _start(self, lines: int) -> None:
         self._child = subprocess.Popen(
-            [self._program, '-k', '-f', '-o', 'json', '-n', str(lines), '--quiet',
+            [self._program, *self._chosen, '-f', '-o', 'json', '-n', str(lines), '--quiet',
              '--no-pager', f'--output-fields={FIELDS}'],
             stdin=subprocess.DEVNULL, stdout=self._writer, stderr=subprocess.DEVNULL)
 
