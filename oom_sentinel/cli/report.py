@@ -74,14 +74,18 @@ def read(path: str, settings: Settings) -> Story:
         return recording.read(path)
     if not os.path.isdir(path):
         return kernel_log.read(path, settings)
-    if os.path.lexists(os.path.join(path, 'incident.json')):
+    if _is_incident(path):
         return incident.read(path, settings)
     try:
         below = sorted(name for name in os.listdir(path)
-                       if os.path.isfile(os.path.join(path, name, 'incident.json')))
+                       if _is_incident(os.path.join(path, name)))
     except OSError as error:
         raise Unusable(f'{path}: {error.strerror}') from error
     if not below:
         raise Unusable(f'{path}: neither an incident folder nor a recording: no incident.json '
                        'and no metadata.yaml')
     return incident.read(os.path.join(path, below[-1]), settings)
+
+
+def _is_incident(folder: str) -> bool:
+    return any(os.path.lexists(os.path.join(folder, name)) for name in incident.REPORTS)

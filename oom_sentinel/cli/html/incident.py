@@ -35,8 +35,11 @@ from oom_sentinel.cli.output import Unusable
 from oom_sentinel.cli.regular_file import read_regular
 from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.facts.kill import OomTask
+from oom_sentinel.facts.memory import MIB
 from oom_sentinel.settings import Settings
 
+REPORTS = ('incident.json', 'stall.json')  # of a kill, of a stall without a kill
+ENDED = 'ended.json'  # written into the folder of a stall that passed
 INCIDENT_MAX, CSV_MAX, LOG_LINES = 4 << 20, 8 << 20, 2000
 ROWS_MAX, CURVES_MAX = 2000, 400
 MACHINE = {
@@ -50,18 +53,19 @@ def read(folder: str, settings: Settings) -> Story:
     """
     Return the story of an incident folder.
 
-    :raises Unusable: when incident.json is missing or is none.
+    :raises Unusable: when it holds neither a kill nor a stall.
     """
-    path = os.path.join(folder, 'incident.json')
+    path = os.path.join(folder, next(
+        (name for name in REPORTS if os.path.lexists(os.path.join(folder, name))), REPORTS[0]))
     said = _json(path)
     if not isinstance(said, dict):
         raise Unusable(f'{path}: not an incident: no JSON object')
     notes: list[str] = []
     moments, curves = _history(os.path.join(folder, 'history.csv'), notes)
-    log = _log(os.path.join(folder, 'kernel.log'), notes)
     host = str(said['host']) if isinstance(said.get('host'), str) else ''
     if said.get('kind') == 'stall':
         return _stall(said, folder, host, moments, curves, notes)
+    log = _log(os.path.join(folder, 'kernel.log'), notes)
     kill = kill_of(said, path)
     tasks, totalpages, page_size = _tasks(
         os.path.join(folder, 'processes.json'), kill, settings, notes)
@@ -82,15 +86,25 @@ def _stall(said: dict[str, Any], folder: str, host: str, moments: tuple[Moment, 
     at = _number(said.get('time'))
     when = '' if at is None else f' at {kernel_log.local_time(at)}'
     facts = tuple((key, json.dumps(value) if isinstance(value, (dict, list)) else str(value))
-                  for key, value in said.items() if key != 'kind')[:60]
-    growth = said.get('growth') or said.get('eaters') or ()
-    grown = [str(item) for item in growth][:10] if isinstance(growth, list) else []
+                  for key, value in said.items() if key not in ('kind', 'growth'))[:60]
+    ended = os.path.lexists(os.path.join(folder, ENDED))
     text = ('Tasks waited for memory nearly all the time, and the kernel killed no process.',
-            *((f'Most memory had or took: {", ".join(grown)}.',) if grown else ()))
+            'The stall passed.' if ended else
+            'Nothing shows that it passed: the machine was reset, or stalls still.')
     marks = () if at is None else (Mark(at, 'stall', MarkKind.STALL),)
     title = f'The machine stalled for want of memory{when}'
-    return Story(title, folder, host, moments, curves, marks,
-                 (Chapter(title, text, facts=facts),), tuple(notes))
+    chapter = Chapter(title, text, what_if=(), facts=(*_grown(said.get('growth')), *facts))
+    return Story(title, folder, host, moments, curves, marks, (chapter,), tuple(notes))
+
+
+def _grown(rows: object) -> Iterator[tuple[str, str]]:
+    """Return the processes that grew most before a stall, in words."""
+    for row in (rows if isinstance(rows, list) else ())[:20]:
+        numbers = [_number(row.get(key)) for key in ('grown_bytes', 'rss_bytes')] if isinstance(
+            row, dict) else [None]
+        if None not in numbers:
+            by, rss = (f'{(n or 0.0) / MIB:.0f} MiB' for n in numbers)
+            yield f'{row.get("process")}', f'grew by {by} to {rss}'
 
 
 def kill_of(said: dict[str, Any], path: str) -> OomKill:

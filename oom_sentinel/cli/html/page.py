@@ -120,7 +120,8 @@ def _tables(chapter: Chapter) -> list[str]:
         parts += ['<h3>Processes before the kill, by badness</h3>',
                   _tasks(chapter.tasks)]
     if chapter.facts:
-        parts += ['<details><summary>All facts</summary>', _table(
+        opened = '' if chapter.tasks else ' open'
+        parts += [f'<details{opened}><summary>All facts</summary>', _table(
             ('Fact', 'Value'), chapter.facts[:FACTS_MAX]), '</details>']
     if chapter.log:
         lines = '\n'.join(_text(line) for line in chapter.log[:LOG_MAX])

@@ -162,10 +162,23 @@ def test_the_folder_of_all_incidents_gives_the_newest(tmp_path):
     assert '/newer was killed' in report(tmp_path, tmp_path / 'page.html')
 
 
-def test_a_stall_has_a_page_too(tmp_path):
-    """A machine that froze without a kill."""
-    text = report(incident(tmp_path / 'x', kind='stall'), tmp_path / 'page.html')
+@pytest.mark.parametrize('ended', [False, True])
+def test_a_stall_has_a_page_too(tmp_path, ended):
+    """A machine that froze without a kill, with those that grew most, as `kills` writes it."""
+    folder = incident(tmp_path / 'x')
+    (folder / 'incident.json').unlink()
+    (folder / 'kernel.log').unlink()
+    (folder / 'stall.json').write_text(json.dumps({
+        'kind': 'stall', 'time': START_S + 250, 'host': 'robot1', 'some_avg10_percent': 90.0,
+        'growth': [{'process': '/amcl (PID 8041)', 'grown_bytes': 700 * MIB,
+                    'rss_bytes': 900 * MIB}, 'x', {'process': 3}]}))
+    if ended:
+        (folder / 'ended.json').write_text('{}')
+    text = report(tmp_path, tmp_path / 'page.html')
     assert 'The machine stalled' in text and 'the kernel killed no process' in text
+    assert ('The stall passed.' in text) == ended
+    assert 'grew by 700 MiB to 900 MiB' in text
+    checked(text)
 
 
 def test_a_kernel_log_has_a_section_for_each_kill(tmp_path):
