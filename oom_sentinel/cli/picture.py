@@ -83,7 +83,7 @@ class Picture:
         """Yield exactly as many lines as the terminal has."""
         from rich.segment import Segment
         width, height = max(options.max_width, 1), max(options.size.height, 1)
-        inner = options.update(width=width).reset_height()
+        inner = options.update(width=width, height=None)  # rich 11 has no reset_height()
         lines = self._lines(console, inner, height - 1)
         self._page = max(1, height - 2)
         self.scroll = min(self.scroll, max(0, len(lines) - (height - 1)))
