@@ -22,7 +22,6 @@ from typing import Any
 from oom_sentinel.settings import outside
 
 SHOWN = 40
-BOLD, PLAIN = '\x1b[1m', '\x1b[0m'
 
 
 class Unusable(Exception):
