@@ -36,7 +36,8 @@ def main():
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     os.environ.setdefault('ROS_DOMAIN_ID', str(60 + os.getpid() % 40))
     home = tempfile.mkdtemp(prefix='oom_sentinel_bench_')
-    os.environ['XDG_RUNTIME_DIR'] = os.environ['ROS_LOG_DIR'] = home
+    for name in ('XDG_RUNTIME_DIR', 'OOM_SENTINEL_STATE', 'ROS_LOG_DIR'):
+        os.environ[name] = home
     print(f'{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}, '
           f'Python {platform.python_version()}, psutil {psutil.__version__}, medians of '
           f'{RUNS} runs\n')

@@ -150,7 +150,8 @@ def _measure(kills, folder):
     kmsg, listener = Kmsg(), Listener()
     found = {'/diagnostics': [], '~/oom_kills': []}
     with tempfile.TemporaryDirectory() as home:
-        env = {**os.environ, 'XDG_RUNTIME_DIR': home, 'ROS_HOME': home}
+        env = {**os.environ, 'XDG_RUNTIME_DIR': home, 'ROS_HOME': home,
+               'OOM_SENTINEL_STATE': home}
         node = subprocess.Popen([program, '--ros-args', '-p', 'groups:=[]'], env=env,
                                 stderr=subprocess.DEVNULL)
         try:

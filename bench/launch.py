@@ -135,7 +135,7 @@ def main():
               'source ROS and run python3 -m bench.launch')
         return
     with tempfile.TemporaryDirectory() as folder:
-        os.environ.update(XDG_RUNTIME_DIR=folder, ROS_LOG_DIR=folder)
+        os.environ.update(XDG_RUNTIME_DIR=folder, OOM_SENTINEL_STATE=folder, ROS_LOG_DIR=folder)
         params = os.path.join(folder, 'params.yaml')
         with open(params, 'w', encoding='ascii') as stream:
             stream.write('/**: {ros__parameters: {groups: [b], group.b.match: ["exe:bench_*"], '

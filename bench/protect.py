@@ -82,7 +82,7 @@ def measure(runs, scan_period=2.0):
                  'group.bench.oom_score_adj:=250']
     program = os.path.join(os.path.dirname(sys.executable), 'oom_sentinel_node')
     with tempfile.TemporaryDirectory() as home:
-        os.environ['XDG_RUNTIME_DIR'] = home
+        os.environ['OOM_SENTINEL_STATE'] = home
         sentinel = subprocess.Popen([program, *arguments], stderr=subprocess.DEVNULL)
         try:
             time.sleep(4)
@@ -91,7 +91,7 @@ def measure(runs, scan_period=2.0):
             sentinel.kill()
             sentinel.wait()
     with tempfile.TemporaryDirectory() as home:
-        os.environ['XDG_RUNTIME_DIR'] = home
+        os.environ['OOM_SENTINEL_STATE'] = home
         inside = Inside(arguments)
         try:
             time.sleep(4)

@@ -92,7 +92,7 @@ def measure(runs):
     delays = []
     ear = Ear()
     with tempfile.TemporaryDirectory() as home:
-        env = {**os.environ, 'XDG_RUNTIME_DIR': home}
+        env = {**os.environ, 'XDG_RUNTIME_DIR': home, 'OOM_SENTINEL_STATE': home}
         node = subprocess.Popen([program], stderr=subprocess.DEVNULL, env=env)
         try:
             while not ear.heard_s:

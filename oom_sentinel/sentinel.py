@@ -55,9 +55,8 @@ from oom_sentinel.protection.guard import Guard
 from oom_sentinel.protection.limits import Limits
 from oom_sentinel.protection.policies import SentinelPolicy
 from oom_sentinel.protection.shedder import Shedder
+from oom_sentinel.risk.plentiful import is_plentiful
 from oom_sentinel.settings import Settings
-
-PLENTIFUL_SHARE = 2.0  # times memory.available_warn_percent
 
 EARLY_S = 0.05  # a look that comes so much too early still counts
 
@@ -200,7 +199,7 @@ class Sentinel:
     def look_soon(self) -> None:
         """Scan between two cycles, while a process is starting or memory is nearly used up."""
         now_s = self._monotonic()
-        self.parts.run(parts.PROTECTION, lambda: self._look_at_limits(now_s), None)
+        self.parts.run(parts.LIMITS, lambda: self._look_at_limits(now_s), None)
         soon_s = self.next_look_s
         if soon_s is not None and now_s >= soon_s - EARLY_S:
             self.scan()
@@ -230,7 +229,9 @@ class Sentinel:
         run = self.parts.run
         now_s = self.parts.now_s = self._monotonic()
         # What woke the node is reported first: a scan takes 38 ms (measured, 500 processes).
-        run(parts.PROTECTION, lambda: self._look_at_limits(now_s), None)
+        run(parts.LIMITS, lambda: self._look_at_limits(now_s), None)
+        if run(parts.LOCK, self.guard.take_over, False):
+            self.scanner.hasten(everything=True)
         soon_s = self.next_look_s
         if self.scanner.due(now_s, self.settings.scan_period, bool(woken_by)) or (
                 soon_s is not None and now_s >= soon_s - EARLY_S):
@@ -244,7 +245,7 @@ class Sentinel:
                     replace(self._kills, fresh=()))
         shedding = run(parts.SHEDDING, lambda: self.shedder.update(
             sample, assessment, self._sheddable(), self.settings), Shedding())
-        self.scanner.plentiful = self._is_plentiful(sample, assessment)
+        self.scanner.plentiful = is_plentiful(sample, assessment, self.settings)
         stalled = sample.stalled(self._sample)
         self._sample, self._assessment, self._kills = sample, assessment, kills
         statuses = report.compose(sample, assessment, protection, self.settings, kills,
@@ -268,13 +269,6 @@ class Sentinel:
         return self.kill_log.update(
             sample, self.guard.planned.targets, keep, self._rescan,
             self.settings.pressure_full_avg10_error)
-
-    def _is_plentiful(self, sample: Sample, assessment: risk.Assessment) -> bool:
-        percent, room = sample.mem_available_percent, assessment.tightest
-        share = PLENTIFUL_SHARE * self.settings.memory_available_warn_percent
-        return (assessment.risk.level == Level.OK and percent is not None
-                and (room is None or room.percent > share)
-                and percent > share)
 
     def apply(self) -> tuple[bool, str]:
         """Rescan and apply now, asking anew for what was denied; say what was done."""

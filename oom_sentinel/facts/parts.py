@@ -64,6 +64,8 @@ PROCESSES = Part('process table', ('OOM risk', 'Protection', GROUPS))
 NEW_PROGRAMS = Part('new programs', ('Protection',))
 LAUNCHES = Part('records of launches', ('Protection',))
 PROTECTION = Part('protection', ('Protection',))
+LIMITS = Part('limits of memory', ('Protection',))
+LOCK = Part('lock of the sentinel', ('Protection',))
 OUTCOMES = Part('outcomes of protection', ('Protection',))
 RISK = Part('risk assessment', ('OOM risk', 'Memory', 'Memory pressure', 'Control groups'))
 SHEDDING = Part('shedding', ('OOM risk',))
@@ -74,6 +76,8 @@ GRAPH = Part('ROS graph', ('Protection',))
 CONTAINERS = Part('component containers', ('Protection',))
 WAKES = Part('wakes by memory', ('Memory pressure',))
 PUBLISHING = Part('publishing')
+LAST_REPORT = Part('report for other programs')
+METRICS = Part('metrics')
 
 
 def status_part(name: str) -> Part:

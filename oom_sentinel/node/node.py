@@ -29,9 +29,11 @@ from oom_sentinel.facts.due import NEVER_S
 from oom_sentinel.facts.parts import error_place
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import LogLine
+from oom_sentinel.facts.status import Report
 from oom_sentinel.kernel.wake import Watch
 from oom_sentinel.kills.kill_log import KERNEL_LOG
 from oom_sentinel.node import kills
+from oom_sentinel.node.metrics import Metrics
 from oom_sentinel.node.names import Names
 from oom_sentinel.node.parameter_services import ParameterServices
 from oom_sentinel.node.parameters import foreign
@@ -40,6 +42,7 @@ from oom_sentinel.node.parameters import refused
 from oom_sentinel.node.shedding import Shedding
 from oom_sentinel.node.topics import Topics
 from oom_sentinel.node.wakes import Wakes
+from oom_sentinel.protection.last_report import Writer
 from oom_sentinel.sentinel import Sentinel
 from oom_sentinel.settings import declarations_for
 from oom_sentinel.settings import Settings
@@ -84,6 +87,11 @@ class OomSentinel(Node):
         self.topics.hardware_id = self.parameters.settings.hardware_id
         self._published_s = NEVER_S
         self.wakes = Wakes(watch, self.sentinel, self.names.update, self.cycle)
+        self._last_report = Writer(self.sentinel.root)
+        self.metrics = Metrics()
+        self.metrics.serve(self.sentinel.settings.metrics_port,
+                           self.sentinel.settings.metrics_address,
+                           lambda text: self.get_logger().warning(text))
         self.kills = kills.Kills(self, watch, self.sentinel.kill_log.feed,
                                  self.topics.message)
         self.shedding = Shedding(self, self.sentinel.shedder, self._answer,
@@ -143,10 +151,19 @@ class OomSentinel(Node):
                 now_s, self._published_s, self.parameters.settings.publish_period - 0.05):
             self._published_s = now_s
             run(parts.PUBLISHING, lambda: self.topics.publish(report), None)
+            run(parts.LAST_REPORT, lambda: self._keep_for_others(report), None)
+        run(parts.METRICS, lambda: self.metrics.update(report), None)
         run(parts.WAKES, lambda: self.wakes.follow(
             self.sentinel.settings, self.sentinel.sampler.cgroup_paths), None)
         if KERNEL_LOG not in woken_by:  # a kill is reported first
             self.names.update()
+
+    def _keep_for_others(self, report: Report) -> None:
+        """Write the report for `oom_sentinel status`, when this is the one that protects."""
+        if not self.sentinel.guard.watching:
+            self._last_report.write(
+                report.statuses, self.get_fully_qualified_name(),
+                self.topics.used_hardware_id, self.sentinel.settings.publish_period)
 
     def _log(self, lines: tuple[LogLine, ...]) -> None:
         """Log each line; rclpy wants one place in the source for each severity."""
@@ -230,6 +247,8 @@ class OomSentinel(Node):
     def end(self, orderly: bool) -> None:
         """Restore where that is safe, say so and publish a last time."""
         self.kills.close()
+        self._guarded(self.metrics.close)()
+        self._guarded(self._last_report.remove)()
         self._guarded(self.wakes.close)()
         line = self.sentinel.close(orderly)
         self.get_logger().info(line)

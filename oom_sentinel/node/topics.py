@@ -49,11 +49,16 @@ class Topics:
         """Return the name of the diagnostics topic after remapping."""
         return str(self._diagnostics.topic_name)
 
+    @property
+    def used_hardware_id(self) -> str:
+        """Return the hardware_id of the messages."""
+        return self.hardware_id or self._hostname
+
     def message(self, statuses: tuple[Status, ...]) -> DiagnosticArray:
         """Return the statuses as a message of this node, stamped with system time."""
         return messages.array(
             statuses, self._system.now().to_msg(), self._node.get_fully_qualified_name(),
-            self.hardware_id or self._hostname)
+            self.used_hardware_id)
 
     def publish(self, report: Report) -> None:
         """Publish a report; a number that is unknown is not published."""

@@ -29,9 +29,18 @@ from oom_sentinel.facts.protection import Change
 from oom_sentinel.facts.protection import Launched
 from oom_sentinel.kernel.files import ParseError
 from oom_sentinel.kernel.files import stat
+from oom_sentinel.kernel.private_files import own_directory
+from oom_sentinel.kernel.private_files import read_private
+from oom_sentinel.kernel.private_files import replace_private
 from oom_sentinel.kernel.root import Root
-from oom_sentinel.protection.saved import replace_file
+from oom_sentinel.protection import saved
 
+# What is read of other programs' files: more launches than a robot has, and larger ones.
+RECORDS_MAX = 256
+RECORD_BYTES = 1 << 18
+PROCESSES_MAX = 4096
+NODES_MAX = 64
+NODE_NAME_MAX = 255
 # File systems stamp with the tick of the clock (4 ms at 250 Hz): a folder that changed this
 # recently may change again with the same stamp.
 STAMP_NS = 50_000_000
@@ -56,16 +65,22 @@ def _document(boot_id: str | None, launcher: Identity,
              'asked': e.asked} for e in entries.values()]})
 
 
-def _entry(said: dict[str, object]) -> Launched:
-    def number(key: str) -> int | None:
-        value = said.get(key)
-        return value if isinstance(value, int) else None
+def _entry(said: object) -> Launched:
+    """
+    Return what a record says of a process.
 
-    pid, start_time, names = number('pid'), number('start_time'), said.get('node_names')
-    if pid is None or start_time is None or not isinstance(names, list):
-        raise ValueError(f'{said!r} is no launched process')
-    return Launched(Identity(pid, start_time), number('original'), number('written'),
-                    tuple(str(name) for name in names), number('asked'))
+    :raises ValueError: when it says nothing of the kind.
+    """
+    identity = saved.identity(said)
+    assert isinstance(said, dict)
+    names = said.get('node_names')
+    if not isinstance(names, list) or len(names) > NODES_MAX or not all(
+            isinstance(name, str) and len(name) <= NODE_NAME_MAX for name in names):
+        raise ValueError('node_names is no list of node names')
+    original, written, asked = (
+        None if said.get(key) is None else saved.adj(said[key])
+        for key in ('original', 'written', 'asked'))
+    return Launched(identity, original, written, tuple(names), asked)
 
 
 class LaunchRecord:
@@ -87,7 +102,9 @@ class LaunchRecord:
 
         :raises OSError: when it cannot be made.
         """
-        os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
+        folder = os.path.dirname(self.path)
+        own_directory(os.path.dirname(folder))
+        own_directory(folder)
         return None
 
     def load(self) -> dict[Identity, Change]:
@@ -131,7 +148,7 @@ class LaunchRecord:
             found.setdefault(identity, Launched(
                 identity, node_names=self._node_names.get(identity, ()),
                 asked=self._asked.get(identity)))
-        replace_file(self.path, _document(self.boot_id, self.launcher, found))
+        replace_private(self.path, _document(self.boot_id, self.launcher, found).encode())
         self._changed = False
 
     def release(self) -> None:
@@ -168,27 +185,25 @@ class LaunchRecords:
         except OSError:
             return found
         self._seen_ns = stamp if time.time_ns() - stamp > STAMP_NS else None
-        for name in names:
+        for name in sorted(names)[:RECORDS_MAX]:
             if not name.endswith('.json'):
                 continue
             try:
                 found.update((e.identity, e) for e in self._entries(name)[1])
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, RecursionError) as error:
                 broken.append(f'{name}: {error}')
         self.broken = tuple(broken)
         return found
 
     def _entries(self, name: str) -> tuple[Identity | None, tuple[Launched, ...]]:
         """Return launcher and processes, no launcher for a file of another boot."""
-        with open(os.path.join(self.folder, name), encoding='utf-8') as stream:
-            said = json.load(stream)
-        try:
-            if said['boot_id'] != self.boot_id:
-                return None, ()
-            return (Identity(int(said['pid']), int(said['start_time'])),
-                    tuple(_entry(e) for e in said['processes']))
-        except (KeyError, TypeError) as error:
-            raise ValueError(repr(error)) from error
+        said = saved.document(read_private(os.path.join(self.folder, name), RECORD_BYTES))
+        if said.get('boot_id') != self.boot_id:
+            return None, ()
+        processes = said.get('processes')
+        if not isinstance(processes, list) or len(processes) > PROCESSES_MAX:
+            raise ValueError('processes is no list, or too long')
+        return saved.identity(said), tuple(_entry(e) for e in processes)
 
     def forget_dead(self, *, keep_orphans: bool) -> None:
         """

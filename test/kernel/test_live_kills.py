@@ -201,7 +201,8 @@ def test_without_any_permission_the_kill_is_inferred(ear, victim, public):
     home = public / 'home'
     home.mkdir()
     home.chmod(0o777)
-    env = {k: v for k, v in os.environ.items() if k not in ('XDG_RUNTIME_DIR', 'ROS_HOME')}
+    env = {k: v for k, v in os.environ.items() if k not in (
+        'XDG_RUNTIME_DIR', 'ROS_HOME', 'OOM_SENTINEL_STATE')}
     env.update(HOME=str(home), ROS_LOG_DIR=str(home / 'log'))
     start, die = victim
     with running_sentinel(PARAMETERS, env=env, command_prefix=drop):

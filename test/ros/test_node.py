@@ -119,7 +119,7 @@ def test_a_respawned_sentinel_knows_the_original_values(robot):
     with running_sentinel(RECORDER) as sentinel:
         child = robot.start('rosbag', 'recorder')
         wait_for(lambda: oom_score_adj(child.pid) == 300, 'the recorder is raised')
-        state = pathlib.Path(os.environ['XDG_RUNTIME_DIR']) / 'oom_sentinel' / 'state.json'
+        state = pathlib.Path(os.environ['OOM_SENTINEL_STATE']) / 'state.json'
         wait_for(lambda: state.exists() and str(child.pid) in state.read_text(), 'it is kept')
         sentinel.kill()
         sentinel.wait()
@@ -145,6 +145,24 @@ def test_a_second_sentinel_only_watches(observer, robot):
             other.close()
             assert 'Only watching: another sentinel of this user' in status.message
             assert oom_score_adj(child.pid) == 300
+
+
+def test_a_second_sentinel_takes_over_when_the_first_is_killed(observer, robot):
+    """Within a cycle, also after kill -9; and it knows what the first one changed."""
+    with running_sentinel(RECORDER) as first:
+        child = robot.start('rosbag', 'recorder')
+        wait_for(lambda: oom_score_adj(child.pid) == 300, 'the first protects')
+        second = {**RECORDER, 'group.expendable.oom_score_adj': 500}
+        with running_sentinel(second, remaps=('-r', '__ns:=/second')) as other:
+            watcher = Observer('second/oom_sentinel')
+            watcher.until(lambda: watcher.status('Protection'), 'the second publishes')
+            first.kill()
+            first.wait()
+            wait_for(lambda: oom_score_adj(child.pid) == 500, 'the second protects')
+            watcher.close()
+            other.send_signal(signal.SIGINT)
+            assert other.wait(15) == 0
+            assert oom_score_adj(child.pid) == 0
 
 
 def test_denied_lowering_is_reported_with_the_way_to_grant_it(observer, robot):
@@ -262,7 +280,7 @@ def test_an_unwritable_log_directory_is_a_warning(observer, monkeypatch):
 
 def test_a_full_disk_costs_only_the_memory_of_originals(observer, robot, tmp_path, monkeypatch):
     """The state file cannot be written: it says so and protects."""
-    monkeypatch.setenv('XDG_RUNTIME_DIR', '/dev/full/none')
+    monkeypatch.setenv('OOM_SENTINEL_STATE', '/dev/full/none')
     with running_sentinel(RECORDER):
         child = robot.start('rosbag', 'recorder')
         wait_for(lambda: oom_score_adj(child.pid) == 300, 'it protects')
@@ -295,7 +313,8 @@ def test_runs_unprivileged_and_is_heard_by_another_user(observer, tmp_path):
     home.mkdir()
     for folder in (home, *list(tmp_path.parents)[:2], tmp_path):
         os.chmod(folder, 0o777)
-    env = {k: v for k, v in os.environ.items() if k not in ('XDG_RUNTIME_DIR', 'ROS_HOME')}
+    env = {k: v for k, v in os.environ.items()
+           if k not in ('XDG_RUNTIME_DIR', 'ROS_HOME', 'OOM_SENTINEL_STATE')}
     env.update(HOME=str(home), ROS_LOG_DIR=str(home / 'log'))
     with running_sentinel(FAST, env=env, command_prefix=prefix) as sentinel:
         status = observer.until(lambda: observer.status('Memory'), 'heard by another uid')

@@ -107,7 +107,8 @@ def test_status_writes_nothing_and_leaves_a_running_sentinel_its_lock(tmp_path):
     """No lock and no state: another sentinel may well change values meanwhile."""
     home = tmp_path / 'home'
     home.mkdir()
-    env = {**os.environ, 'XDG_RUNTIME_DIR': str(home), 'ROS_HOME': str(home)}
+    env = {**os.environ, 'XDG_RUNTIME_DIR': str(home), 'ROS_HOME': str(home),
+           'OOM_SENTINEL_STATE': str(home)}
     done = subprocess.run([sys.executable, '-m', 'oom_sentinel.cli', 'status'], env=env,
                           capture_output=True, text=True, timeout=60)
     assert done.returncode in (0, 1) and 'this command only looks' in done.stdout, done.stderr

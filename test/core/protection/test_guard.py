@@ -94,7 +94,7 @@ def guard_over(monkeypatch):
         policy = policies.SentinelPolicy(root, host.boot_id)
         if launcher is not None:
             policy = policies.LaunchPolicy(root, launch_record.LaunchRecord(
-                os.environ['XDG_RUNTIME_DIR'], host.boot_id, launcher))
+                os.environ['OOM_SENTINEL_STATE'], host.boot_id, launcher))
         guard = Guard(root, host, VIEW, policy)
         made.append(guard)
         return guard, fake

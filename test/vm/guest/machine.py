@@ -150,7 +150,8 @@ class Watched:
 def watched(tmp_path_factory):
     """Run a privileged sentinel with GROUPS, listened to by an observer."""
     home = str(tmp_path_factory.mktemp('watched'))
-    env = {**os.environ, 'XDG_RUNTIME_DIR': home, 'ROS_HOME': home, 'ROS_LOG_DIR': home}
+    env = {**os.environ, 'XDG_RUNTIME_DIR': home, 'ROS_HOME': home, 'ROS_LOG_DIR': home,
+           'OOM_SENTINEL_STATE': f'{home}/state'}
     with conftest.running_sentinel(GROUPS, env=env) as child:
         observer = Ear()
         observer.until(lambda: observer.status('Protection'), 'the node publishes')
@@ -176,4 +177,5 @@ def home(tmp_path):
     for folder in (path, path / 'run'):
         os.chown(folder, ROBOT_UID, ROBOT_UID)
     return Home(path, {**os.environ, 'HOME': str(path), 'XDG_RUNTIME_DIR': str(path / 'run'),
+                             'OOM_SENTINEL_STATE': str(path / 'state'),
                        'ROS_HOME': str(path / 'ros'), 'ROS_LOG_DIR': str(path / 'ros/log')})
