@@ -43,6 +43,15 @@ class SettingsError(ValueError):
     """A value that is refused; the text names parameter, value and allowed range."""
 
 
+class SettingsErrors(SettingsError):
+    """Several refusals at once; `problems` has their texts, each beginning with the parameter."""
+
+    def __init__(self, problems: list[str]) -> None:
+        """Keep the texts."""
+        super().__init__('; '.join(problems))
+        self.problems = tuple(problems)
+
+
 @dataclass(frozen=True, slots=True)
 class Declaration:
     """What a parameter is: its default, type and range, and what it means."""

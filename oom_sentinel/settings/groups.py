@@ -104,6 +104,6 @@ def group(name: str, values: Mapping[str, Any]) -> Group:
     try:
         fields['match'] = tuple(selector.parse(text) for text in fields['match'])
     except selector.SelectorError as error:
-        raise SettingsError(f'group.{name}.match: {error}; allowed: selectors such as '
+        raise SettingsError(f'group.{name}.match: {error}, allowed: selectors such as '
                             'node:/amcl or exe:rplidar*') from error
     return Group(name, **fields)

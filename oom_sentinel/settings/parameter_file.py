@@ -21,16 +21,19 @@ as `ParamsError`.
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import Any
 
 from oom_sentinel import settings
 from oom_sentinel.settings import Settings
-from oom_sentinel.settings import SettingsError
+from oom_sentinel.settings.declaration import SettingsErrors
 
 NODE = '/oom_sentinel'
 # What rclpy itself declares on every node.
 FROM_ROS = ('use_sim_time', 'start_type_description_service')
 SHOWN = 40
+FILE_BYTES = 1 << 20
+TOKENS_MAX = 64  # of a node's key
 
 
 class ParamsError(ValueError):
@@ -56,6 +59,7 @@ def load(*paths: str, node: str | None = None) -> Loaded:
     """
     values: dict[str, Any] = {}
     warnings: list[str] = []
+    errors: dict[str, str] = {}
     for path in paths:
         try:
             found = flatten(_yaml(path), path, node, warnings)
@@ -63,11 +67,18 @@ def load(*paths: str, node: str | None = None) -> Loaded:
             settings.build(values)
         except RecursionError as error:
             raise ParamsError(f'{path}: not YAML for ROS: nested without end') from error
-        except SettingsError as error:
-            raise ParamsError(f'{path}: {error}') from error
+        except SettingsErrors as error:
+            at = _lines(path)
+            for problem in error.problems:
+                name = problem.partition(':')[0]
+                where = f' (line {at[name]})' if name in at else ''
+                errors.setdefault(name, f'{path}: {problem}{where}')
         warnings += [f'{path}: parameter {shown(name)} is unknown'
                      + (f', did you mean {closest}?' if closest else '')
-                     for name, closest in settings.unknown(values, FROM_ROS) if name in found]
+                     for name, closest in settings.unknown(values, FROM_ROS)[:SHOWN]
+                     if name in found]
+    if errors:
+        raise ParamsError('; '.join(errors.values()))
     return Loaded(settings.build(values), tuple(warnings), frozenset(values))
 
 
@@ -84,13 +95,58 @@ def _yaml(path: str) -> Any:
         raise ParamsError(f'{path}: reading a parameter file needs PyYAML: apt-get install '
                           'python3-yaml') from error
     try:
-        with open(path, encoding='utf-8') as stream:
-            return yaml.safe_load(stream)
+        return yaml.load(_text(path), Loader=_loader())
     except OSError as error:
         raise ParamsError(f'{path}: {error.strerror}') from error
     # PyYAML lets what int() and date() make of a bad scalar through.
     except (yaml.YAMLError, ValueError, LookupError) as error:
         raise ParamsError(f'{path}: not YAML: {" ".join(str(error).split())}') from error
+
+
+def _text(path: str) -> str:
+    """
+    Return the text of a file.
+
+    :raises ParamsError: when it is larger than any parameter file.
+    :raises OSError: when it cannot be read; UnicodeDecodeError when it is no text.
+    """
+    with open(path, 'rb') as stream:
+        content = stream.read(FILE_BYTES + 1)
+    if len(content) > FILE_BYTES:
+        raise ParamsError(f'{path}: more than {FILE_BYTES >> 20} MiB, so no parameter file')
+    return content.decode('utf-8')
+
+
+@cache
+def _loader() -> Any:
+    """Return PyYAML's safe loader without aliases: rcl has none, and they can explode."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.AliasEvent):
+                raise yaml.composer.ComposerError(
+                    None, None, 'aliases are not supported by ROS', self.peek_event().start_mark)
+            return super().compose_node(parent, index)
+    return Loader
+
+
+def _lines(path: str) -> dict[str, int]:
+    """Return the line of each parameter, the last one where it stands several times."""
+    import yaml
+    found: dict[str, int] = {}
+
+    def walk(node: Any, prefix: str, inside: bool) -> None:
+        if not isinstance(node, yaml.MappingNode):
+            return
+        for key, value in node.value:
+            name = str(getattr(key, 'value', ''))
+            if inside:
+                found[prefix + name] = key.start_mark.line + 1
+            walk(value, f'{prefix}{name}.' if inside else '', inside or name == 'ros__parameters')
+
+    walk(yaml.compose(_text(path), Loader=_loader()), '', False)
+    return found
 
 
 def flatten(document: Any, path: str, node: str | None = None,
@@ -148,15 +204,18 @@ def means(key: str, node: str = NODE) -> bool:
     rcl's wildcards: `*` is one token between slashes, `**` any number of them.
     """
     tokens = [token for token in key.split('/') if token]
-    return _means(tokens, [token for token in node.split('/') if token])
+    return _means(tuple(tokens), tuple(token for token in node.split('/') if token))
 
 
-def _means(key: list[str], node: list[str]) -> bool:
-    if not key:
-        return not node
-    if key[0] == '**':
-        return any(_means(key[1:], node[i:]) for i in range(len(node) + 1))
-    return bool(node) and fnmatchcase(node[0], key[0]) and _means(key[1:], node[1:])
+def _means(key: tuple[str, ...], node: tuple[str, ...]) -> bool:
+    """Compare token by token; `places` are the lengths of node that the key so far may mean."""
+    places = {0}
+    for token in key[:TOKENS_MAX]:
+        if token == '**':
+            places = set(range(min(places, default=len(node) + 1), len(node) + 1))
+        else:
+            places = {at + 1 for at in places if at < len(node) and fnmatchcase(node[at], token)}
+    return len(node) in places and len(key) <= TOKENS_MAX
 
 
 def _dotted(prefix: str, value: dict[str, Any], found: dict[str, Any]) -> None:

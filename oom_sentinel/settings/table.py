@@ -21,7 +21,9 @@ out.
 """
 
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
+import contextlib
 from dataclasses import dataclass
 from dataclasses import replace
 import difflib
@@ -31,6 +33,7 @@ from oom_sentinel.settings.declaration import Declaration
 from oom_sentinel.settings.declaration import declared_by
 from oom_sentinel.settings.declaration import parameter
 from oom_sentinel.settings.declaration import SettingsError
+from oom_sentinel.settings.declaration import SettingsErrors
 from oom_sentinel.settings.groups import Group
 from oom_sentinel.settings.groups import group as make_group
 from oom_sentinel.settings.groups import group_declarations
@@ -39,6 +42,7 @@ from oom_sentinel.settings.groups import GROUP_PARAMETER
 
 UNKNOWN_NAMES = 50  # that many unknown names are compared with the known ones
 NAME_CHARACTERS = 100
+PROBLEMS_MAX = 50  # refusals in one message
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +173,47 @@ def build(values: Mapping[str, object]) -> Settings:
     :raises SettingsError: naming parameter, value and allowed range; names that are no
         parameter are left aside, see `unknown`.
     """
-    coerced = {d.name: d.coerce(values[d.name]) if d.name in values else d.default
-               for d in declarations_for(values)}
-    return rebuild(Settings(), coerced, coerced)
+    problems: list[str] = []
+    known: Iterable[Declaration] = _DECLARATIONS
+    with _collected(problems):
+        known = declarations_for(values)
+    values = {**values, 'groups': ()} if problems else values  # its refusal is noted already
+    coerced: dict[str, Any] = {}
+    for declared in known:
+        coerced[declared.name] = declared.default
+        if declared.name in values:
+            with _collected(problems):
+                coerced[declared.name] = declared.coerce(values[declared.name])
+    made = replace(Settings(), **{field: coerced[d.name] for field, d in _FIELDS.items()})
+    problems += _order_problems(made)
+    groups = []
+    for name in made.groups:
+        with _collected(problems):
+            groups.append(make_group(name, coerced))
+    if problems:
+        raise SettingsErrors(problems[:PROBLEMS_MAX])
+    return replace(made, protection_groups=tuple(groups))
+
+
+@contextlib.contextmanager
+def _collected(problems: list[str]) -> Iterator[None]:
+    """Add a refusal to the problems instead of raising it."""
+    try:
+        yield
+    except SettingsError as error:
+        problems.append(str(error))
+
+
+def _order_problems(made: Settings) -> list[str]:
+    """Return which ERROR threshold is less alarming than its WARN one."""
+    found = []
+    for more, less, smaller in ERROR_WARN_PAIRS:
+        a, b = getattr(made, more), getattr(made, less)
+        if (a > b) if smaller else (a < b):
+            found.append(f'{_FIELDS[more].name}: {a:g} refused, allowed: '
+                         f'{"at most" if smaller else "at least"} {_FIELDS[less].name}, '
+                         f'which is {b:g}')
+    return found
 
 
 def rebuild(settings: Settings, values: Mapping[str, Any],
@@ -187,12 +229,9 @@ def rebuild(settings: Settings, values: Mapping[str, Any],
     names = frozenset(changed)
     made = replace(settings, **{field: values[d.name] for field, d in _FIELDS.items()
                                 if d.name in names})
-    for more, less, smaller in ERROR_WARN_PAIRS:
-        a, b = getattr(made, more), getattr(made, less)
-        if (a > b) if smaller else (a < b):
-            raise SettingsError(
-                f'{_FIELDS[more].name}: {a:g} refused, allowed: '
-                f'{"at most" if smaller else "at least"} {_FIELDS[less].name}, which is {b:g}')
+    problems = _order_problems(made)
+    if problems:
+        raise SettingsErrors(problems)
     touched = {match[1] for match in map(GROUP_PARAMETER.match, names) if match}
     known = {group.name: group for group in settings.protection_groups}
     groups = tuple(known[name] if name in known and name not in touched

@@ -14,6 +14,8 @@
 
 """Several parameter files for one node, as a launch gives them."""
 
+from hypothesis import given
+from hypothesis import strategies as st
 from oom_sentinel.settings import parameter_file
 import pytest
 
@@ -50,3 +52,66 @@ def test_a_refusal_names_the_file_that_brought_it(tmp_path):
     bad = file(tmp_path, 'bad.yaml', '/**: {ros__parameters: {hold_s: 601}}')
     with pytest.raises(parameter_file.ParamsError, match='bad.yaml: hold_s: 601 .*0..600'):
         parameter_file.load(good, bad)
+
+
+def test_all_refusals_come_at_once_with_their_lines(tmp_path):
+    """One turn of mending, not five."""
+    path = file(tmp_path, 'bad.yaml', """/**:
+  ros__parameters:
+    hold_s: 601
+    memory:
+      available_error_percent: 20.0
+    groups: [a]
+    group:
+      a: {match: ['exe:'],
+          oom_score_adj: 1.5}
+    scan_period: fast
+""")
+    with pytest.raises(parameter_file.ParamsError) as caught:
+        parameter_file.load(path)
+    text = str(caught.value)
+    for name, line in (('hold_s', 3), ('memory.available_error_percent', 5),
+                       ('group.a.match', 8), ('group.a.oom_score_adj', 9), ('scan_period', 10)):
+        assert any(part.startswith(f'{path}: {name}: ') and part.endswith(f'(line {line})')
+                   for part in text.split('; ')), (name, text)
+    assert '\n' not in text
+
+
+@pytest.mark.parametrize('text', [
+    'a: &a [x]\n/**: {ros__parameters: {groups: *a}}',
+    '&a a: {b: *a}',
+    'a: &a {x: 1}\nb: &b {p: *a, q: *a}\n/**: {ros__parameters: {p: *b}}'])
+def test_aliases_are_refused_as_rcl_does(tmp_path, text):
+    """Nine lines of them stand for a billion items."""
+    with pytest.raises(parameter_file.ParamsError, match='aliases are not supported by ROS'):
+        parameter_file.load(file(tmp_path, 'laughs.yaml', text))
+
+
+def test_a_file_without_end_is_refused():
+    """Reading stops after a mebibyte."""
+    with pytest.raises(parameter_file.ParamsError, match='more than 1 MiB'):
+        parameter_file.load('/dev/zero')
+
+
+@pytest.mark.parametrize('key, node, meant', [
+    ('/**', '/oom_sentinel', True), ('/*', '/oom_sentinel', True),
+    ('/*', '/r/oom_sentinel', False),
+    ('/*/oom_sentinel', '/r/oom_sentinel', True), ('/**/oom_sentinel', '/a/b/oom_sentinel', True),
+    ('/**/x', '/oom_sentinel', False), ('/**/' * 40 + 'x', '/a' * 30, False),
+    ('/**/' * 40 + 'a', '/a' * 30, True), ('', '/a', False), ('/a', '/a/b', False)])
+def test_wildcards_of_node_names(key, node, meant):
+    """They mean what rcl's do; forty of them take no longer than one."""
+    assert parameter_file.means(key, node) == meant
+
+
+@given(st.text(alphabet='ab:{}[]&*!-\'" \n#|>?%@,.~0', max_size=60))
+def test_any_text_is_settings_or_a_params_error(text):
+    """Nothing else escapes, whatever stands in the file."""
+    import tempfile
+    with tempfile.NamedTemporaryFile('w', suffix='.yaml') as stream:
+        stream.write('/**:\n  ros__parameters:\n    ' + text)
+        stream.flush()
+        try:
+            parameter_file.load(stream.name)
+        except parameter_file.ParamsError as error:
+            assert str(error)
