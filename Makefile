@@ -18,7 +18,7 @@ LOOPBACK := ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
 SOURCES := setup.py setup.cfg package.xml scripts/make_venv.sh scripts/link_package.sh \
     $(wildcard launch/*.launch.py)
 
-.PHONY: setup run demo docs test test-unprivileged test-jazzy bench storm vm-test lint clean
+.PHONY: setup run demo docs test test-unprivileged test-jazzy bench chaos storm vm-test lint clean
 
 setup: $(VENV)/.ready
 
@@ -74,6 +74,11 @@ docs: .venv-docs/.ready
 	  .venv-docs/bin/python -m pip install --quiet --requirement docs/requirements.txt || \
 	  { echo 'mkdocs could not be installed: network? python3-venv?'; exit 1; }
 	@touch '$@'
+
+# Everything that may stop, bloat or fool the node at once; two minutes.  With more rights it does
+# more: as root the node runs as another user, under files that fail.
+chaos: setup
+	$(LOOPBACK) $(BIN)/python -m bench.chaos
 
 bench: setup
 	$(LOOPBACK) $(BIN)/python -m bench

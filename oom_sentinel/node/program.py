@@ -29,6 +29,8 @@ import time
 from types import FrameType
 
 from oom_sentinel.kernel.wake import Watch
+from oom_sentinel.node.files_read import log_files
+from oom_sentinel.node.files_read import refusals
 from oom_sentinel.node.node import OomSentinel
 from oom_sentinel.settings import SettingsError
 import rclpy
@@ -95,11 +97,15 @@ def _log_arguments() -> list[str]:
 def _start(args: list[str] | None, watch: Watch) -> OomSentinel | None:
     """Return the node, None when arguments or parameters are refused, which is then said."""
     logging = _log_arguments()
+    words = sys.argv if args is None else args
     try:
-        rclpy.init(args=(sys.argv if args is None else args) + logging,
-                   signal_handler_options=SignalHandlerOptions.NO)
-        return OomSentinel(watch)
-    except (SettingsError, ParameterException, NameValidationException) as error:
+        rclpy.init(args=words + logging, signal_handler_options=SignalHandlerOptions.NO)
+        node = OomSentinel(watch)
+        log_files(words, node.get_fully_qualified_name(), node.get_logger())
+        return node
+    except SettingsError as error:
+        reason = refusals(words) or str(error)  # of a file with the lines
+    except (ParameterException, NameValidationException) as error:
         reason = str(error)
     except RuntimeError as error:  # RCLError: rcl refuses a file or an argument by itself
         reason = f'{type(error).__name__}: {error}'.split(', at /')[0]  # no rcl source lines

@@ -33,6 +33,7 @@ NODE = '/oom_sentinel'
 FROM_ROS = ('use_sim_time', 'start_type_description_service')
 SHOWN = 40
 FILE_BYTES = 1 << 20
+NOTHING_FOR = 'nothing for'
 TOKENS_MAX = 64  # of a node's key
 
 
@@ -173,7 +174,7 @@ def flatten(document: Any, path: str, node: str | None = None,
             _dotted('', values, found)
     if warnings is not None and not any(means(name, ours) for name, _ in sections):
         others = shown(', '.join(name for name, _ in sections), 200)
-        warnings.append(f'{path}: nothing for {ours}, defaults are used; parameters for: '
+        warnings.append(f'{path}: {NOTHING_FOR} {ours}, defaults are used; parameters for: '
                         f'{others or "no node"}')
     return found
 

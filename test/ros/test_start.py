@@ -67,6 +67,33 @@ def test_a_file_that_cannot_be_followed_ends_with_code_2(tmp_path, text, words):
     assert all(word in fatal for word in words), fatal
 
 
+def test_all_refusals_of_a_file_come_at_once_with_their_lines(tmp_path):
+    """What the command line says of it too."""
+    file = tmp_path / 'bad.yaml'
+    file.write_text('/**:\n  ros__parameters:\n    hold_s: 601\n    scan_period: fast\n')
+    code, said = ended(start('--ros-args', '--params-file', str(file)))
+    assert code == 2
+    fatal = next(line for line in said.splitlines() if 'refused to start' in line)
+    assert '(line 3)' in fatal and '(line 4)' in fatal, fatal
+
+
+def test_a_file_for_another_node_is_a_warning_and_the_others_are_named(tmp_path):
+    """Its parameters are without effect, which the defaults would hide."""
+    other, own = tmp_path / 'other.yaml', tmp_path / 'own.yaml'
+    other.write_text('/sentinel:\n  ros__parameters:\n    hold_s: 1.0\n')
+    own.write_text('oom_sentinel:\n  ros__parameters:\n    hold_s: 1.0\n')
+    child = start('--ros-args', '--params-file', str(other), '--params-file', str(own))
+    lines = []
+    while not any('diagnostics on' in line for line in lines) or len(lines) < 3:
+        lines.append(child.stdout.readline())
+    child.send_signal(signal.SIGINT)
+    _, said = ended(child)
+    said = ''.join(lines) + said
+    assert f'parameters from {other}, {own}' in said
+    warned = [line for line in said.splitlines() if 'nothing for /oom_sentinel' in line]
+    assert len(warned) == 1 and str(other) in warned[0] and 'WARN' in warned[0], said
+
+
 @pytest.mark.parametrize('arguments', [('--bogus',), ('--params-file', '/nowhere.yaml'),
                                        ('-r', '__ns:=/0bad')])
 def test_arguments_that_rcl_refuses_end_with_code_2(arguments):
