@@ -53,8 +53,9 @@ class Watcher:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             rclpy.spin_once(self.ros, timeout_sec=0.2)
-            self.rss.append(self.node.rss_kib())
-            self.descriptors.append(self.node.descriptors())
+            if self.node.process.poll() is None:
+                self.rss.append(self.node.rss_kib())
+                self.descriptors.append(self.node.descriptors())
 
     def phase(self, name, seconds):
         """Listen for so long and remember the longest gap as this phase's."""
@@ -67,10 +68,10 @@ class Watcher:
                             100 * (self.node.cpu_s() - cpu_s) / (now - first)))
 
 
-def last_pid():
-    """Return the PID that was given last."""
-    with open('/proc/loadavg') as stream:
-        return int(stream.read().split()[4])
+def started_so_far():
+    """Return how many processes were started since boot."""
+    with open('/proc/stat') as stream:
+        return next(int(line.split()[1]) for line in stream if line.startswith('processes '))
 
 
 def run(watcher):
@@ -85,10 +86,10 @@ def run(watcher):
         crowd = attackers.crowd()
         started += crowd
         watcher.phase('+ 3000 processes', 15)
-        storm, before, since = attackers.starts(), last_pid(), time.monotonic()
+        storm, before, since = attackers.starts(), started_so_far(), time.monotonic()
         started += storm
         watcher.phase('+ a storm of starts', 20)
-        print(f'starts a second: {(last_pid() - before) / (time.monotonic() - since):.0f}')
+        print(f'starts a second: {(started_so_far() - before) / (time.monotonic() - since):.0f}')
         watcher.node.stop_for(STOPPED_S, watcher.wait)
         watcher.phase('after SIGSTOP', 5)
     finally:
@@ -105,6 +106,8 @@ def report(watcher, said, code):
           f'{"CPU (%)":>9}')
     for name, gap, rss, descriptors, cpu in watcher.phases:
         print(f'{name:<22}{gap:>16.2f}{rss / 1024:>11.1f}{descriptors:>13}{cpu:>9.1f}')
+    if not watcher.phases:
+        return ['the node ended before its first message']
     print(f'RSS in MiB: {watcher.phases[0][2] / 1024:.1f} before, {max(watcher.rss) / 1024:.1f} '
           f'at most, {watcher.rss[-1] / 1024:.1f} at the end')
     broken = [f'{words!r} is in the log' for words in FORBIDDEN if words in said]
@@ -129,7 +132,8 @@ def main():
         try:
             while not watcher.times and node.process.poll() is None:
                 watcher.wait(0.5)
-            run(watcher)
+            if node.process.poll() is None:
+                run(watcher)
         finally:
             code = node.end()
             log.seek(0)

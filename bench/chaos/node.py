@@ -32,8 +32,10 @@ def can_change_user():
     """Return whether another user can run this interpreter, and we can become one."""
     if os.geteuid() != 0 or shutil.which('setpriv') is None:
         return False
-    return subprocess.run(['setpriv', f'--reuid={NOBODY}', f'--regid={NOBODY}', '--clear-groups',
-                           sys.executable, '-c', ''], capture_output=True).returncode == 0
+    # setpriv itself may still run what the other user may not: a shell in between may not.
+    return subprocess.run(
+        ['setpriv', f'--reuid={NOBODY}', f'--regid={NOBODY}', '--clear-groups', 'sh', '-c',
+         'exec "$@"', 'sh', sys.executable, '-c', ''], capture_output=True).returncode == 0
 
 
 def command(program, folder):

@@ -21,6 +21,7 @@ imported only when metrics.port is not 0.
 
 from collections.abc import Callable
 from collections.abc import Iterator
+import importlib
 from typing import Any
 
 from oom_sentinel.facts.memory import MIB
@@ -56,11 +57,10 @@ class Metrics:
         if not port:
             return
         try:
-            from prometheus_client import CollectorRegistry
-            from prometheus_client import start_http_server
-            registry = CollectorRegistry(auto_describe=False)
-            registry.register(self)  # type: ignore[arg-type]
-            started = start_http_server(port, address, registry)
+            library = importlib.import_module(PACKAGE)
+            registry = library.CollectorRegistry(auto_describe=False)
+            registry.register(self)
+            started = library.start_http_server(port, address, registry)
         except ImportError:
             warn(f'metrics.port: nothing is served, the Python package {PACKAGE} is missing: '
                  f'{REMEDY}')
@@ -81,8 +81,8 @@ class Metrics:
 
     def collect(self) -> Iterator[Any]:
         """Return the metrics of the newest report; what is unknown is left out."""
-        from prometheus_client.core import CounterMetricFamily
-        from prometheus_client.core import GaugeMetricFamily
+        core = importlib.import_module(f'{PACKAGE}.core')
+        gauge, counter = core.GaugeMetricFamily, core.CounterMetricFamily
         report = self._report
         if report is None:
             return
@@ -96,17 +96,16 @@ class Metrics:
                 ('time_to_exhaustion_seconds', 'Until memory is exhausted, when that is foreseen.',
                  report.time_to_exhaustion_s)):
             if value is not None:
-                yield GaugeMetricFamily(PREFIX + name, text, value=value)
-        level = GaugeMetricFamily(PREFIX + 'status_level',
-                                  'Level of a diagnostics status: 0 OK, 1 WARN, 2 ERROR.',
-                                  labels=['status'])
+                yield gauge(PREFIX + name, text, value=value)
+        level = gauge(PREFIX + 'status_level',
+                      'Level of a diagnostics status: 0 OK, 1 WARN, 2 ERROR.', labels=['status'])
         for status in report.statuses:
             level.add_metric([status.name], int(status.level))
         yield level
-        rss = GaugeMetricFamily(PREFIX + 'group_resident_memory_bytes',
-                                'Resident memory of the processes of a group.', labels=['group'])
-        growth = GaugeMetricFamily(PREFIX + 'group_growth_bytes_per_second',
-                                   'Growth of the processes of a group.', labels=['group'])
+        rss = gauge(PREFIX + 'group_resident_memory_bytes',
+                    'Resident memory of the processes of a group.', labels=['group'])
+        growth = gauge(PREFIX + 'group_growth_bytes_per_second',
+                       'Growth of the processes of a group.', labels=['group'])
         for group in report.groups:
             if group.rss_mib is not None:
                 rss.add_metric([group.name], group.rss_mib * MIB)
@@ -114,8 +113,8 @@ class Metrics:
                 growth.add_metric([group.name], group.growth_mib_per_min * MIB / 60)
         yield rss
         yield growth
-        yield CounterMetricFamily(PREFIX + 'oom_kills', 'OOM kills seen, those of before the '
-                                  'start included.', value=self._kills)
+        yield counter(PREFIX + 'oom_kills', 'OOM kills seen, those of before the start included.',
+                      value=self._kills)
 
 
 def _share(percent: float | None) -> float | None:

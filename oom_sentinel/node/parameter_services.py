@@ -20,15 +20,33 @@ rclpy lets a value of unknown type end the node, and works through a request of 
 
 from collections.abc import Callable
 from typing import Any
+import weakref
 
 from oom_sentinel.node.parameters import refused
 from oom_sentinel.settings.outside import printable
 from rclpy.parameter import Parameter
 from rclpy.parameter_service import ParameterService
+from rclpy.qos import QoSProfile
 
 # parameters or names in a request; with the most groups there are 424 parameters
 REQUEST_ITEMS = 1000
 PREFIXES = 50
+# Requests that wait.  rclpy keeps a thousand, and a peer that sends them faster than they are
+# answered, each of a megabyte, makes the node keep a gigabyte (measured: 78 -> 477 MiB).
+QOS = QoSProfile(depth=20)
+
+
+class _WithFewWaiting:
+    """Stands for the node while rclpy creates the services, which choose no depth."""
+
+    def __init__(self, node: Any) -> None:
+        """Keep the node."""
+        self._node = node
+        self.get_name = node.get_name
+
+    def create_service(self, kind: Any, name: str, callback: Any, **_more: Any) -> Any:
+        """Create a service in which few requests wait."""
+        return self._node.create_service(kind, name, callback, qos_profile=QOS)
 
 
 class ParameterServices(ParameterService):
@@ -42,7 +60,8 @@ class ParameterServices(ParameterService):
         """
         self._set_on: Any = node
         self._complain = complain
-        super().__init__(node)
+        super().__init__(_WithFewWaiting(node))  # type: ignore[arg-type]
+        self._node_weak_ref = weakref.ref(node)
 
     def _set_parameters_callback(self, request: Any, response: Any) -> Any:
         if len(request.parameters) > REQUEST_ITEMS:
