@@ -13,11 +13,13 @@
 # limitations under the License.
 
 """
-Print the tables of docs/foresight.md: python -m bench.replay [seed [traces of each kind]].
+Print the tables of docs/foresight.md: python -m bench.replay [SEED [HEALTHY [FALLS]]].
 
-The forecasts were tuned with seeds below 1000; those from 1000 on judge them.
+HEALTHY traces of two hours of each kind, and FALLS of each shape.  The forecasts were tuned with
+seeds below 1000; those from 1000 on judge them.
 """
 
+from multiprocessing import Pool
 import random
 from statistics import median
 import sys
@@ -27,55 +29,78 @@ from bench.replay import healthy
 from bench.replay import peers
 from bench.replay import score
 
-WHO = {'oom_sentinel': peers.ours, 'fixed 15 and 5 %': peers.fixed,
-       'earlyoom, 10 and 5 %': peers.earlyoom, 'linear regression, 60 s': peers.regression}
+OURS = 'oom_sentinel'
+WHO = {OURS: peers.ours, 'fixed, 15 and 5 %': peers.fixed,
+       'earlyoom, 10 and 5 %': peers.earlyoom,
+       'linear regression, 60 s': peers.regression}
+PROCESSES = 2
+
+
+def alarms(job):
+    """Return (kind, hours, {who: (WARN, ERROR)}) of one healthy trace."""
+    seed, kind, number = job
+    trace = healthy.healthy(kind, random.Random(f'{seed} {kind} {number}'))
+    found = {}
+    for name, said_of in WHO.items():
+        said = said_of(trace)
+        found[name] = score.episodes(said, 1), score.episodes(said, 2)
+    return kind, len(trace.left) / 3600, found
+
+
+def leads(job):
+    """Return (shape, {who: scores}) of one fall."""
+    seed, shape, number = job
+    trace = falls.fall(shape, random.Random(f'{seed} {shape} {number}'))
+    return shape, {name: score.fell(trace, said_of(trace)) for name, said_of in WHO.items()}
 
 
 def main(seed=1000, each=12, falls_each=31):
     """Print false alarms of healthy hours, then leads and coverage of falls."""
-    traces = [healthy.healthy(kind, random.Random(f'{seed} {kind} {i}'))
-              for kind in healthy.KINDS for i in range(each)]
-    hours = sum(len(t.left) for t in traces) / 3600
-    print(f'{len(traces)} healthy traces, {hours:.0f} h\n')
-    print('| healthy hours | WARN an hour | ERROR an hour |\n|---|---|---|')
-    ours = {}
-    for name, said_of in WHO.items():
-        said = [said_of(t) for t in traces]
-        warns, errors = ([score.episodes(s, level) for s in said] for level in (1, 2))
-        print(f'| {name} | {sum(warns) / hours:.3f} | {sum(errors) / hours:.3f} |', flush=True)
-        if name == 'oom_sentinel':
-            ours = {kind: (sum(w for w, t in zip(warns, traces) if t.kind == kind),
-                           sum(e for e, t in zip(errors, traces) if t.kind == kind))
-                    for kind in healthy.KINDS}
-    print('\n| kind | WARN | ERROR | hours |\n|---|---|---|---|')
-    for kind, (warn, error) in ours.items():
-        print(f'| {kind} | {warn} | {error} | {2 * each} |')
-    traces = [falls.fall(shape, random.Random(f'{seed} {shape} {i}'))
-              for shape in falls.SHAPES for i in range(falls_each)]
-    print('\n| falls | WARN too late | median lead | p10 |\n|---|---|---|---|')
-    for name, said_of in WHO.items():
-        found = [score.fell(t, said_of(t)) for t in traces]
-        leads = sorted(f.lead_s or 0.0 for f in found)
-        print(f'| {name} | {sum(f.late for f in found)} of {len(found)} | '
-              f'{median(leads):.0f} s | {leads[len(leads) // 10]:.0f} s |', flush=True)
-        if name == 'oom_sentinel':
-            kept = found
-    print('\n| shape | too late | inside the range | told | half way: median error | '
-          'width |\n|---|---|---|---|---|---|')
+    with Pool(PROCESSES) as pool:
+        print_alarms(pool.map(alarms, [(seed, kind, number) for kind in healthy.KINDS
+                                       for number in range(each)], 1))
+        print_leads(pool.map(leads, [(seed, shape, number) for shape in falls.SHAPES
+                                     for number in range(falls_each)], 1))
+
+
+def print_alarms(found):
+    """Print who alarms how often, and ours by kind."""
+    hours = sum(h for _, h, _ in found)
+    print(f'| {len(found)} healthy traces, {hours:.0f} h | WARN an hour | ERROR an hour |\n'
+          '|---|---|---|')
+    for name in WHO:
+        warns, errors = (sum(by[name][level] for *_, by in found) for level in (0, 1))
+        print(f'| {name} | {warns / hours:.3f} | {errors / hours:.3f} |')
+    print('\n| kind | hours | WARN | ERROR |\n|---|---|---|---|')
+    for kind in healthy.KINDS:
+        mine = [(h, *by[OURS]) for k, h, by in found if k == kind]
+        print(f'| {kind} | {sum(h for h, *_ in mine):.0f} | {sum(w for _, w, _ in mine)} | '
+              f'{sum(e for *_, e in mine)} |')
+
+
+def print_leads(found):
+    """Print who warns how late, and ours by shape."""
+    print(f'\n| {len(found)} falls | WARN too late | median lead | p10 |\n|---|---|---|---|')
+    for name in WHO:
+        mine = [by[name] for _, by in found]
+        lead = sorted(f.lead_s or 0.0 for f in mine)
+        print(f'| {name} | {sum(f.late for f in mine)} | {median(lead):.0f} s | '
+              f'{lead[len(lead) // 10]:.0f} s |')
+    print('\n| shape | too late | end inside the range | forecasts | half way: median error | '
+          'latest / soonest |\n|---|---|---|---|---|---|')
     for shape in falls.SHAPES:
-        _print_shape(shape, [f for f, t in zip(kept, traces) if t.kind == shape])
-    _print_shape('all', kept)
+        print_shape(shape, [by[OURS] for s, by in found if s == shape])
+    print_shape('all', [by[OURS] for _, by in found])
 
 
-def _print_shape(shape, found):
-    told, errors = sum(f.told for f in found), [f.half_error for f in found
-                                                if f.half_error is not None]
-    share = 100 * sum(f.inside for f in found) / max(1, told)
-    per = [f.inside / f.told for f in found if f.told]
-    wide = median([f.wide for f in found if f.wide] or [0])
-    print(f'| {shape} | {sum(f.late for f in found)} of {len(found)} | {share:.0f} % '
-          f'(a fall: {100 * sum(per) / max(1, len(per)):.0f} %) | {told} | '
-          f'{100 * median(errors or [0]):.0f} % of {len(errors)} | x {wide:.1f} |')
+def print_shape(shape, mine):
+    """Print the scores of one shape."""
+    told = sum(f.told for f in mine)
+    errors = [f.half_error for f in mine if f.half_error is not None]
+    inside = 100 * sum(f.inside for f in mine) / max(1, told)
+    wide = median([f.wide for f in mine if f.wide] or [0.0])
+    print(f'| {shape} | {sum(f.late for f in mine)} of {len(mine)} | {inside:.0f} % | {told} | '
+          f'{100 * median(errors or [0.0]):.0f} % of {len(errors)} | {wide:.1f} |')
 
 
 if __name__ == '__main__':

@@ -93,12 +93,12 @@ SHAPES = {'steady': _steady, 'chunky': _chunky, 'heavy-tailed': _heavy_tailed,
           'random walk': _walk}
 
 
-def fall(shape, chance):
-    """Return one fall: a rest, then memory goes until nothing is left."""
+def fall(shape, chance, longest_s=2000):
+    """Return one fall of half a minute or longer: a rest, then memory goes."""
     total = chance.choice(SIZES_MB) * MB
     start = total * chance.uniform(0.25, 0.85)
     rest_s = chance.randint(20, 400)
-    seconds = round(10 ** chance.uniform(1.5, 3.3))
+    seconds = round(32 * (longest_s / 32) ** chance.random())
     gone = SHAPES[shape](chance, seconds)
     jitter = noise(chance, total, rest_s + len(gone))
     left = [start + jitter[i] for i in range(rest_s)]

@@ -30,6 +30,8 @@ FINEST = ((5, 4), (9, 8), (17, 8), (33, 8))
 QUICK = (4, 3)  # of a control group, which may be full within seconds
 COARSER = ((17, 8), (33, 8))
 STUDENT_95 = {3: 2.92, 4: 2.35, 8: 1.89}  # one-sided, of so many blocks
+# A window that lost less than a twelfth of what is left tells of no fall.
+FALLEN = 12.0
 LEAST = 0.04  # of what a window lost: a smaller step is no progress
 # The fall began within a window whose first quarter fell less than this share of an even one;
 # its mean says less then.
@@ -62,7 +64,7 @@ def paces(points: Points, windows: tuple[tuple[int, int], ...]) -> tuple[Pace, .
     for size, blocks in windows:
         if size > count:
             break
-        if points[-size][1] > value:
+        if FALLEN * (points[-size][1] - value) > value:
             told = pace(points[-size:], blocks)
             if told is not None:
                 found.append(told)

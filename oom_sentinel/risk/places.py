@@ -47,7 +47,7 @@ AT_ONCE_S = 10.0  # an end that is nearer waits for no second reading
 # than this share of the warn threshold.
 START_SHARE = 2.0
 START_S = 60.0  # a start lasts so long, and on while memory goes on to fall,
-START_RESTS_S = 10.0  # until it has rested so long,
+START_RESTS_S = 20.0  # until it has rested so long,
 START_MAX_S = 300.0  # and no longer than this
 # The share of what was left that must be gone: less is taken by healthy jobs every day.
 WARN_SHARE = 0.36
@@ -171,7 +171,7 @@ def _place(last: Place, now_s: float, reading: _Reading, started_s: float,
     errors, told = _calibrated(last.calibration, forecast(left), now_s, reading.left)
     silent_until_s = max(last.silent_until_s, started_s + START_S)
     if now_s < silent_until_s and reading.left > START_SHARE * reading.safe:
-        if told is not None:
+        if any(left.paces):
             silent_until_s = max(silent_until_s, min(now_s + START_RESTS_S,
                                                      started_s + START_MAX_S))
         return Place(last.path, left, None, None, silent_until_s, reading.kills,
