@@ -35,7 +35,7 @@ GROUP_SHARE, MACHINE_SHARE = 0.25, 0.05
 SOON_S = 20.0
 # Seconds between two readings of the table then, and while a process is starting.
 NEARLY_USED_UP_SCAN_S = 0.4
-STARTING_SCAN_S = 1.0
+STARTING_SCAN_S = 0.4
 
 Reading = tuple[tuple[CgroupChain, ...] | Unavailable, MemInfo | Unavailable,
                 tuple[SwapDevice, ...]]

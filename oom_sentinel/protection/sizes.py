@@ -32,8 +32,8 @@ from oom_sentinel.facts.process import TaskMemory
 
 MIB = 1 << 20
 # A new process counts as settled when two readings so far apart are the same, or at last.
-APART_S = 0.5
-SETTLED_AT_LAST_S = 10.0
+APART_S = 0.3
+SETTLED_AT_LAST_S = 5.0
 RATE_S = 3.0
 # (age in seconds, length of a stretch): a young process may find its rest soon; later only what
 # lasts is one, else a slow leak would be taken for it.

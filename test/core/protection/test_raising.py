@@ -167,6 +167,13 @@ def test_a_process_that_has_just_begun_gets_what_an_empty_one_gets():
         -(115 - 2) * PAGES // ROBOT.point)
 
 
+def test_nobody_is_raised_for_the_sake_of_the_sentinel_alone():
+    """Its own value is denied, that of no robot's process is."""
+    sentinel = holding(process(99, '/opt/x/lib/oom_sentinel/node'), 60)
+    found, made = values((sentinel, inside(1003, '/usr/bin/a', 0)), domains=BOTH)
+    assert made.levels == () and found == {}
+
+
 def test_without_a_denial_nobody_is_raised():
     """-500, -400 and -300 stand, and that is all."""
     found, made = values((DRIVER, inside(1003, '/usr/bin/a', 0)), {}, domains=BOTH)
