@@ -30,13 +30,18 @@ from oom_sentinel.cli.tree import view_of
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Status
 from oom_sentinel.kernel.root import CaptureError
+from oom_sentinel.kernel.root import Root
+from oom_sentinel.protection import last_report
+from oom_sentinel.protection.last_report import LastReport
 from oom_sentinel.sentinel import Sentinel
 from oom_sentinel.settings import Settings
 
 NAME = 'status'
-HELP = 'All statuses, as the node would publish them; writes nothing.'
+HELP = ('All statuses: those of the running node, else as the node would publish them; '
+        'writes nothing.')
 WATCHING = 'this command only looks'
 PROTECTING = ', the sentinel with PID {} protects'
+LATE = 5  # periods without a report: then its age is shown
 
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
@@ -55,10 +60,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise Unusable('--watch and --json exclude each other: JSON is one document')
     settings = params.load(arguments.params_file)
     reading = read(arguments.root)
-    look = Look(settings, reading)
+    look = _source(arguments, settings, reading)
     if arguments.json:
         statuses = look.statuses()
-        output.as_json(document(statuses))
+        output.as_json(document(statuses, look.name))
     elif arguments.watch and watch.can_draw():
         statuses = watch.draw(look.statuses, look.title, watch.KillOrder(reading, settings),
                               settings.publish_period, arguments.color)
@@ -69,8 +74,58 @@ def run(arguments: argparse.Namespace) -> int:
     return int(any(s.level > Level.OK for s in statuses))
 
 
+def _source(arguments: argparse.Namespace, settings: Settings,
+            reading: Reading) -> 'Look | RunningNode':
+    """Return the running node, unless a tree or other parameters are asked for; else our look."""
+    if reading.root.live and arguments.params_file is None:
+        try:
+            found = last_report.read(reading.root)
+        except (OSError, ValueError) as error:
+            output.complain(f'oom_sentinel status: the last report of the node is left out: '
+                            f'{error}')
+        else:
+            if found is not None:
+                return RunningNode(reading.root, found)
+    return Look(settings, reading)
+
+
+class RunningNode:
+    """What the running node of this user published last."""
+
+    def __init__(self, root: Root, found: LastReport) -> None:
+        """Take its first report; later ones are read as they are asked for."""
+        self._root = root
+        self._found = found
+        self.name = found.node_name.lstrip('/')
+        self._unread: LastReport | None = found
+
+    def statuses(self) -> tuple[Status, ...]:
+        """
+        Return the statuses of its last report.
+
+        :raises Unusable: when the node has ended meanwhile or its report cannot be read.
+        """
+        try:
+            found = self._unread or last_report.read(self._root)
+        except (OSError, ValueError) as error:
+            raise Unusable(f'the last report of the node: {error}') from error
+        if found is None:
+            raise Unusable(f'the node {self._found.node_name} (PID {self._found.pid}) has ended')
+        self._found, self._unread = found, None
+        return found.statuses
+
+    def title(self) -> str:
+        """Return which node says this, on which machine, and when."""
+        found = self._found
+        late = f', {found.age_s:.0f} s ago' if found.age_s > LATE * found.publish_period_s else ''
+        return (f'{found.node_name} (PID {found.pid}) on {found.hardware_id}, '
+                f'{local_time(found.wall_s)}{late}')
+
+
 class Look:
     """What a sentinel of our own sees, which writes nothing."""
+
+    name = 'oom_sentinel'
 
     def __init__(self, settings: Settings, reading: Reading) -> None:
         """
@@ -108,7 +163,7 @@ def local_time(wall_s: float) -> str:
         return f'{wall_s:g} s after 1970-01-01'
 
 
-def _print(printer: Printer, look: Look, values: bool) -> tuple[Status, ...]:
+def _print(printer: Printer, look: 'Look | RunningNode', values: bool) -> tuple[Status, ...]:
     """Print what is seen now and return it."""
     statuses = look.statuses()
     printer.line(look.title())
@@ -121,7 +176,7 @@ def _print(printer: Printer, look: Look, values: bool) -> tuple[Status, ...]:
     return statuses
 
 
-def _repeat(look: Look, arguments: argparse.Namespace,
+def _repeat(look: 'Look | RunningNode', arguments: argparse.Namespace,
             period_s: float) -> tuple[Status, ...]:
     """Print what is seen every period until ctrl-c; return what was seen last."""
     printer = Printer(arguments.color)

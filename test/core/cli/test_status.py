@@ -43,6 +43,8 @@ from oom_sentinel.facts.process import Program
 from oom_sentinel.facts.process import TaskMemory
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Status
+from oom_sentinel.kernel.root import Root
+from oom_sentinel.protection import last_report
 from oom_sentinel.report.risk import KILL_ORDER_OF
 from oom_sentinel.sentinel import Sentinel
 import pytest
@@ -139,6 +141,24 @@ def test_json_keys_are_snake_case_with_units(key, name):
 def test_json_values_are_numbers_where_they_are_numbers(text, value):
     """Text stays text, also what Python would call a number and JSON does not."""
     assert plain(text) == value and type(plain(text)) is type(value)
+
+
+def test_beside_a_running_node_it_says_what_that_node_says(tmp_path, monkeypatch, capsys):
+    """Under its name and with the time of its report; a tree or parameters of one's own do not."""
+    monkeypatch.setenv('OOM_SENTINEL_STATE', str(tmp_path / 'state'))
+    writer = last_report.Writer(Root('/'))
+    writer.write((Status('Memory', Level.WARN, 'Said by the node.', (('a (MiB)', '5'),)),),
+                 '/robot1/oom_sentinel', 'robot1', 1.0)
+    out = run(capsys, code=1).out
+    assert '/robot1/oom_sentinel (PID' in out and 'Said by the node.' in out
+    found, = json.loads(run(capsys, '--json', code=1).out)['statuses']
+    assert (found['name'], found['level']) == ('robot1/oom_sentinel: Memory', 'WARN')
+    assert found['values'] == {'a_mib': 5}
+    main(['status', '--root', str(trees.make(tmp_path / 'tree', 'docker_v2'))])
+    assert 'Said by the node.' not in capsys.readouterr().out
+    writer.remove()
+    main(['status'])
+    assert 'Said by the node.' not in capsys.readouterr().out
 
 
 # drawn
