@@ -29,30 +29,22 @@ from oom_sentinel import report
 from oom_sentinel import risk
 from oom_sentinel.facts import parts
 from oom_sentinel.facts.kill import Kills
-from oom_sentinel.facts.parts import Parts
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.sample import Waking
 from oom_sentinel.facts.shedding import Shedding
-from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Report
-from oom_sentinel.facts.status import Unavailable
-from oom_sentinel.kernel.host import own_domain_id
-from oom_sentinel.kernel.host import ros_prefixes
+from oom_sentinel.kernel import host
 from oom_sentinel.kernel.sampling import Sampler
 from oom_sentinel.kernel.scanning import Scanner
 from oom_sentinel.kernel.wake.tmpfs import unmapped_files
 from oom_sentinel.kills import kill_log
 from oom_sentinel.protection import eligibility
+from oom_sentinel.protection import grouping
 from oom_sentinel.protection import limits
-from oom_sentinel.protection.eligibility import View
-from oom_sentinel.protection.grouping import group_of
-from oom_sentinel.protection.grouping import selected_nodes
-from oom_sentinel.protection.grouping import unproven_nodes
 from oom_sentinel.protection.guard import Guard
-from oom_sentinel.protection.limits import Limits
 from oom_sentinel.protection.policies import SentinelPolicy
 from oom_sentinel.protection.shedder import Shedder
 from oom_sentinel.risk.plentiful import is_plentiful
@@ -75,14 +67,14 @@ class Sentinel:
         self._wall = wall
         self.root = kernel.Root(root)
         self.host = self.root.host()
-        self.parts = Parts()
-        self.table = kernel.Table(self.root, ros_prefixes=ros_prefixes())
+        self.parts = parts.Parts()
+        self.table = kernel.Table(self.root, ros_prefixes=host.ros_prefixes())
         self.scanner = Scanner(self.table)
         self.sampler = Sampler(self.scanner, self.host, self.parts, wall)
-        self.guard = Guard(self.root, self.host, View(
-            os.geteuid(), os.getpid(), own_domain_id()),
+        self.guard = Guard(self.root, self.host, eligibility.View(
+            os.geteuid(), os.getpid(), host.own_domain_id()),
             SentinelPolicy(self.root, self.host.boot_id), watching=watching)
-        self._limits = Limits(self._read_limits, self.host.page_size)
+        self._limits = limits.Limits(self._read_limits, self.host.page_size)
         self.kill_log = kill_log.open_kill_log(
             self.root, self.table, settings.incident_directory, monotonic, wall)
         self.shedder = Shedder(self.root, os.geteuid())
@@ -127,7 +119,8 @@ class Sentinel:
             pids or self.table.new_pids(now_s), now_s), nobody)
         fresh = tuple(p for p in met if eligibility.eligible(
             p, self.settings, self.guard.view))
-        if any(group_of(p, self.settings) or (p.program.ros and not self.guard.planned.levels)
+        levels = self.guard.planned.levels
+        if any(grouping.group_of(p, self.settings) or (p.program.ros and not levels)
                for p in fresh):
             self.scan(new=True)
         elif fresh:
@@ -163,7 +156,7 @@ class Sentinel:
             self.guard.view = replace(self.guard.view, ancestors=ancestors)
         self.guard.protect(processes, self.settings, self._limits.of, now_s, self._wall())
         self.scanner.starting = self.guard.starting
-        self._unproven_nodes = unproven_nodes(processes, self.settings)
+        self._unproven_nodes = grouping.unproven_nodes(processes, self.settings)
 
     def _read_limits(self, paths: tuple[str, ...]) -> limits.Reading:
         return self.sampler.limits(self._monotonic(), (*paths, *self._target_cgroups()))
@@ -211,24 +204,19 @@ class Sentinel:
 
     def sample(self, woken_by: tuple[str, ...] = (), waking: Waking = Waking()) -> Sample:
         """Return a reading of the machine with the process table as last scanned."""
-        return self.sampler.read(
-            self._monotonic(), self._target_cgroups(), woken_by, waking)
+        return self.sampler.read(self._monotonic(), self._target_cgroups(), woken_by, waking)
 
     def protection(self, sample: Sample) -> Protection:
         """Return the state of protection against this sample."""
-        chains = () if isinstance(sample.chains, Unavailable) else sample.chains
-        at_stake = {t.process.cgroup for t in self.guard.planned.targets if t.wanted < 0}
-        groups = tuple(dict.fromkeys(
-            group.path for chain in chains if chain.path in at_stake or not at_stake
-            for group in chain.groups if group.oom_group))
-        missing = selected_nodes(self._missing_nodes, self.settings)
-        return self.guard.protection(self.settings, missing + self._unproven_nodes, groups)
+        missing = grouping.selected_nodes(self._missing_nodes, self.settings)
+        return self.guard.protection(
+            self.settings, missing + self._unproven_nodes,
+            grouping.oom_group_paths(sample.chains, self.guard.planned.targets))
 
     def cycle(self, woken_by: tuple[str, ...] = (), waking: Waking = Waking()) -> Report:
         """Sample, assess, plan and write when a scan is due, compose; return the report."""
-        run = self.parts.run
-        now_s = self.parts.now_s = self._monotonic()
-        # What woke the node is reported first: a scan takes 38 ms (measured, 500 processes).
+        run, now_s = self.parts.run, self._monotonic()
+        self.parts.now_s = now_s  # what woke the node is reported first: a scan takes 38 ms
         run(parts.LIMITS, lambda: self._look_at_limits(now_s), None)
         if run(parts.LOCK, self.guard.take_over, False):
             self.scanner.hasten(everything=True)
@@ -251,24 +239,18 @@ class Sentinel:
         statuses = report.compose(sample, assessment, protection, self.settings, kills,
                                   self.parts, shedding)
         changed = self._journal.update(statuses, protection, now_s)
-        return Report(statuses, sample.mem_available_percent, sample.some_avg10,
-                      assessment.oom_risk, changed, tuple(map(report.kill, kills.fresh)),
-                      stalled, None if assessment.exhaustion is None
-                      else assessment.exhaustion.middle_s,
-                      report.group_memory(self.settings, assessment, protection),
-                      self.parts.log_lines() + self._journal.log_lines(),
-                      tuple(map(report.action, shedding.fresh)))
+        made = report.summary(sample, assessment, protection, self.settings, kills, shedding)
+        return replace(made, statuses=statuses, level_changed=changed, stalled=stalled,
+                       log=self.parts.log_lines() + self._journal.log_lines())
 
     def _assess(self, sample: Sample, protection: Protection) -> risk.Assessment:
-        assessment, self._history = risk.assess(
-            sample, self._history, self.settings, protection)
-        return assessment
+        found, self._history = risk.assess(sample, self._history, self.settings, protection)
+        return found
 
     def _update_kills(self, sample: Sample) -> Kills:
         keep = 0 if self.guard.watching else self.settings.incident_keep  # the first one writes
-        return self.kill_log.update(
-            sample, self.guard.planned.targets, keep, self._rescan,
-            self.settings.pressure_full_avg10_error)
+        return self.kill_log.update(sample, self.guard.planned.targets, keep, self._rescan,
+                                    self.settings.pressure_full_avg10_error)
 
     def apply(self) -> tuple[bool, str]:
         """Rescan and apply now, asking anew for what was denied; say what was done."""
@@ -284,8 +266,8 @@ class Sentinel:
         """Shed one process now, in the place where memory is shortest; say which."""
         if self._sample is None or self._assessment is None:
             return False, 'Nothing was shed: memory has not been read yet.'
-        return self.shedder.shed_now(self._sample, self._assessment, self._sheddable(),
-                                     self.settings)
+        return self.shedder.shed_now(
+            self._sample, self._assessment, self._sheddable(), self.settings)
 
     def _sheddable(self) -> tuple[Target, ...]:
         """Return what may be shed: nothing while another sentinel protects."""
@@ -313,12 +295,9 @@ class Sentinel:
         try:
             if self.guard.watching or not self.guard.changes:
                 return 'No value to restore.'
-            if not orderly:
-                return 'Values stay as they are: the sentinel ends after an error.'
-            if not self.settings.protection_restore_on_exit:
-                return 'Values stay as they are: protection.restore_on_exit is false.'
-            if self._assessment is not None and self._assessment.risk.level != Level.OK:
-                return 'Values stay as they are: memory is at risk, protection outlives me.'
+            why = report.why_values_stay(orderly, self.settings, self._assessment)
+            if why is not None:
+                return f'Values stay as they are: {why}.'
             done, total = self._give_back()
             return f'{done} of {total} changed processes have their old value again.'
         finally:

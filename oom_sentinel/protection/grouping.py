@@ -16,7 +16,10 @@
 
 from collections.abc import Iterable
 
+from oom_sentinel.facts.cgroup import CgroupChain
 from oom_sentinel.facts.process import Process
+from oom_sentinel.facts.protection import Target
+from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.settings import Group
 from oom_sentinel.settings import programs
 from oom_sentinel.settings import selector
@@ -79,3 +82,12 @@ def _is_selected(node_name: str, settings: Settings) -> bool:
     """Return whether a node: selector of a group matches this node."""
     return any(s.kind == 'node' and not s.exclude and selector.glob_matches(node_name, s.pattern)
                for g in settings.protection_groups for s in g.match)
+
+
+def oom_group_paths(chains: tuple[CgroupChain, ...] | Unavailable,
+                    targets: Iterable[Target]) -> tuple[str, ...]:
+    """Return the control groups with memory.oom.group=1 that hold a protected process."""
+    at_stake = {t.process.cgroup for t in targets if t.wanted < 0}
+    return () if isinstance(chains, Unavailable) else tuple(dict.fromkeys(
+        group.path for chain in chains if chain.path in at_stake or not at_stake
+        for group in chain.groups if group.oom_group))

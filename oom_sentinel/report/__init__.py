@@ -23,6 +23,7 @@ from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.shedding import Shedding
 from oom_sentinel.facts.status import Level
+from oom_sentinel.facts.status import Report
 from oom_sentinel.facts.status import Status
 from oom_sentinel.report import cgroups
 from oom_sentinel.report import group
@@ -67,6 +68,30 @@ def compose(sample: Sample, assessment: Assessment, protection: Protection,
     made = [running.run(cycle.status_part(name), maker, Status(name, Level.WARN, ''))
             for name, maker in makers]
     return tuple(marked(status, running) for status in made) if running.troubles else tuple(made)
+
+
+def summary(sample: Sample, assessment: Assessment, protection: Protection,
+            settings: Settings, kills: Kills, shedding: Shedding) -> Report:
+    """Return the numbers, kills and actions of a cycle; its statuses are still missing."""
+    exhaustion = assessment.exhaustion
+    return Report(
+        (), sample.mem_available_percent, sample.some_avg10, assessment.oom_risk,
+        kills=tuple(map(kill, kills.fresh)),
+        time_to_exhaustion_s=None if exhaustion is None else exhaustion.middle_s,
+        groups=group_memory(settings, assessment, protection),
+        actions=tuple(map(action, shedding.fresh)))
+
+
+def why_values_stay(orderly: bool, settings: Settings,
+                    assessment: Assessment | None) -> str | None:
+    """Return why values are not given back at the end, None when they are."""
+    if not orderly:
+        return 'the sentinel ends after an error'
+    if not settings.protection_restore_on_exit:
+        return 'protection.restore_on_exit is false'
+    if assessment is not None and assessment.risk.level != Level.OK:
+        return 'memory is at risk, protection outlives me'
+    return None
 
 
 def marked(status: Status, running: Parts) -> Status:
