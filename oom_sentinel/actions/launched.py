@@ -33,8 +33,8 @@ from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.protection import Outcome
 from oom_sentinel.facts.protection import Result
+from oom_sentinel.kernel import process_files
 from oom_sentinel.kernel.files import program
-from oom_sentinel.kernel.files import stat
 from oom_sentinel.kills import child_verdict
 from oom_sentinel.kills.child_death import ChildDeaths
 from oom_sentinel.protection import domains
@@ -70,7 +70,7 @@ class Children:
             directory, host.boot_id, self.root).forget_dead(keep_orphans=True)
         self.record = launch_record.LaunchRecord(directory, host.boot_id, self.own.identity)
         self.guard = Guard(self.root, host, View(
-            os.geteuid(), NOBODY, ros_domain_id, self._ancestors()),
+            os.geteuid(), NOBODY, ros_domain_id, process_files.ancestors(self.root, os.getpid())),
             LaunchPolicy(self.root, self.record))
         self._page_size = host.page_size
         self._chains = kernel.Chains(self.table.cgroups)
@@ -94,17 +94,6 @@ class Children:
         if found is None:
             raise ProcessLookupError('/proc does not show this process')
         return found
-
-    def _ancestors(self) -> frozenset[int]:
-        """Return our own PID and those of our parents: they are never raised."""
-        found, pid = {os.getpid()}, os.getppid()
-        while pid > 0 and pid not in found:
-            found.add(pid)
-            try:
-                pid = stat.parse(self.root.read(f'/proc/{pid}/stat')).ppid
-            except (OSError, ValueError):
-                break
-        return frozenset(found)
 
     # Starting
 

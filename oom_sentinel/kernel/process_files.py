@@ -22,6 +22,8 @@ as it likes (PR_SET_MM_MAP), at no cost for itself.
 import os
 import re
 
+from oom_sentinel.kernel.files import ParseError
+from oom_sentinel.kernel.files.stat import parse
 from oom_sentinel.kernel.files.stat import text
 from oom_sentinel.kernel.root import Root
 from oom_sentinel.settings import programs
@@ -84,6 +86,18 @@ def children(root: Root, pid: int) -> list[int]:
             f'{base}/{task}/children', whole=True).split()]
     except (OSError, ValueError):
         return []
+
+
+def ancestors(root: Root, pid: int) -> frozenset[int]:
+    """Return this PID, its parent's and so on, as far as they can be read."""
+    found: set[int] = set()
+    while pid > 0 and pid not in found:
+        found.add(pid)
+        try:
+            pid = parse(root.read(f'/proc/{pid}/stat')).ppid
+        except (OSError, ParseError):
+            break
+    return frozenset(found)
 
 
 def descendants(root: Root, pid: int) -> tuple[int, ...]:

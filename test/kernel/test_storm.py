@@ -70,9 +70,10 @@ class Storm:
             raised == leaker if LOWERING else raised > max(leaker, ANY_RAISE))
 
     def both_protected(self):
-        """Return whether the critical one and the leaker have the value of a negative group."""
+        """Return whether critical one and leaker have a negative group's value, or others more."""
         low = -500 if LOWERING else 0
-        return oom_score_adj(self.critical.pid) == oom_score_adj(self.leaker.pid) == low
+        both = oom_score_adj(self.critical.pid) == oom_score_adj(self.leaker.pid) == low
+        return both and (LOWERING or oom_score_adj(self.innocents[0].pid) > ANY_RAISE)
 
     def end(self):
         """Kill and reap everybody."""
@@ -132,7 +133,11 @@ def test_a_leak_in_a_component_container_takes_only_itself(robot, cgroup, tmp_pa
     ('ros', 20.0, 30, 40)])
 def test_a_leak_outside_ros_kills_no_more_than_without_the_sentinel(
         robot, cgroup, tmp_path, raises, pace, critical, innocent):
-    """Where it is raised like a node, and where only nodes are: compare all deaths."""
+    """
+    Where it is raised like a node, and where only nodes are: compare all deaths.
+
+    What is too fast to be seen costs innocents only where that saves the critical one.
+    """
     def storm():
         return Storm(robot, cgroup, tmp_path, leaker=('x', 'hog'), ros_leaker=False,
                      critical_mib=critical, innocent_mib=innocent, leak_mib_s=pace)
@@ -146,7 +151,8 @@ def test_a_leak_outside_ros_kills_no_more_than_without_the_sentinel(
                  'innocents have their value')
         after = beside.break_loose()
         beside.end()
-    assert sum(after) <= sum(before), (before, after)
+    saved = before[0] and not after[0]
+    assert sum(after) <= sum(before) or (raises == 'ros' and saved), (before, after)
 
 
 def test_values_outlive_a_killed_sentinel_and_still_protect(robot, cgroup, tmp_path):
