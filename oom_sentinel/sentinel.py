@@ -44,6 +44,7 @@ from oom_sentinel.kills import kill_log
 from oom_sentinel.protection import eligibility
 from oom_sentinel.protection import grouping
 from oom_sentinel.protection import limits
+from oom_sentinel.protection import saved
 from oom_sentinel.protection.guard import Guard
 from oom_sentinel.protection.policies import SentinelPolicy
 from oom_sentinel.protection.shedder import Shedder
@@ -77,7 +78,7 @@ class Sentinel:
         self._limits = limits.Limits(self._read_limits, self.host.page_size)
         self.kill_log = kill_log.open_kill_log(
             self.root, self.table, settings.incident_directory, monotonic, wall)
-        self.shedder = Shedder(self.root, os.geteuid())
+        self.shedder = Shedder(self.root, os.geteuid(), saved.default_directory())
         self._missing_nodes: tuple[str, ...] = ()
         self._unproven_nodes: tuple[str, ...] = ()
         self._history = risk.History()

@@ -37,7 +37,10 @@ from oom_sentinel.actions import spawns
 from oom_sentinel.actions.files import Usable
 from oom_sentinel.actions.files import usable
 from oom_sentinel.actions.launched import Children
+from oom_sentinel.actions.respawns import Respawns
 from oom_sentinel.kernel import host
+from oom_sentinel.protection import saved
+from oom_sentinel.protection.respawn_hold import held_s
 
 MARK = 'oom_sentinel_launch_guard'
 COUNT_S = 2.0  # 60 us each time: which kills are new is known to this
@@ -76,6 +79,7 @@ class LaunchGuard:
             settings = replace(settings, protection_enabled=False)
         self.children = Children(settings, ros_prefixes=host.ros_prefixes(),
                                  ros_domain_id=host.own_domain_id())
+        self.respawns = Respawns(self.logger.warning)
         self._said: set[str] = set()
         self._running: set[int] = set()
         self._spawning: list[tuple[str, ...]] = []
@@ -151,7 +155,13 @@ class LaunchGuard:
         self._running.add(event.pid)
         if event.pid in self._early:
             self._early.discard(event.pid)
-            return
+        else:
+            self._meet_started(event)
+        if self.children.may_be_shed(event.pid):
+            self.respawns.started(event.action, event.process_name)
+
+    def _meet_started(self, event: Any) -> None:
+        """Protect the process of a start event, or say that it has ended already."""
         rules, command, wraps = command_of(event)
         if not self._meet(event.pid, rules, command, wraps) and not rules \
                 and self.children.would_match(command):
@@ -217,6 +227,7 @@ class LaunchGuard:
     def _count(self) -> None:
         if not self._closed:
             self.children.count()
+            self.respawns.look(held_s(saved.default_directory(), time.monotonic()) > 0)
             self._later(COUNT_S, self._count)
 
     def _tell_unmatched(self) -> None:

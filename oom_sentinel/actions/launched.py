@@ -137,6 +137,12 @@ class Children:
         found = program.classify('', tuple(cmdline), None)
         return group_of(Process(0, 0, 0, 0, found), self.settings) is not None
 
+    def may_be_shed(self, pid: int) -> bool:
+        """Return whether this child is of a group that has steps of shedding."""
+        process = self.known.get(pid)
+        group = None if process is None else group_of(process, self.settings)
+        return group is not None and bool(group.shed)
+
     def sweep(self, pid: int) -> None:
         """Protect the descendants of a process that are not known yet, until none is new."""
         while True:

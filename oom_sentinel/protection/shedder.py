@@ -19,12 +19,14 @@ which hands in how.
 """
 
 from collections.abc import Callable
+import contextlib
 from dataclasses import replace
 import os
 import select
 import signal
 
 from oom_sentinel.facts.due import due
+from oom_sentinel.facts.due import NEVER_S
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.protection import Target
@@ -37,6 +39,7 @@ from oom_sentinel.facts.shedding import Shortage
 from oom_sentinel.facts.shedding import Step
 from oom_sentinel.kernel import Root
 from oom_sentinel.kernel.files import stat
+from oom_sentinel.protection import respawn_hold
 from oom_sentinel.protection import shed_plan
 from oom_sentinel.risk import Assessment
 from oom_sentinel.settings import Settings
@@ -48,13 +51,16 @@ SIGNALS = {Step.INTERRUPT: signal.SIGINT, Step.TERMINATE: signal.SIGTERM,
 class Shedder:
     """Ends the processes that `shed_plan` names, and remembers what was deactivated."""
 
-    def __init__(self, root: Root, uid: int) -> None:
+    def __init__(self, root: Root, uid: int, directory: str) -> None:
         """
         Keep the tree; end nothing yet.
 
         :param uid: only processes of this user are ended.
+        :param directory: the state directory, where launches look whether respawns wait.
         """
         self._root = root
+        self._directory = directory
+        self._held_s = NEVER_S
         self._uid = uid
         self._state = shed_plan.State()
         self._pidfds: dict[Identity, int] = {}
@@ -93,6 +99,7 @@ class Shedder:
                 self._begin(shortage, among, sample, settings)
         self._close_ended()
         self._activate_again(sample.monotonic_s, bool(short), settings.shed_restore_s)
+        self._hold_respawns(sample.monotonic_s, bool(short or self.busy))
         return self._said('act', self._intent(short, among, sample, settings), fresh)
 
     def shed_now(self, sample: Sample, assessment: Assessment, targets: tuple[Target, ...],
@@ -222,6 +229,13 @@ class Shedder:
             self._plentiful_since_s = now_s
         elif due(now_s, self._plentiful_since_s, restore_s):
             self.resume()
+
+    def _hold_respawns(self, now_s: float, short: bool) -> None:
+        """Let launches wait with respawns while memory is short; a failure is tried again."""
+        if short and due(now_s, self._held_s, respawn_hold.RENEW_S):
+            self._held_s = now_s
+            with contextlib.suppress(OSError):  # they respawn as ever; the state's status says why
+                respawn_hold.hold_respawns(self._directory, now_s)
 
     def _close_ended(self) -> None:
         """Close the descriptors of processes that are not being ended any more."""
