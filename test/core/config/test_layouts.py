@@ -88,6 +88,9 @@ def test_grafana_asks_for_metrics_of_ours():
     """A query for a metric that nobody serves shows nothing, for ever."""
     asked = {name for text in expressions() for name in re.findall(r'oom_sentinel_(\w+)', text)}
     assert asked == METRICS
+    served = (CONFIG.parent / 'oom_sentinel' / 'node' / 'metrics.py').read_text(encoding='utf-8')
+    for name in METRICS:
+        assert f"'{name.removesuffix('_total')}'" in served, name
     for text in expressions():
         assert text.count('(') == text.count(')') and text.count('{') == text.count('}')
 
