@@ -58,6 +58,7 @@ FAR = 0.6  # more of it, for an end that is as far away as exhaustion.warn_s
 PRESSED_REFAULTS, PRESSED_AVG10, PRESSED_S, PRESSED_SHARE = 256, 2.0, 10.0, 0.7
 STAYS = 0.8  # a level that is there stays until these conditions are missed by so much
 GAINING = 0.4  # times these shares, when the fall becomes faster: a job slows down
+CLEAR = 4.0  # latest to likeliest end: a wider range does not say that the fall becomes faster
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +205,8 @@ def _level(told: Forecast | None, since_s: float | None, now_s: float, last: Lev
         return Level.OK
     if now_s - since_s < CONFIRMED_S and told.middle_s >= AT_ONCE_S:
         return Level.OK
-    ease = GAINING if told.gaining else 1.0
+    clear = told.high_s <= CLEAR * told.middle_s
+    ease = GAINING if told.gaining and clear else 1.0
     if pressed:
         ease *= PRESSED_SHARE
     warn, error = (STAYS if last >= level else 1.0 for level in (Level.WARN, Level.ERROR))

@@ -433,3 +433,19 @@ def test_a_fall_that_ended_is_no_error():
     assert known.expected is not None
     known = calibration.checked(known, None, 151.0, 900.0)
     assert known == calibration.Calibration()
+
+
+def test_one_reading_alone_gives_no_level():
+    """The end is a minute away: the next reading must say so too."""
+    found = cycle(sample(20.0 * at, 3000 - 412 * at) for at in range(6))
+    assert found[4].exhaustion is not None and found[4].risk.level == Level.OK
+    assert found[5].risk.level == Level.WARN
+
+
+def test_a_vague_forecast_of_a_faster_fall_needs_the_whole_share():
+    """A collector's tooth that steepens: its range is four times the likeliest and wider."""
+    told = exhaustion.Forecast(8.0, 32.0, 257.0, 30.0, 0.2, True)
+    place = places._level(told, 0.0, 60.0, Level.OK, False, SETTINGS)
+    assert place == Level.OK
+    clear = replace(told, high_s=100.0)
+    assert places._level(clear, 0.0, 60.0, Level.OK, False, SETTINGS) == Level.WARN
