@@ -34,13 +34,15 @@ class Task:
     """
     One process of a domain: what it holds in pages, and the pages it grows by a second.
 
-    `critical` is a protected process; one that grows is the leak itself and no loss.
+    `critical` is a protected process; one that grows is the leak itself and no loss.  Of what it
+    holds `shared_pages` map files that others map too: killing it does not free them.
     """
 
     identity: Identity
     held_pages: int
     critical: bool = False
     pages_per_s: float = 0.0
+    shared_pages: int = 0
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -80,8 +82,8 @@ def losses(tasks: Iterable[Task], values: Mapping[Identity, int], room_pages: in
             task = resting.pop()[1]
             critical += task.critical
             innocent += not task.critical
-            room = float(task.held_pages)
+            room = float(task.held_pages - task.shared_pages)
         else:
             growing.remove(largest)
-            room = held[largest.identity]
+            room = held[largest.identity] - largest.shared_pages
     return Loss(critical, innocent)

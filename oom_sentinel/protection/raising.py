@@ -176,8 +176,10 @@ class Raising:
             if critical and target is not None:
                 own = target.value
             pace = size.bytes_per_s / self._known.page_size if size.growing else 0.0
+            files = 0 if process.memory is None else process.memory.file_bytes or 0
             found.append(Member(
-                Task(process.identity, self._pages(size.now), critical, max(0.0, pace)),
+                Task(process.identity, self._pages(size.now), critical, max(0.0, pace),
+                     self._pages(files)),
                 process.label, own, self._pages(size.low),
                 not critical and self._may_raise(process)))
         return found

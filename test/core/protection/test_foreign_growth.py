@@ -112,6 +112,15 @@ def test_no_plan_costs_more_than_doing_nothing_unless_it_saves_a_critical_one(
         assert found.chosen <= found.without
 
 
+def test_shared_pages_of_a_victim_are_not_taken_for_freed():
+    """Three innocents of 20 MiB that map 18 MiB of files each free 6, not 60."""
+    hog = Task(Identity(9, 9), 60 * MIB, False, 5.0)
+    critical = Task(Identity(1, 1), 100 * MIB, True)
+    innocents = [Task(Identity(i, i), 20 * MIB, False, 0.0, 18 * MIB) for i in (10, 11, 12)]
+    values = {t.identity: 300 if t in innocents else 0 for t in (hog, critical, *innocents)}
+    assert losses((hog, critical, *innocents), values, 20 * MIB, MIB // 3) == Loss(1, 3)
+
+
 def test_growth_counts_only_in_its_own_domain():
     """A control group holds what is below it, the machine everything."""
     inside = Process(1, 1, 0, 0, Program('a'), cgroup='/robot/a')
