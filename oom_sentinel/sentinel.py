@@ -51,8 +51,6 @@ from oom_sentinel.protection.shedder import Shedder
 from oom_sentinel.risk.plentiful import is_plentiful
 from oom_sentinel.settings import Settings
 
-EARLY_S = 0.05  # a look that comes so much too early still counts
-
 
 class Sentinel:
     """Knows and protects; call `cycle` every publish_period, `meet` when a program began."""
@@ -183,19 +181,11 @@ class Sentinel:
                 lambda pid: unmapped_files(self.root, pid)), False):
             self.parts.run(parts.PROTECTION, lambda: self._protect(now_s), None)
 
-    @property
-    def next_look_s(self) -> float | None:
-        """Return when to look again before the next cycle, None when that need not be."""
-        if self.scanner.nearly_used_up:
-            return self.scanner.due_again_s(limits.NEARLY_USED_UP_SCAN_S)
-        return self.scanner.due_again_s(limits.STARTING_SCAN_S) if self.scanner.starting else None
-
     def look_soon(self) -> None:
         """Scan between two cycles, while a process is starting or memory is nearly used up."""
         now_s = self._monotonic()
         self.parts.run(parts.LIMITS, lambda: self._look_at_limits(now_s), None)
-        soon_s = self.next_look_s
-        if soon_s is not None and now_s >= soon_s - EARLY_S:
+        if self.scanner.due_soon(now_s):
             self.scan()
 
     def _rescan(self) -> None:
@@ -221,9 +211,8 @@ class Sentinel:
         run(parts.LIMITS, lambda: self._look_at_limits(now_s), None)
         if run(parts.LOCK, self.guard.take_over, False):
             self.scanner.hasten(everything=True)
-        soon_s = self.next_look_s
-        if self.scanner.due(now_s, self.settings.scan_period, bool(woken_by)) or (
-                soon_s is not None and now_s >= soon_s - EARLY_S):
+        if self.scanner.due(now_s, self.settings.scan_period, bool(woken_by)) \
+                or self.scanner.due_soon(now_s):
             self.scan()
         run(parts.KERNEL_LOG, self.kill_log.read_log, None)
         sample = self.sample(woken_by, waking)

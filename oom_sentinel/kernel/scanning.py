@@ -32,6 +32,9 @@ from oom_sentinel.kernel.table import Table
 PLENTIFUL_SWEEP_S = 40.0
 LISTING_S = 10.0  # a listing comes this often even when nothing was forked
 DUE_SHARE = 0.95  # of the period: a cycle a little early still scans
+# While a process starts, or memory is nearly used up, the table is read this often.
+SOON_S = 0.4
+EARLY_S = 0.05  # a look that comes so much too early still counts
 WOKEN_PERIODS = 2.0  # what woke the node is reported first, but it delays a scan only once
 
 
@@ -59,9 +62,15 @@ class Scanner:
         """Return whether the last reading is as old as this."""
         return due(now_s, self._scanned_s, DUE_SHARE * period_s)
 
-    def due_again_s(self, period_s: float) -> float:
-        """Return when the last reading will be as old as this."""
-        return self._scanned_s + period_s
+    @property
+    def next_look_s(self) -> float | None:
+        """Return when to read again before the next cycle, None when that need not be."""
+        return self._scanned_s + SOON_S if self.nearly_used_up or self.starting else None
+
+    def due_soon(self, now_s: float) -> bool:
+        """Return whether a reading is due that cannot wait for the next cycle."""
+        soon_s = self.next_look_s
+        return soon_s is not None and now_s >= soon_s - EARLY_S
 
     def hasten(self, *, everything: bool = False) -> None:
         """Make a reading due at once; of the whole table when everything is asked for."""

@@ -156,7 +156,7 @@ class Wakes:
 
     def _look_soon(self) -> None:
         """Set the alarm for what the sentinel wants to look at before its next cycle."""
-        soon_s = self._sentinel.next_look_s
+        soon_s = self._sentinel.scanner.next_look_s
         if soon_s is not None:
             self._watch.alarm(soon_s)
 

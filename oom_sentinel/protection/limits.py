@@ -33,9 +33,6 @@ from oom_sentinel.protection.domains import Domain
 # machine, or where it is used up within so many seconds at the pace of now.
 GROUP_SHARE, MACHINE_SHARE = 0.25, 0.05
 SOON_S = 20.0
-# Seconds between two readings of the table then, and while a process is starting.
-NEARLY_USED_UP_SCAN_S = 0.4
-STARTING_SCAN_S = 0.4
 
 Reading = tuple[tuple[CgroupChain, ...] | Unavailable, MemInfo | Unavailable,
                 tuple[SwapDevice, ...]]
