@@ -27,9 +27,8 @@ Points = tuple[tuple[float, float], ...]
 
 # Points of the windows, with the blocks each is cut into.
 FINEST = ((5, 4), (9, 8), (17, 8), (33, 8))
-QUICK = (4, 3)  # of a control group, which may be full within seconds
 COARSER = ((17, 8), (33, 8))
-STUDENT_95 = {3: 2.92, 4: 2.35, 8: 1.89}  # one-sided, of so many blocks
+STUDENT_95 = {4: 2.35, 8: 1.89}  # one-sided, of so many blocks
 # A window that lost less than a twelfth of what is left tells of no fall.
 FALLEN = 12.0
 LEAST = 0.04  # of what a window lost: a smaller step is no progress

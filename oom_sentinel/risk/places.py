@@ -164,8 +164,7 @@ def _pressed_s(last: Place, reading: _Reading, now_s: float) -> float:
 def _place(last: Place, now_s: float, reading: _Reading, started_s: float,
            settings: Settings) -> Place:
     killed = (reading.kills or 0) > (last.kills or 0) if last.kills is not None else False
-    left = series.extend(last.left, now_s, reading.left, reading.safe, killed,
-                         reading.path is not None)
+    left = series.extend(last.left, now_s, reading.left, reading.safe, killed)
     pressed_s = _pressed_s(last, reading, now_s)
     if left is last.left and not killed:
         return last

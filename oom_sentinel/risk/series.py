@@ -26,7 +26,6 @@ from oom_sentinel.risk.pace import COARSER
 from oom_sentinel.risk.pace import FINEST
 from oom_sentinel.risk.pace import Pace
 from oom_sentinel.risk.pace import paces
-from oom_sentinel.risk.pace import QUICK
 
 Points = tuple[tuple[float, float], ...]  # (seconds, bytes), the seconds strictly rising
 
@@ -87,13 +86,12 @@ def value_at(left: Left, at_s: float) -> float | None:
 
 
 def extend(left: Left, at_s: float, value: float, safe: float = 0.0,
-           killed: bool = False, quick: bool = False) -> Left:
+           killed: bool = False) -> Left:
     """
     Return the series with a reading added; a clock that was set back starts it anew.
 
     :param safe: what a fall that comes back must have left to be a habit.
     :param killed: a process was killed since the last reading, which freed its memory.
-    :param quick: look also at the last three steps alone.
     """
     last_s = left.at_s
     if last_s is not None and at_s <= last_s:
@@ -105,7 +103,7 @@ def extend(left: Left, at_s: float, value: float, safe: float = 0.0,
         swing = swung(left.swing, at_s, value, safe, killed)
     scales, found = list(left.scales), list(left.paces)
     scales[0] = (*scales[0][1 - POINTS_MAX:], (at_s, value))
-    found[0] = paces(scales[0], (QUICK, *FINEST) if quick else FINEST)
+    found[0] = paces(scales[0], FINEST)
     every_s = EVERY_S
     for index in range(1, SCALES):
         every_s *= FINER
