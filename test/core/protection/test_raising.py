@@ -20,7 +20,6 @@ from oom_sentinel import settings
 from oom_sentinel.facts.protection import UnmappedFile
 from oom_sentinel.protection import sizes
 from oom_sentinel.protection.domains import Domain
-from oom_sentinel.protection.level import EXPENDABLE_MORE
 import pytest
 from test_plan import at_rest
 from test_plan import holding
@@ -76,7 +75,7 @@ def test_an_expendable_process_goes_before_an_innocent_of_its_size():
     """The larger of its own value and 30 more than the level asks."""
     bag = replace(inside(1003, '/opt/ros/jazzy/lib/rviz2/rviz2 --ros-args', 0), cgroup='/robot')
     found, _ = values((DRIVER, bag, inside(1004, '/usr/bin/a', 0)), DENIED, domains=BOTH)
-    assert found[1003] == found[1004] + EXPENDABLE_MORE
+    assert found[1003] == found[1004] + 30
 
 
 def test_what_grows_is_never_lowered():
