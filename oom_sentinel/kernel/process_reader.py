@@ -46,6 +46,9 @@ from oom_sentinel.kernel.root import Root
 YOUNG_S = 5.0
 # A Python node maps librcl some 0.3 to 2 s after its start; a later look finds slow boards.
 MAPS_AFTER_S = (0.5, 2.0, 10.0, 60.0)
+# The first release whose oom_badness() counts the exact resident memory (get_mm_rss_sum); asked
+# of the kernels themselves by test/vm/probe: 6.19.14 counts the approximate one, 7.0.13 not.
+EXACT_BADNESS = (7, 0)
 # Errors of this process, not of the one that is read: the table must not seem empty then.
 OWN_ERRORS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM))
 
@@ -75,6 +78,7 @@ class ProcessReader:
         self.launched: dict[Identity, tuple[str, ...]] = {}  # node names that launches know
         host = root.host()
         self._page_size, self._clock_ticks = host.page_size, host.clock_ticks
+        self._exact_badness = host.kernel_version >= EXACT_BADNESS
         self._programs: dict[Program, Program] = {}  # one object for equal programs
         self._pid_namespace = root.link('/proc/self/ns/pid')
 
@@ -222,8 +226,8 @@ class ProcessReader:
             return False  # the PID belongs to another process now
         memory = None
         if more.has_memory:
-            memory = TaskMemory(now.rss_pages * self._page_size, more.swap_bytes,
-                                more.page_table_bytes, more.file_bytes)
+            rss = more.rss_bytes if self._exact_badness else now.rss_pages * self._page_size
+            memory = TaskMemory(rss, more.swap_bytes, more.page_table_bytes, more.file_bytes)
         if (more.uid, now.ppid, now.state, memory, adj, points) != (
                 known.uid, known.ppid, known.state, known.memory, known.oom_score_adj,
                 known.oom_score):

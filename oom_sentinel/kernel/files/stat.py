@@ -29,7 +29,7 @@ class TaskStat:
     Identity and resident memory of a process, from /proc/PID/stat.
 
     `start_time` is in clock ticks since boot.  `rss_pages` is get_mm_rss(), the same value that
-    oom_badness() counts: from 6.2 to 6.18 both are approximate, VmRSS of status is exact there.
+    oom_badness() counts up to 6.19: approximate from 6.2 on, where VmRSS of status is exact.
     """
 
     pid: int

@@ -25,8 +25,8 @@ class TaskStatus:
     """
     Effective uid of a process, and the memory that only this file shows.
 
-    `has_memory` is false for a kernel thread and a zombie.  The resident memory is not taken
-    from here: it is summed exactly, where the kernel's badness is approximate (files/stat.py).
+    `has_memory` is false for a kernel thread and a zombie.  `rss_bytes` is summed exactly, as
+    oom_badness() does from 7.0 on; before, it counts the approximate value (files/stat.py).
     """
 
     uid: int
@@ -34,6 +34,7 @@ class TaskStatus:
     swap_bytes: int = 0
     page_table_bytes: int = 0
     file_bytes: int | None = None
+    rss_bytes: int = 0
 
 
 def _number(data: bytes, key: bytes, path: str, index: int = 0) -> int | None:
@@ -66,4 +67,5 @@ def parse(data: bytes, path: str = '/proc/PID/status') -> TaskStatus:
     files_kb = _number(data, b'\nRssFile:', path)  # since Linux 4.5
     return TaskStatus(uid, True, 1024 * (_number(data, b'\nVmSwap:', path) or 0),
                       1024 * (_number(data, b'\nVmPTE:', path) or 0),
-                      None if files_kb is None else 1024 * files_kb)
+                      None if files_kb is None else 1024 * files_kb,
+                      1024 * (_number(data, b'\nVmRSS:', path) or 0))

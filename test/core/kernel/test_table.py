@@ -16,6 +16,7 @@
 
 import os
 import pathlib
+import re
 import resource
 import shutil
 import subprocess
@@ -196,6 +197,21 @@ def test_the_predicted_score_is_what_the_kernel_prints():
         if not wrong:
             return
     raise AssertionError(wrong)
+
+
+@pytest.mark.parametrize('release, counted', [
+    ('5.10.0-46', 'stat'), ('6.19.14+deb13', 'stat'), ('7.0.13+deb13', 'status'),
+    ('7.3.4', 'status')])
+def test_resident_memory_is_what_badness_counts_in_that_kernel(tree, release, counted):
+    """The approximate number of stat up to 6.19, the exact one of status from 7.0 on."""
+    capture(tree, f'{{"page_size": 4096, "wall_s": 0, "kernel": "{release}"}}')
+    stat_file, status_file = tree / 'proc/500/stat', tree / 'proc/500/status'
+    words = stat_file.read_text().split()
+    words[23] = '5000'
+    stat_file.write_text(' '.join(words))
+    status_file.write_text(re.sub(r'VmRSS:.*', 'VmRSS:\t24000 kB', status_file.read_text()))
+    found = process(kernel.Table(kernel.Root(str(tree))), 500, 0.0)
+    assert found.memory.rss_bytes == {'stat': 5000 * 4096, 'status': 24000 * 1024}[counted]
 
 
 def capture(tree, text):
