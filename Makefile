@@ -88,8 +88,10 @@ bench: setup
 storm: setup
 	$(LOOPBACK) $(BIN)/python -m bench.storm $(STORM)
 
+# Every kernel is probed, then one runs the whole suite: make vm-test KERNELS='trixie sid'
 vm-test: setup
-	PYTHON='$(PREFIX)/bin/python' test/vm/run
+	code=0; $(BIN)/python -m pytest -p no:cacheprovider test/vm/probe || code=$$?; \
+	  PYTHON='$(PREFIX)/bin/python' test/vm/run || code=$$?; exit $$code
 
 lint: setup
 	$(BIN)/python -m pytest test/test_lint.py

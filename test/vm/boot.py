@@ -32,6 +32,7 @@ import tempfile
 import threading
 import time
 
+import archive
 import image
 import kernel
 
@@ -66,15 +67,16 @@ def prepare() -> None:
 def _prepare() -> None:
     began_s = time.monotonic()
     unpacked = VM / 'unpacked'
-    kernel.download(unpacked)
+    kernel.download(unpacked, archive.Archive(), VM / 'packages')
     kernel.write(unpacked, VM / 'initramfs')
-    key = image.key(unpacked)
+    busybox = kernel.busybox(unpacked)
+    key = image.key(busybox)
     known = VM / 'root.key'
     if not (known.exists() and known.read_text() == key and (VM / 'root.img').exists()):
         known.unlink(missing_ok=True)
-        image.build(unpacked, kernel.busybox(unpacked), VM / 'root.img')
+        image.build(busybox, VM / 'root.img')
         known.write_text(key)
-    print(f'vm-test: {kernel.kernel(unpacked).name}, root disk ready after '
+    print(f'vm-test: Linux {kernel.release(unpacked)}, root disk ready after '
           f'{time.monotonic() - began_s:.0f} s', flush=True)
 
 
@@ -104,7 +106,9 @@ def command(run: pathlib.Path) -> list[str]:
             '-cpu', 'max,erms=off,fsrm=off', '-nodefaults', '-no-user-config',
             '-display', 'none', '-no-reboot',
             '-kernel', str(kernel.kernel(VM / 'unpacked')), '-initrd', str(VM / 'initramfs'),
-            '-append', 'console=ttyS0 panic=-1 psi=1 quiet loglevel=7 random.trust_cpu=on',
+            '-append', 'console=ttyS0 panic=-1 psi=1 quiet loglevel=7 random.trust_cpu=on '
+            # Else a busy host makes it panic: IO-APIC + timer doesn't work.
+            'no_timer_check',
             *disk(VM / 'root.img', ',snapshot=on'), *disk(run / 'sources.tar', ',readonly=on'),
             *disk(run / 'results'), '-serial', f'file:{run / "console.log"}',
             '-chardev', 'stdio,id=tests,signal=off', '-serial', 'chardev:tests']
@@ -152,7 +156,12 @@ def main() -> int:
         print(f'vm-test: not run, missing here: apt-get install --no-install-recommends '
               f'{" ".join(packages)}')
         return 2
-    prepare()
+    try:
+        prepare()
+    except archive.Unavailable as error:
+        print(f'vm-test: no kernel for the guest: {error}; apt-get update, or put a kernel '
+              f'package and busybox-static into {VM / "packages"} yourself')
+        return 2
     began_s = time.monotonic()
     with tempfile.TemporaryDirectory(dir=VM) as name:
         run = pathlib.Path(name)

@@ -52,16 +52,16 @@ def _stdlib() -> set[pathlib.Path]:
     return {pathlib.Path(sysconfig.get_path(name)) for name in ('stdlib', 'platstdlib')}
 
 
-def key(unpacked: pathlib.Path) -> str:
-    """Return a digest of all that the image is made from."""
+def key(busybox: pathlib.Path) -> str:
+    """Return a digest of all that the image is made from; the kernel is not on it."""
     digest = hashlib.sha256(pathlib.Path(__file__).read_bytes())
     digest.update(f'{sys.version} {sys.base_prefix}'.encode())
-    for folder in (pathlib.Path(sys.prefix), unpacked):
-        for place, folders, names in os.walk(folder):
-            folders[:] = sorted(f for f in folders if f != '__pycache__')
-            for name in sorted(names):
-                state = os.lstat(os.path.join(place, name))
-                digest.update(f'{place}/{name} {state.st_size} {state.st_mtime_ns}\n'.encode())
+    digest.update(busybox.read_bytes())
+    for place, folders, names in os.walk(sys.prefix):
+        folders[:] = sorted(f for f in folders if f != '__pycache__')
+        for name in sorted(names):
+            state = os.lstat(os.path.join(place, name))
+            digest.update(f'{place}/{name} {state.st_size} {state.st_mtime_ns}\n'.encode())
     return digest.hexdigest()
 
 
@@ -118,7 +118,7 @@ class Staging:
                 self.file(pathlib.Path(name))
 
 
-def build(unpacked: pathlib.Path, busybox: pathlib.Path, image: pathlib.Path) -> None:
+def build(busybox: pathlib.Path, image: pathlib.Path) -> None:
     """
     Make the root disk.
 

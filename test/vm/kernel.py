@@ -24,7 +24,8 @@ import gzip
 import lzma
 import os
 import pathlib
-import subprocess
+
+import archive
 
 # In the order in which they need each other; one that is built in or unknown is left out.
 MODULES = ('virtio_ring', 'virtio', 'virtio_pci_legacy_dev', 'virtio_pci_modern_dev',
@@ -42,33 +43,39 @@ exec /busybox switch_root /root /init
 """
 
 
-def download(folder: pathlib.Path) -> None:
+def download(folder: pathlib.Path, source: archive.Archive, packages: pathlib.Path,
+             version: str = '') -> None:
     """
     Download and unpack Debian's cloud kernel and a static busybox, unless they are there.
 
-    :raises subprocess.CalledProcessError: when apt knows none or there is no network.
+    A kernel package that stands in `packages` already is taken in place of this version.
+
+    :raises archive.Unavailable: when apt knows none or there is no network.
     """
-    if list(folder.glob('boot/vmlinuz-*')):
+    if kernels(folder):
         return
-    packages = folder.parent / 'packages'
-    packages.mkdir(parents=True, exist_ok=True)
-    shown = subprocess.run(['apt-cache', 'depends', 'linux-image-cloud-amd64'], check=True,
-                           capture_output=True, text=True).stdout
-    kernel = [line.split()[-1] for line in shown.splitlines() if 'Depends: linux-image' in line]
-    if not kernel:
-        raise SystemExit('vm-test: apt knows no linux-image-cloud-amd64; apt-get update, or put '
-                         f'a kernel package and busybox-static into {packages} yourself')
-    if not list(packages.glob('linux-image-*.deb')):
-        subprocess.run(['apt-get', '-q', 'download', kernel[0]], cwd=packages, check=True)
-    if not list(packages.glob('busybox-static*.deb')):
-        subprocess.run(['apt-get', '-q', 'download', 'busybox-static'], cwd=packages, check=True)
-    for package in sorted(packages.glob('*.deb')):
-        subprocess.run(['dpkg', '-x', str(package), str(folder)], check=True)
+    names = () if list(packages.glob('linux-*.deb')) else source.kernel_packages(version)
+    source.unpack((*names, 'busybox-static'), packages, folder)
+    if not kernels(folder):
+        raise archive.Unavailable(f'no vmlinuz in the packages of {packages}')
+
+
+def kernels(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Return the unpacked kernels: below boot, from Debian's 7.2 on beside their modules."""
+    found = [path for pattern in ('boot/vmlinuz-*', 'lib/modules/*/vmlinuz',
+                                  'usr/lib/modules/*/vmlinuz') for path in folder.glob(pattern)]
+    return sorted(found)
 
 
 def kernel(folder: pathlib.Path) -> pathlib.Path:
     """Return the unpacked kernel."""
-    return sorted(folder.glob('boot/vmlinuz-*'))[-1]
+    return kernels(folder)[-1]
+
+
+def release(folder: pathlib.Path) -> str:
+    """Return the release of the unpacked kernel, as `uname -r` prints it."""
+    path = kernel(folder)
+    return path.parent.name if path.name == 'vmlinuz' else path.name.replace('vmlinuz-', '')
 
 
 def busybox(folder: pathlib.Path) -> pathlib.Path:
@@ -78,8 +85,8 @@ def busybox(folder: pathlib.Path) -> pathlib.Path:
 
 
 def _module(folder: pathlib.Path, name: str) -> bytes | None:
-    release = kernel(folder).name.replace('vmlinuz-', '')
-    for modules in (folder / 'lib/modules' / release, folder / 'usr/lib/modules' / release):
+    below = f'lib/modules/{release(folder)}'
+    for modules in (folder / below, folder / 'usr' / below):
         for path in modules.rglob(f'{name}.ko*'):
             data = path.read_bytes()
             return lzma.decompress(data) if path.suffix == '.xz' else data
@@ -94,12 +101,13 @@ def _entry(name: str, mode: int, data: bytes) -> bytes:
     return head + b'\0' * (-len(head) % 4) + data + b'\0' * (-len(data) % 4)
 
 
-def write(folder: pathlib.Path, target: pathlib.Path) -> None:
-    """Write the initramfs."""
+def write(folder: pathlib.Path, target: pathlib.Path, init: bytes = INIT.encode(),
+          modules: tuple[str, ...] = MODULES) -> None:
+    """Write the initramfs: busybox, these modules, and this program as its process 1."""
     parts = [_entry('modules', 0o040755, b''),
-             _entry('init', 0o100755, INIT.encode()),
+             _entry('init', 0o100755, init),
              _entry('busybox', 0o100755, busybox(folder).read_bytes())]
-    for number, name in enumerate(MODULES):
+    for number, name in enumerate(modules):
         data = _module(folder, name)
         if data is not None:
             parts.append(_entry(f'modules/{number}_{name}.ko', 0o100644, data))
