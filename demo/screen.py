@@ -93,7 +93,7 @@ def draw(path):
         raise ImportError('the picture needs rich')
     for _, style, text in recorded():
         sheet.print(text, style=STYLES[style], markup=False)
-    svg = sheet.export_svg(title='make demo')
+    svg = sheet.export_svg(title='make demo', unique_id='demo')
     svg = re.sub(r'@font-face \{.*?\}', '', svg, flags=re.DOTALL)
     svg = '\n'.join(line.rstrip() for line in svg.splitlines() if line.strip()) + '\n'
     pathlib.Path(path).write_text(svg, encoding='utf-8')

@@ -84,12 +84,18 @@ def test_another_user_is_told_why():
     assert made.stdout.strip() in ('PermissionError', 'FileNotFoundError', 'OSError'), made
 
 
+def words(svg):
+    """Return the lines of text that an SVG shows."""
+    return [''.join(text.itertext()) for text in ElementTree.parse(svg).iter(
+        '{http://www.w3.org/2000/svg}text')]
+
+
 def test_the_picture_is_drawn_from_the_recording_and_loads_nothing(tmp_path):
     """The first page shows a kill, and its SVG asks no other host for a font."""
     pytest.importorskip('rich', reason='needs rich')
     screen.draw(tmp_path / 'demo.svg')
     text = (tmp_path / 'demo.svg').read_text()
-    ElementTree.fromstring(text)
     assert 'url(' not in text.replace('url(#', '') and '@import' not in text
     assert 'KILLED' in text
-    assert (ROOT / 'docs' / 'demo.svg').read_text() == text
+    # Another version of rich draws other shapes around the same words.
+    assert words(ROOT / 'docs' / 'demo.svg') == words(tmp_path / 'demo.svg')

@@ -45,8 +45,8 @@ def test_a_container_finds_its_own_limit_in_a_cgroup_namespace(cgroup):
         pytest.skip(f'not possible here: {done.stderr.strip()[-120:]}')
     statuses = {s['name']: s for s in json.loads(done.stdout)['statuses']}
     values = statuses['oom_sentinel: Control groups']['values']
-    assert (values['tightest'], values['limit (MiB)']) == ('/', str(LIMIT_MIB))
-    assert 'not visible' in values['limits above']
+    assert (values['tightest'], values['limit_mib']) == ('/', LIMIT_MIB)
+    assert 'not visible' in values['limits_above']
 
 
 def test_page_cache_is_headroom_and_the_kernel_agrees(cgroup, tmp_path):

@@ -166,7 +166,7 @@ def test_a_storm_of_kills_is_told_whole(ear, robot, cgroup, monkeypatch, tmp_pat
             assert values['nodes'] == f'/leaky{index}'
 
         def folders():
-            names = os.listdir(tmp_path / 'oom_sentinel')
+            names = [path.name for path in (tmp_path / 'oom_sentinel').glob('*')]
             return [n for n in names if n.endswith('Z') or ('_pid' in n and n[0] != '.')]
         ear.until(lambda: len(folders()) == 4 and not ear.values('OOM kills').get(
             'incident folder', 'none').startswith('none'), 'the newest four folders')
@@ -216,8 +216,8 @@ def test_without_any_permission_the_kill_is_inferred(ear, victim, public):
             'it died by signal 9')
         better = ear.values('OOM kills')['a better source']
         assert '/dev/kmsg' in better and 'dmesg_restrict' in better
-        ear.until(lambda: any('leaky' in name for name in os.listdir(
-            home / '.ros' / 'oom_sentinel')), 'an incident folder all the same')
+        ear.until(lambda: list((home / '.ros' / 'oom_sentinel').glob('*leaky*')),
+                  'an incident folder all the same')
 
 
 def test_in_a_pid_namespace_the_node_is_found_by_its_name(ear, robot, cgroup, public):
