@@ -1,0 +1,115 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Measure the peers and print the tables: `python -m bench.peers --counts 50,500 --seconds 20`.
+
+It starts itself anew in a PID namespace of its own, so that only the stand-in processes count.
+"""
+
+import argparse
+import contextlib
+import os
+import pathlib
+import random
+import subprocess
+import sys
+import tempfile
+
+from bench.crowd import crowd
+from bench.peers import measure
+from bench.peers import peer
+from bench.peers import table
+
+INSIDE = 'OOM_SENTINEL_BENCH_INSIDE'
+# Discovery is over, and the sentinel's last look at the libraries of a young process (60 s).
+SETTLE_S = 65.0
+HEAD = """# Benchmarks
+
+Made by `make bench PEERS='--write docs/benchmarks.md'`; make it on your own machine: figures of
+another one are only a hint. All peers run at once beside sleeping stand-in processes in a PID
+namespace of their own, and are measured over the same seconds: {seconds:g} s, medians of {runs}.
+CPU comes from the scheduler's nanoseconds (schedstat) and, for children, from /proc/PID/stat;
+wake-ups are voluntary context switches of all threads; memory is read at the end of each run.
+Peers and stand-ins have run for a minute before the first run.
+
+"""
+TAIL = """
+## What each does for that
+
+{jobs}
+
+None of the peers reports kills of the kernel or warns of a stall, so there is nothing to
+compare with `python -m bench.wake` (stall to message) and `python -m bench.kills` (kill to
+message). What each of them is good at: [comparison](comparison.md).
+"""
+
+
+def arguments():
+    """Return what was asked for."""
+    parser = argparse.ArgumentParser(prog='python -m bench.peers', description=__doc__)
+    parser.add_argument('--counts', default='50,500,2000,5000', help='stand-in processes')
+    parser.add_argument('--seconds', type=float, default=60.0, help='of one run')
+    parser.add_argument('--runs', type=int, default=5, help='whose medians are taken')
+    parser.add_argument('--settle', type=float, default=SETTLE_S, help='seconds before the first')
+    parser.add_argument('--write', metavar='FILE', help='the page to write, too')
+    given = parser.parse_args()
+    given.counts = sorted({int(count) for count in given.counts.split(',')})
+    return given
+
+
+def enter_namespace():
+    """Run this program again in a PID namespace of its own, where that is permitted."""
+    if INSIDE in os.environ:
+        return
+    for rights in ((), ('--user', '--map-root-user')):
+        wrapped = ['unshare', *rights, '--pid', '--fork', '--mount-proc', '--kill-child']
+        with contextlib.suppress(OSError):
+            if subprocess.run([*wrapped, 'true'], capture_output=True).returncode == 0:
+                os.execvpe('unshare', [*wrapped, sys.executable, '-m', 'bench.peers',
+                                       *sys.argv[1:]], {**os.environ, INSIDE: '1'})
+    print('no PID namespace of our own is permitted here: other processes count too\n')
+
+
+def surroundings():
+    """Give the nodes a domain and a state of their own."""
+    home = tempfile.mkdtemp(prefix='oom_sentinel_bench_')
+    os.environ.update(ROS_AUTOMATIC_DISCOVERY_RANGE='LOCALHOST', XDG_RUNTIME_DIR=home,
+                      ROS_LOG_DIR=home, OOM_SENTINEL_STATE=home,
+                      ROS_DOMAIN_ID=str(random.randrange(60, 100)))
+
+
+def main():
+    """Print the tables, and write the page when asked."""
+    given = arguments()
+    enter_namespace()
+    surroundings()
+    peers = peer.everybody()
+    shown = [table.machine(peers)]
+    print(shown[0], flush=True)
+    with contextlib.ExitStack() as stack:
+        there = 0
+        for count in given.counts:
+            stack.enter_context(crowd(count - there))
+            there = count
+            shown.append(table.of_count(count, peers, *measure.measure(
+                peers, given.settle, given.seconds, given.runs)))
+            print(f'\n{shown[-1]}', flush=True)
+    if given.write:
+        pathlib.Path(given.write).write_text(
+            HEAD.format(seconds=given.seconds, runs=given.runs) + '\n\n'.join(shown) + '\n'
+            + TAIL.format(jobs=table.jobs(peers)), encoding='utf-8')
+
+
+main()

@@ -1,0 +1,66 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The tables of the peers as Markdown, with machine and versions."""
+
+import os
+import platform
+import time
+
+import psutil
+
+
+def _processor():
+    with open('/proc/cpuinfo', encoding='utf-8', errors='replace') as stream:
+        return next((line.split(':', 1)[1].strip() for line in stream
+                     if line.startswith('model name')), platform.machine())
+
+
+def machine(peers):
+    """Return the machine and the versions, a line each."""
+    lines = [f'- {time.strftime("%Y-%m-%d %H:%M", time.gmtime())} UTC, {_processor()}, '
+             f'{os.cpu_count()} cores, Linux {platform.release()}',
+             f'- Python {platform.python_version()}, psutil {psutil.__version__}, '
+             f'ROS 2 {os.environ.get("ROS_DISTRO") or "wheels of the virtual environment"}']
+    lines += [f'- {peer.name}: {said}' for peer in peers if (said := peer.first_line())]
+    return '\n'.join(lines)
+
+
+def _row(name, cost, bare):
+    beside = cost.cpu_percent / bare.cpu_percent if bare and bare.cpu_percent else None
+    return (f'| {name} | {cost.cpu_percent:.2f} % | '
+            f'{"" if beside is None else f"x {beside:.1f}"} | {cost.wakes:.1f} | '
+            f'{cost.rss_mib:.1f} | '
+            f'{"unknown" if cost.pss_mib is None else f"{cost.pss_mib:.1f}"} |')
+
+
+def of_count(count, peers, costs, why, others):
+    """Return the table at one number of processes."""
+    lines = [f'## {count} other processes\n',
+             '| | CPU of one core | beside bare | wake-ups a second | RSS (MiB) | PSS (MiB) |',
+             '|---|---|---|---|---|---|']
+    bare = costs.get('bare rclpy node')
+    for peer in peers:
+        if peer.name in costs:
+            lines.append(_row(peer.name, costs[peer.name], bare))
+        else:
+            lines.append(f'| {peer.name} | not run: {why[peer.name]} | | | | |')
+    shown = ', '.join(f'{percent:.0f} %' for percent in others)
+    lines.append(f'\nEverybody else on the machine used {shown} of one core meanwhile.')
+    return '\n'.join(lines)
+
+
+def jobs(peers):
+    """Return what each peer does for its cost."""
+    return '\n'.join(f'- **{peer.name}**: {peer.job}.' for peer in peers)
