@@ -18,7 +18,8 @@ LOOPBACK := ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
 SOURCES := setup.py setup.cfg package.xml scripts/make_venv.sh scripts/link_package.sh \
     $(wildcard launch/*.launch.py)
 
-.PHONY: setup run demo docs test test-unprivileged test-jazzy bench chaos storm vm-test lint clean
+.PHONY: setup run demo docs test test-unprivileged test-jazzy coverage bench endurance chaos \
+    storm vm-test lint clean
 
 setup: $(VENV)/.ready
 
@@ -80,8 +81,15 @@ docs: .venv-docs/.ready
 chaos: setup
 	$(LOOPBACK) $(BIN)/python -m bench.chaos
 
+# Then the peers: make bench PEERS='--counts 500 --seconds 20 --runs 3'
 bench: setup
 	$(LOOPBACK) $(BIN)/python -m bench
+	$(LOOPBACK) $(BIN)/python -m bench.peers $(PEERS)
+
+# Half an hour of starts, respawn loops, kills and stops; make endurance MINUTES=3
+MINUTES ?= 30
+endurance: setup
+	$(LOOPBACK) $(BIN)/python -m bench.endurance $(MINUTES)
 
 # Real OOM kills without and with the sentinel: needs root and a memory controller.
 # make storm STORM='--seeds 1-2 --kinds unmatched,shm' or STORM=--simulate for seconds.

@@ -20,19 +20,14 @@ It starts itself anew in a PID namespace of its own, so that only the stand-in p
 
 import argparse
 import contextlib
-import os
 import pathlib
-import random
-import subprocess
-import sys
-import tempfile
 
+from bench import namespace
 from bench.crowd import crowd
 from bench.peers import measure
 from bench.peers import peer
 from bench.peers import table
 
-INSIDE = 'OOM_SENTINEL_BENCH_INSIDE'
 # Discovery is over, and the sentinel's last look at the libraries of a young process (60 s).
 SETTLE_S = 65.0
 HEAD = """# Benchmarks
@@ -69,32 +64,11 @@ def arguments():
     return given
 
 
-def enter_namespace():
-    """Run this program again in a PID namespace of its own, where that is permitted."""
-    if INSIDE in os.environ:
-        return
-    for rights in ((), ('--user', '--map-root-user')):
-        wrapped = ['unshare', *rights, '--pid', '--fork', '--mount-proc', '--kill-child']
-        with contextlib.suppress(OSError):
-            if subprocess.run([*wrapped, 'true'], capture_output=True).returncode == 0:
-                os.execvpe('unshare', [*wrapped, sys.executable, '-m', 'bench.peers',
-                                       *sys.argv[1:]], {**os.environ, INSIDE: '1'})
-    print('no PID namespace of our own is permitted here: other processes count too\n')
-
-
-def surroundings():
-    """Give the nodes a domain and a state of their own."""
-    home = tempfile.mkdtemp(prefix='oom_sentinel_bench_')
-    os.environ.update(ROS_AUTOMATIC_DISCOVERY_RANGE='LOCALHOST', XDG_RUNTIME_DIR=home,
-                      ROS_LOG_DIR=home, OOM_SENTINEL_STATE=home,
-                      ROS_DOMAIN_ID=str(random.randrange(60, 100)))
-
-
 def main():
     """Print the tables, and write the page when asked."""
     given = arguments()
-    enter_namespace()
-    surroundings()
+    namespace.enter('bench.peers')
+    namespace.surroundings()
     peers = peer.everybody()
     shown = [table.machine(peers)]
     print(shown[0], flush=True)

@@ -22,7 +22,7 @@ import sys
 
 from bench import idle
 
-PSUTIL_NODE = '''
+PSUTIL_NODE = """
 import psutil, rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 rclpy.init()
@@ -35,12 +35,12 @@ def publish():
     message = DiagnosticArray()
     message.header.stamp = node.get_clock().now().to_msg()
     message.status = [DiagnosticStatus(name='memory', values=[
-        KeyValue(key=f"{i['name']} {i['pid']}", value=str(i['memory_info'].rss >> 20))
+        KeyValue(key='%s %d' % (i['name'], i['pid']), value=str(i['memory_info'].rss >> 20))
         for i in found[:10]])]
     publisher.publish(message)
 node.create_timer(1.0, publish)
 rclpy.spin(node)
-'''
+"""
 LOOP = 'while sleep 1; do free -m; top -b -n 1 | head -n 17; done >/dev/null'
 
 
