@@ -201,7 +201,7 @@ def running_sentinel(parameters, *, env=None, command_prefix=(), remaps=()):
         os.chmod(file.name, 0o644)
         command = [*command_prefix, program('oom_sentinel_node'), '--ros-args',
                    '--params-file', file.name, *remaps]
-        descriptor, said = tempfile.mkstemp('.log', 'output_', os.environ['ROS_HOME'])
+        descriptor, said = tempfile.mkstemp('.log', 'output_', os.environ.get('ROS_HOME'))
         child = subprocess.Popen(command, env=env, stdout=descriptor, stderr=subprocess.STDOUT)
         os.close(descriptor)
         child.stdout = open(said, 'rb')  # noqa: SIM115 - what it said so far, without waiting

@@ -85,7 +85,7 @@ def in_a_fork(before, output):
 
 @pytest.fixture
 def cure(tmp_path):
-    """Return what runs a remedy as a shell would, up to its first word that is no command."""
+    """Return what runs a remedy as a shell would."""
     sudo = tmp_path / 'sudo'
     sudo.write_text('#!/bin/sh\nexec "$@"\n')
     sudo.chmod(0o755)
@@ -93,7 +93,7 @@ def cure(tmp_path):
     env = {**os.environ, 'PATH': f'{tmp_path}:{os.environ["PATH"]}'}
 
     def run(remedy):
-        done = subprocess.run(['sh', '-ec', remedy.partition('; ')[0]], env=env,
+        done = subprocess.run(['sh', '-ec', remedy], env=env,
                               capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
 
@@ -106,7 +106,7 @@ def cure(tmp_path):
     ('oom_kill_allocating_task', 1, 'oom_kill_allocating_task')])
 def test_a_bad_sysctl_is_found_and_its_remedy_cures_it(cure, file, bad, name):
     """Set for real, cured by the printed command, also for the next boot."""
-    path = f'/proc/sys/vm/{file}'
+    path, kept = f'/proc/sys/vm/{file}', f'/etc/sysctl.d/60-oom-sentinel-vm.{file}.conf'
     sound = read(path)
     assert name not in doctor()
     try:
@@ -117,12 +117,12 @@ def test_a_bad_sysctl_is_found_and_its_remedy_cures_it(cure, file, bad, name):
         assert str(bad) in finding['evidence']
         cure(finding['remedy'])
         assert name not in doctor() and int(read(path)) != bad
-        assert f'vm.{file} = ' in read('/etc/sysctl.d/60-oom-sentinel.conf')
+        assert f'vm.{file} = ' in read(kept)
     finally:
         write(path, sound)
         write('/proc/sys/vm/overcommit_ratio', 50)
         with contextlib.suppress(FileNotFoundError):
-            os.unlink('/etc/sysctl.d/60-oom-sentinel.conf')
+            os.unlink(kept)
 
 
 def test_a_control_group_of_version_2_is_judged_and_its_remedies_cure_it(cure):
@@ -138,8 +138,10 @@ def test_a_control_group_of_version_2_is_judged_and_its_remedies_cure_it(cure):
         assert found['cgroup_oom_group']['severity'] == 'error'
         for name in ('cgroup_limit', 'cgroup_oom_group'):
             cure(found[name]['remedy'])
-        assert not {'cgroup_limit', 'cgroup_oom_group'} & set(doctor(**inside))
-        assert read(f'{GROUP}/memory.max') == 'max\n'
+        found = doctor(**inside)
+        assert 'cgroup_oom_group' not in found
+        assert '300 MiB' in found['cgroup_limit']['evidence']  # larger, never none
+        assert int(read(f'{GROUP}/memory.max')) == 300 * MIB
     finally:
         os.rmdir(GROUP)
 
