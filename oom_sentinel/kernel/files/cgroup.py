@@ -83,6 +83,8 @@ def memory_mounts(data: bytes) -> tuple[MemoryMount, ...]:
         fields, kind = left.split(b' '), right.split(b' ')
         if not dash or len(fields) < 6 or len(kind) < 3:
             continue
+        if not fields[4].startswith(b'/') or b'..' in fields[4].split(b'/'):
+            continue  # the kernel prints absolute paths; a captured tree may hold anything
         if kind[0] == b'cgroup2':
             found.append(MemoryMount(_unescape(fields[4]), _unescape(fields[3]), 2))
         elif kind[0] == b'cgroup' and b'memory' in kind[2].split(b','):

@@ -164,3 +164,11 @@ def test_vmstat_counts_kills_and_refaults(data, kills, refaults):
     """One refault counter before Linux 5.9, two since; a longer name is another counter."""
     found = vmstat.parse(data)
     assert (found.oom_kill, found.refaults) == (kills, refaults)
+
+
+@pytest.mark.parametrize('point', ['0', 'sys/fs/cgroup', '/../../etc', '/a/../..'])
+def test_a_mount_point_that_no_kernel_prints_is_none(point):
+    """A captured tree may hold anything, and no path of it leads out of the tree."""
+    line = f'30 24 0:26 / {point} rw shared:9 - cgroup2 cgroup2 rw\n'.encode()
+    assert cgroup.memory_mounts(line) == ()
+    assert cgroup.memory_mounts(line.replace(point.encode(), b'/sys/fs/cgroup')) != ()
