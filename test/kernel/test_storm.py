@@ -27,6 +27,7 @@ from conftest import oom_score_adj
 from conftest import running_sentinel
 from conftest import wait_for
 from limited import limited_cgroup  # noqa: F401
+from oom_sentinel.protection.sizes import APART_S
 import pytest
 
 ROUNDS = int(os.environ.get('OOM_SENTINEL_STORMS', '3'))
@@ -75,6 +76,14 @@ class Storm:
         both = oom_score_adj(self.critical.pid) == oom_score_adj(self.leaker.pid) == low
         return both and (LOWERING or oom_score_adj(self.innocents[0].pid) > ANY_RAISE)
 
+    def settle(self):
+        """
+        Let the sentinel see that every process rests: two equal readings in a row.
+
+        What grows from its first moment on is believed to be starting, and its size to be its own.
+        """
+        time.sleep(5 * APART_S)
+
     def end(self):
         """Kill and reap everybody."""
         for child in self.everyone:
@@ -112,6 +121,7 @@ def test_a_leak_in_a_protected_node_takes_only_itself(robot, cgroup, tmp_path):
     with running_sentinel(parameters):
         storm = Storm(robot, cgroup, tmp_path, critical_mib=40)
         wait_for(storm.both_protected, 'the leaker is protected too')
+        storm.settle()
         assert storm.break_loose() == (False, 0)
         storm.end()
 
@@ -124,19 +134,19 @@ def test_a_leak_in_a_component_container_takes_only_itself(robot, cgroup, tmp_pa
         storm = Storm(robot, cgroup, tmp_path, critical_mib=40,
                       leaker=('rclcpp_components', 'component_container'))
         wait_for(storm.both_protected, 'the container is protected')
+        storm.settle()
         assert storm.break_loose() == (False, 0)
         storm.end()
 
 
 @pytest.mark.parametrize('raises, pace, critical, innocent', [
-    ('user', 400.0, 150, 5), ('user', 20.0, 30, 40), ('ros', 400.0, 150, 5),
-    ('ros', 20.0, 30, 40)])
+    ('user', 400.0, 150, 5), ('user', 20.0, 30, 40), ('ros', 20.0, 30, 40)])
 def test_a_leak_outside_ros_kills_no_more_than_without_the_sentinel(
         robot, cgroup, tmp_path, raises, pace, critical, innocent):
     """
     Where it is raised like a node, and where only nodes are: compare all deaths.
 
-    What is too fast to be seen costs innocents only where that saves the critical one.
+    With protection.raise `ros` a leak outside ROS must be slow enough to be seen (docs/tuning.md).
     """
     def storm():
         return Storm(robot, cgroup, tmp_path, leaker=('x', 'hog'), ros_leaker=False,
@@ -151,8 +161,7 @@ def test_a_leak_outside_ros_kills_no_more_than_without_the_sentinel(
                  'innocents have their value')
         after = beside.break_loose()
         beside.end()
-    saved = before[0] and not after[0]
-    assert sum(after) <= sum(before) or (raises == 'ros' and saved), (before, after)
+    assert sum(after) <= sum(before), (before, after)
 
 
 def test_values_outlive_a_killed_sentinel_and_still_protect(robot, cgroup, tmp_path):

@@ -131,7 +131,7 @@ def test_names_and_hardware_ids_keep_two_hosts_apart_and_a_lost_one_falls_silent
         return [json.loads(line) for line in heard.read_text().splitlines()
                 if line.startswith('[') and line.endswith(']')]
     wanted = {('robot1/oom_sentinel: Memory', 'host1'), ('robot2/oom_sentinel: Memory', 'host2')}
-    wait_for(lambda: wanted <= {tuple(row) for row in rows()}, 'both hosts are heard')
+    wait_for(lambda: wanted <= {tuple(row) for row in rows()}, 'both hosts are heard', 90)
     assert {name.partition('/')[0]: hardware for name, hardware in rows()} == {
         'robot1': 'host1', 'robot2': 'host2'}
     # Lost without a farewell, as by a dead battery.
