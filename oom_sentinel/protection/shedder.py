@@ -84,7 +84,7 @@ class Shedder:
                settings: Settings) -> Shedding:
         """Take every step that is due now and return the state of shedding."""
         if settings.shed_mode == 'off' or not self._root.live:
-            self._close_all()
+            self.close()
             return Shedding(settings.shed_mode)
         short = shed_plan.shortages(sample, assessment, settings)
         among = shed_plan.candidates(targets, assessment, settings, self._uid)
@@ -126,24 +126,25 @@ class Shedder:
         return True, f'Asked to be active again: {", ".join(names)}.'
 
     def close(self) -> None:
-        """Give back the descriptors; a process that is being ended is left to itself."""
+        """Activate what was deactivated; leave a process that is being ended to itself."""
+        if self.deactivated:
+            self.resume()
         self._close_all()
 
     def _begin(self, shortage: Shortage, among: tuple[Candidate, ...], sample: Sample,
                settings: Settings) -> Candidate | None:
         chosen = shed_plan.choose(shortage, among, self._state, sample, settings.shed_target_s)
-        if chosen is None:
+        if chosen is None or not self._take(chosen, chosen.steps[0]):
             return None
         self._state = replace(self._state, endings=(*self._state.endings, shed_plan.begin(
             chosen, shortage, sample.monotonic_s)))
-        self._take(chosen, chosen.steps[0])
         return chosen
 
     def _is_ending(self, path: str | None) -> bool:
         return any(ending.path == path for ending in self._state.endings)
 
-    def _take(self, candidate: Candidate, step: Step) -> None:
-        """Take one step on a process; a refusal is remembered."""
+    def _take(self, candidate: Candidate, step: Step) -> bool:
+        """Take one step on a process; return False when it is gone.  A refusal is remembered."""
         identity = candidate.process.identity
         try:
             if identity not in self._pidfds:
@@ -154,9 +155,10 @@ class Shedder:
             else:
                 signal.pidfd_send_signal(self._pidfds[identity], SIGNALS[step])
         except ProcessLookupError:
-            return  # it ended by itself
+            return False
         except OSError:
             self._refused.add(identity)
+        return True
 
     def _open(self, identity: Identity) -> int:
         """
