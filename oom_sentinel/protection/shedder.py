@@ -178,13 +178,14 @@ class Shedder:
         return descriptor
 
     def _running(self) -> frozenset[Identity]:
-        """Return which of the processes that are being ended still run."""
+        """Return which of them still run; one that could not be opened is taken to."""
         poll = select.poll()
         for descriptor in self._pidfds.values():
             poll.register(descriptor, select.POLLIN)
         ended = {descriptor for descriptor, _ in poll.poll(0)}
-        return frozenset(identity for identity, descriptor in self._pidfds.items()
-                         if descriptor not in ended)
+        running = {identity for identity, descriptor in self._pidfds.items()
+                   if descriptor not in ended}
+        return frozenset(running | (self._refused - set(self._pidfds)))
 
     def _report(self, sample: Sample, short: tuple[Shortage, ...],
                 among: tuple[Candidate, ...], settings: Settings) -> Shedding:

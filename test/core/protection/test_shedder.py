@@ -25,6 +25,7 @@ from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import Program
 from oom_sentinel.facts.process import TaskMemory
 from oom_sentinel.facts.protection import Target
+from oom_sentinel.facts.shedding import Brought
 from oom_sentinel.kernel.files import stat
 from oom_sentinel.protection import respawn_hold
 from oom_sentinel.protection.shedder import Shedder
@@ -97,3 +98,15 @@ def test_nodes_are_activated_again_after_a_while_of_plenty(tmp_path):
         assert asked == []
     shedder.update(sample(119.0), Assessment(), (), chosen)
     assert asked == [('/camera',)]
+
+
+def test_a_process_that_cannot_be_opened_is_refused_and_not_ended(child, tmp_path, monkeypatch):
+    """Out of descriptors, or a kernel without pidfds."""
+    def full(_pid):
+        raise OSError(24, 'Too many open files')
+    monkeypatch.setattr(os, 'pidfd_open', full)
+    shedder = Shedder(ROOT, os.geteuid(), str(tmp_path))
+    shedder.update(sample(), ends_in(5), (target(child),), ACTS)
+    said = shedder.update(sample(100.2), ends_in(5), (), ACTS)
+    assert [action.result for action in said.fresh] == [Brought.REFUSED]
+    assert child.poll() is None
