@@ -131,3 +131,27 @@ def test_settings_raise_nothing_else(values):
     except SettingsError:
         return
     assert len(built.protection_groups) == len(built.groups)
+
+
+def test_a_change_rebuilds_what_it_names_and_keeps_the_other_groups():
+    """As if all had been built from the new values."""
+    values = {d.name: d.default for d in settings.declarations_for({})}
+    before = settings.build(values)
+    values['hold_s'] = 7.0
+    made = settings.rebuild(before, values, ['hold_s'])
+    assert made == settings.build(values) != before
+    assert made.protection_groups is before.protection_groups
+    values['group.drivers.match'] = ('exe:lidar*',)
+    made = settings.rebuild(before, values, ['hold_s', 'group.drivers.match'])
+    assert made == settings.build(values)
+    assert made.group('bringup') is before.group('bringup')
+    assert made.group('drivers') != before.group('drivers')
+
+
+def test_a_change_to_a_less_alarming_error_threshold_is_refused():
+    """As at the start."""
+    values = {d.name: d.default for d in settings.declarations_for({})}
+    before = settings.build(values)
+    values['memory.available_error_percent'] = 90.0
+    with pytest.raises(SettingsError, match='memory.available_error_percent: 90'):
+        settings.rebuild(before, values, ['memory.available_error_percent'])
