@@ -20,6 +20,7 @@ It starts itself anew in a PID namespace of its own, so that only the stand-in p
 
 import argparse
 import contextlib
+import os
 import pathlib
 
 from bench import namespace
@@ -33,8 +34,13 @@ SETTLE_S = 65.0
 HEAD = """# Benchmarks
 
 Made by `make bench PEERS='--write docs/benchmarks.md'`; make it on your own machine: figures of
-another one are only a hint. All peers run at once beside sleeping stand-in processes in a PID
-namespace of their own, and are measured over the same seconds: {seconds:g} s, medians of {runs}.
+another one are only a hint. The peers run at once beside sleeping stand-in processes, and are
+measured over the same seconds: {seconds:g} s, medians of {runs} runs; `free` and `top` after the
+others, which would have to look at what they start. All are in a PID namespace of their own, so
+that nobody else's processes count. The kernel reports exec events in the initial PID namespace
+only: in another one the sentinel compares the PID given last twice a second. With `--host` they
+stay in the initial one, beside what else runs there. A line below each table says how busy the
+machine was meanwhile: above a few percent the figures are too high, by stalls and caches.
 CPU comes from the scheduler's nanoseconds (schedstat) and, for children, from /proc/PID/stat;
 wake-ups are voluntary context switches of all threads; memory is read at the end of each run.
 Peers and stand-ins have run for a minute before the first run.
@@ -58,6 +64,8 @@ def arguments():
     parser.add_argument('--seconds', type=float, default=60.0, help='of one run')
     parser.add_argument('--runs', type=int, default=5, help='whose medians are taken')
     parser.add_argument('--settle', type=float, default=SETTLE_S, help='seconds before the first')
+    parser.add_argument('--host', action='store_true',
+                        help='stay in this PID namespace, where exec events reach the sentinel')
     parser.add_argument('--write', metavar='FILE', help='the page to write, too')
     given = parser.parse_args()
     given.counts = sorted({int(count) for count in given.counts.split(',')})
@@ -67,10 +75,11 @@ def arguments():
 def main():
     """Print the tables, and write the page when asked."""
     given = arguments()
-    namespace.enter('bench.peers')
+    if not given.host:
+        namespace.enter('bench.peers')
     namespace.surroundings()
     peers = peer.everybody()
-    shown = [table.machine(peers)]
+    shown = [table.machine(peers, own_namespace=namespace.INSIDE in os.environ)]
     print(shown[0], flush=True)
     with contextlib.ExitStack() as stack:
         there = 0

@@ -46,12 +46,18 @@ LOOP = 'while sleep 1; do free -m; top -b -n 1 | head -n 17; done >/dev/null'
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A program to measure; `version` is a command whose first line tells its version."""
+    """
+    A program to measure.
+
+    `version` is a command whose first line names its version; `apart` is true for one that starts
+    processes all the time, which others would have to look at.
+    """
 
     name: str
     command: tuple[str, ...]
     job: str
     version: tuple[str, ...] = ()
+    apart: bool = False
 
     @property
     def missing(self) -> str | None:
@@ -86,7 +92,8 @@ def everybody() -> tuple[Peer, ...]:
              'publishes name and RSS of the ten largest processes each second'),
         Peer('free and top', ('sh', '-c', LOOP),
              'prints memory and the largest processes each second, as scripts and some monitors '
-             'do; CPU of the children counts, their memory does not', ('top', '-V')),
+             'do; CPU of the children counts, their memory does not',
+             ('top', '-V'), apart=True),
         Peer('earlyoom', ('earlyoom', '--dryrun', '-r', '3600'),
              'watches free memory and swap, ends the largest oom_score below 10 %; reads no '
              'process table before', _package('earlyoom')),

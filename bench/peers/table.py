@@ -27,10 +27,12 @@ def _processor():
                      if line.startswith('model name')), platform.machine())
 
 
-def machine(peers):
+def machine(peers, *, own_namespace):
     """Return the machine and the versions, a line each."""
+    where = ('in a PID namespace of their own' if own_namespace else
+             f'beside {len(psutil.pids())} processes of the machine')
     lines = [f'- {time.strftime("%Y-%m-%d %H:%M", time.gmtime())} UTC, {_processor()}, '
-             f'{os.cpu_count()} cores, Linux {platform.release()}',
+             f'{os.cpu_count()} cores, Linux {platform.release()}; all {where}',
              f'- Python {platform.python_version()}, psutil {psutil.__version__}, '
              f'ROS 2 {os.environ.get("ROS_DISTRO") or "wheels of the virtual environment"}']
     lines += [f'- {peer.name}: {said}' for peer in peers if (said := peer.first_line())]
