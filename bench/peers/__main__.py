@@ -51,9 +51,9 @@ TAIL = """
 
 {jobs}
 
-None of the peers reports kills of the kernel or warns of a stall, so there is nothing to
-compare with `python -m bench.wake` (stall to message) and `python -m bench.kills` (kill to
-message). What each of them is good at: [comparison](comparison.md).
+The peers send no ROS message about a kill of the kernel or a stall, so kill to message (`python -m
+bench.kills`) and stall to message (`python -m bench.wake`) have nothing beside them here.
+What each of them is good at: [comparison](comparison.md).
 """
 
 
