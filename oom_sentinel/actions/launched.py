@@ -27,6 +27,7 @@ import os
 import time
 
 from oom_sentinel import kernel
+from oom_sentinel.actions.launch_domains import LaunchDomains
 from oom_sentinel.actions.oom_exec import chosen
 from oom_sentinel.actions.oom_exec import Rule
 from oom_sentinel.facts.process import Identity
@@ -37,10 +38,8 @@ from oom_sentinel.kernel import process_files
 from oom_sentinel.kernel.files import program
 from oom_sentinel.kills import child_verdict
 from oom_sentinel.kills.child_death import ChildDeaths
-from oom_sentinel.protection import domains
 from oom_sentinel.protection import launch_record
 from oom_sentinel.protection import saved
-from oom_sentinel.protection.domains import Domain
 from oom_sentinel.protection.eligibility import View
 from oom_sentinel.protection.grouping import group_of
 from oom_sentinel.protection.guard import Guard
@@ -72,9 +71,7 @@ class Children:
         self.guard = Guard(self.root, host, View(
             os.geteuid(), NOBODY, ros_domain_id, process_files.ancestors(self.root, os.getpid())),
             LaunchPolicy(self.root, self.record))
-        self._page_size = host.page_size
-        self._chains = kernel.Chains(self.table.cgroups)
-        self._swaps = kernel.Swaps(self.root)
+        self._domains = LaunchDomains(self.root, self.table.cgroups, host.page_size)
         self.known: dict[int, Process] = {}
         self.matched: set[str] = set()
         self._later: set[int] = set()
@@ -133,7 +130,7 @@ class Children:
                      if pid not in self.known)
 
     def would_match(self, cmdline: Sequence[str]) -> bool:
-        """Tell whether a group means whoever runs this command line."""
+        """Return whether a group matches a process that runs this command line."""
         found = program.classify('', tuple(cmdline), None)
         return group_of(Process(0, 0, 0, 0, found), self.settings) is not None
 
@@ -215,12 +212,6 @@ class Children:
     def _levels_now(self) -> tuple[tuple[str | None, int], ...]:
         return tuple((made.domain.path, made.pages) for made in self.guard.planned.levels)
 
-    def _domains(self, paths: tuple[str, ...]) -> tuple[Domain, ...]:
-        """Return the machine and the limited control groups of these paths."""
-        now_s, meminfo = time.monotonic(), self.root.meminfo()
-        return domains.domains(self._chains.read(paths, now_s), meminfo, self._page_size,
-                               self._swaps.read(meminfo, now_s))
-
     def _look_at_own(self) -> None:
         value, before = self.root.number('/proc/self/oom_score_adj'), self._own_before
         self.own = replace(self.own, oom_score_adj=value)
@@ -231,7 +222,7 @@ class Children:
     def _apply(self, pids: Iterable[int]) -> None:
         self.guard.protect(
             (self.own, *(self.known[pid] for pid in pids if pid not in self._later)),
-            self.settings, self._domains, time.monotonic(), self._wall())
+            self.settings, self._domains.of, time.monotonic(), self._wall())
         planned = self.guard.planned
         protected = {t.process.pid for t in planned.targets if t.wanted < 0}
         self._protected = frozenset(protected | (self._protected or frozenset()))
@@ -278,7 +269,7 @@ class Children:
         return verdict
 
     def forget(self, pid: int) -> None:
-        """Drop a process that has ended and whoever ended with it."""
+        """Drop a process that has ended, and its children that ended with it."""
         gone = self.known.pop(pid, None)
         if gone is None:
             return

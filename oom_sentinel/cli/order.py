@@ -27,6 +27,7 @@ from oom_sentinel.cli.tree import read
 from oom_sentinel.cli.tree import Reading
 from oom_sentinel.facts.memory import MIB
 from oom_sentinel.facts.process import Process
+from oom_sentinel.kernel.host import swappiness
 from oom_sentinel.protection import grouping
 from oom_sentinel.report import kill_order as order_document
 from oom_sentinel.risk import badness
@@ -108,7 +109,7 @@ def inside(path: str, reading: Reading) -> tuple[tuple[Process, ...], int]:
                        f'{cgroups.mount.mount_point}')
     members = cgroups.members(path)
     totalpages = badness.cgroup_totalpages(
-        cgroups.group(path), reading.meminfo, reading.host.page_size)
+        cgroups.group(path), reading.meminfo, reading.host.page_size, swappiness(reading.root))
     return tuple(p for p in reading.processes if p.pid in members), totalpages
 
 

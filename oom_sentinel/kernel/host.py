@@ -127,13 +127,18 @@ def policy(root: Root) -> VmPolicy:
         overcommit_ratio=root.number(vm + 'overcommit_ratio'),
         overcommit_kbytes=root.number(vm + 'overcommit_kbytes'),
         min_free_kbytes=root.number(vm + 'min_free_kbytes'),
-        swappiness=root.number(vm + 'swappiness'),
+        swappiness=swappiness(root),
         dmesg_restrict=root.number('/proc/sys/kernel/dmesg_restrict'),
         zram=tuple(d.zram for d in swap_devices(root) if d.zram is not None),
         zswap_enabled=_switch(root, ZSWAP + 'enabled'),
         zswap_max_pool_percent=root.number(ZSWAP + 'max_pool_percent'),
         lru_gen_enabled=_switch(root, LRU_GEN + 'enabled'),
         lru_gen_min_ttl_ms=root.number(LRU_GEN + 'min_ttl_ms'))
+
+
+def swappiness(root: Root) -> int | None:
+    """Return vm.swappiness; 0 keeps the control groups of cgroup v2 from swapping."""
+    return root.number('/proc/sys/vm/swappiness')
 
 
 def _switch(root: Root, path: str) -> bool | None:

@@ -33,6 +33,7 @@ from oom_sentinel.facts.sample import Waking
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.kernel.chains import Chains
 from oom_sentinel.kernel.host import Lookout
+from oom_sentinel.kernel.host import swappiness
 from oom_sentinel.kernel.scanning import Scanner
 from oom_sentinel.kernel.swap import SharedMemory
 from oom_sentinel.kernel.swap import Swaps
@@ -54,7 +55,7 @@ class Sampler:
         self._swaps = Swaps(self._root)
         self._shm = SharedMemory(self._root)
         self._vmstat: VmStat | Unavailable | None = None
-        self._surroundings = VmPolicy(), Surroundings()
+        self._surroundings = VmPolicy(swappiness=swappiness(self._root)), Surroundings()
         self._own_cgroup: str | None = None
         self._ros_cgroups: tuple[str, ...] = ()
         self._ros_cgroups_of: tuple[Process, ...] = ()
@@ -66,14 +67,19 @@ class Sampler:
 
     def limits(self, now_s: float, cgroups: Iterable[str]) -> tuple[
             tuple[CgroupChain, ...] | Unavailable, MemInfo | Unavailable,
-            tuple[SwapDevice, ...]]:
-        """Return what bounds memory in these control groups and in the sentinel's own."""
+            tuple[SwapDevice, ...], int | None]:
+        """
+        Return what bounds memory in these control groups and in the sentinel's own.
+
+        :returns: the control groups, memory, swap devices and vm.swappiness.
+        """
         meminfo = self._parts.read(parts.MEMORY, self._root.meminfo)
         own = self._own_cgroup = self._parts.run(
             parts.OWN_CGROUP, lambda: self._chains.own(now_s), self._own_cgroup)
         paths = tuple(path for path in dict.fromkeys([own, *cgroups]) if path is not None)
         return (self._parts.read(parts.CGROUPS, lambda: self._chains.read(paths, now_s)), meminfo,
-                self._parts.run(parts.SWAP, lambda: self._swaps.read(meminfo, now_s), ()))
+                self._parts.run(parts.SWAP, lambda: self._swaps.read(meminfo, now_s), ()),
+                self._surroundings[0].swappiness)
 
     def ros_cgroups(self) -> tuple[str, ...]:
         """Return the control groups of this user's ROS processes; for root, of everybody's."""

@@ -72,11 +72,14 @@ class Domain:
 
 
 def domains(chains: Iterable[CgroupChain] | Unavailable, meminfo: MemInfo | Unavailable,
-            page_size: int, swaps: tuple[SwapDevice, ...] = ()) -> tuple[Domain, ...]:
+            page_size: int, swaps: tuple[SwapDevice, ...] = (),
+            swappiness: int | None = None) -> tuple[Domain, ...]:
     """
     Return the machine and every limited control group of these chains, the machine first.
 
     A limit that is not below the machine's memory bounds nothing.
+
+    :param swappiness: vm.swappiness; 0 keeps the groups of cgroup v2 from swapping.
     """
     if isinstance(meminfo, Unavailable):
         return ()
@@ -89,7 +92,8 @@ def domains(chains: Iterable[CgroupChain] | Unavailable, meminfo: MemInfo | Unav
     for path, group in groups.items():
         if group.limit_bytes is None or group.limit_bytes >= meminfo.mem_total_bytes:
             continue
-        room = headroom.headroom(group, meminfo)
-        found.append(Domain(path, badness.cgroup_totalpages(group, meminfo, page_size),
-                            None if room is None else room.until_oom_bytes // page_size))
+        room = headroom.headroom(group, meminfo, swappiness)
+        found.append(Domain(
+            path, badness.cgroup_totalpages(group, meminfo, page_size, swappiness),
+            None if room is None else room.until_oom_bytes // page_size))
     return tuple(found)

@@ -35,7 +35,7 @@ GROUP_SHARE, MACHINE_SHARE = 0.25, 0.05
 SOON_S = 20.0
 
 Reading = tuple[tuple[CgroupChain, ...] | Unavailable, MemInfo | Unavailable,
-                tuple[SwapDevice, ...]]
+                tuple[SwapDevice, ...], int | None]
 
 
 class Limits:
@@ -45,7 +45,8 @@ class Limits:
         """
         Read nothing yet.
 
-        :param read: returns the chains of these control groups, the machine's memory and swap.
+        :param read: returns the chains of these control groups, the machine's memory and swap,
+            and vm.swappiness.
         """
         self._read = read
         self._page_size = page_size
@@ -59,8 +60,8 @@ class Limits:
         return self._now()
 
     def _now(self) -> tuple[Domain, ...]:
-        chains, meminfo, swaps = self._read(self._paths)
-        return domains.domains(chains, meminfo, self._page_size, swaps)
+        chains, meminfo, swaps, swappiness = self._read(self._paths)
+        return domains.domains(chains, meminfo, self._page_size, swaps, swappiness)
 
     def look(self, now_s: float) -> tuple[bool, bool]:
         """Return whether a limit has changed since then, and whether one is nearly reached."""
