@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from dataclasses import field
 import os
 
+from oom_sentinel.kernel.regular_files import read_regular
 from oom_sentinel.settings import parameter_file
 from oom_sentinel.settings.parameter_file import Loaded
 
@@ -43,8 +44,9 @@ def usable(paths: Iterable[str], node_name: str) -> Usable:
     for path in paths:
         whole = os.path.abspath(os.path.expanduser(path.strip()))
         try:
-            parameter_file.load(*good, whole, node=node_name)
+            parameter_file.load(*good, whole, node=node_name, read=read_regular)
             good.append(whole)
         except parameter_file.ParamsError as error:
             errors.append(f'{error}; the sentinel starts without this file')
-    return Usable(tuple(good), parameter_file.load(*good, node=node_name), tuple(errors))
+    return Usable(tuple(good), parameter_file.load(*good, node=node_name, read=read_regular),
+                  tuple(errors))

@@ -16,6 +16,7 @@
 
 from oom_sentinel.cli import output
 from oom_sentinel.cli.output import Unusable
+from oom_sentinel.kernel.regular_files import read_regular
 from oom_sentinel.settings import parameter_file
 from oom_sentinel.settings import Settings
 from oom_sentinel.settings.parameter_file import ParamsError
@@ -29,7 +30,8 @@ def load(path: str | None) -> Settings:
         has parameters for other nodes only: the defaults would be a wrong answer.
     """
     try:
-        loaded = parameter_file.load(*([] if path is None else [path]))
+        loaded = parameter_file.load(
+            *([] if path is None else [path]), read=read_regular)
     except ParamsError as error:
         raise Unusable(str(error)) from error
     if loaded.warnings and not loaded.named:

@@ -23,6 +23,8 @@ import contextlib
 import os
 import stat
 
+from oom_sentinel.kernel.regular_files import read_all
+
 
 class Refused(PermissionError):
     """A file or folder that another user could have made or can change."""
@@ -70,13 +72,10 @@ def read_private(path: str, most: int) -> bytes:
             raise Refused(f'{path} belongs to user {found.st_uid}')
         if found.st_size > most:
             raise ValueError(f'{path} has {found.st_size} bytes, more than {most}')
-        content = bytearray()
-        while len(content) <= most:
-            part = os.read(descriptor, most + 1 - len(content))
-            if not part:
-                return bytes(content)
-            content += part
-        raise ValueError(f'{path} has more than {most} bytes')
+        content = read_all(descriptor, most)
+        if len(content) > most:
+            raise ValueError(f'{path} has more than {most} bytes')
+        return content
     finally:
         os.close(descriptor)
 

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
 
+from oom_sentinel.kernel.regular_files import read_regular
 from oom_sentinel.settings import parameter_file
 from oom_sentinel.settings.outside import LINE_MAX
 from oom_sentinel.settings.outside import printable
@@ -38,10 +39,20 @@ def parameter_files(words: Sequence[str]) -> Iterator[str]:
             yield following
 
 
+def unreadable(words: Sequence[str]) -> str | None:
+    """Return why a file cannot be read, None when all can; rcl would wait for ever on a FIFO."""
+    try:
+        for path in parameter_files(words):
+            parameter_file.text_of(path, read_regular)
+    except ParamsError as error:
+        return printable(str(error), LINE_MAX)
+    return None
+
+
 def refusals(words: Sequence[str]) -> str | None:
     """Return every refusal of the files with its line, None when our reader has none."""
     try:
-        parameter_file.load(*parameter_files(words))
+        parameter_file.load(*parameter_files(words), read=read_regular)
     except ParamsError as error:
         return printable(str(error), LINE_MAX)
     return None
@@ -55,7 +66,7 @@ def log_files(words: Sequence[str], node_name: str, log: Any) -> None:
         return
     log.info('parameters from ' + ', '.join(printable(path, LINE_MAX) for path in files))
     try:
-        loaded = parameter_file.load(*files, node=node_name)
+        loaded = parameter_file.load(*files, node=node_name, read=read_regular)
     except ParamsError as error:  # rcl could make something of it that we cannot
         log.warning(printable(str(error), LINE_MAX))
         return

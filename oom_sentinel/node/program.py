@@ -31,6 +31,7 @@ from types import FrameType
 from oom_sentinel.kernel.wake import Watch
 from oom_sentinel.node.files_read import log_files
 from oom_sentinel.node.files_read import refusals
+from oom_sentinel.node.files_read import unreadable
 from oom_sentinel.node.node import OomSentinel
 from oom_sentinel.settings import SettingsError
 import rclpy
@@ -96,8 +97,12 @@ def _log_arguments() -> list[str]:
 
 def _start(args: list[str] | None, watch: Watch) -> OomSentinel | None:
     """Return the node, None when arguments or parameters are refused, which is then said."""
-    logging = _log_arguments()
     words = sys.argv if args is None else args
+    reason = unreadable(words)
+    if reason is not None:
+        print(f'oom_sentinel: refused to start: {reason}', file=sys.stderr)
+        return None
+    logging = _log_arguments()
     try:
         rclpy.init(args=words + logging, signal_handler_options=SignalHandlerOptions.NO)
         node = OomSentinel(watch)

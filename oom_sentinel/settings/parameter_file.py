@@ -19,6 +19,7 @@ Prints nothing: what the user should know comes back as warnings, what nothing c
 as `ParamsError`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
@@ -36,6 +37,9 @@ FILE_BYTES = 1 << 20
 NOTHING_FOR = 'nothing for'
 TOKENS_MAX = 64  # of a node's key
 
+# (path, most) -> content, one byte more than `most` of a larger file; OSError when it has none
+Read = Callable[[str, int], bytes]
+
 
 class ParamsError(ValueError):
     """A parameter file that cannot be followed; the text names file and key."""
@@ -50,12 +54,18 @@ class Loaded:
     named: frozenset[str] = frozenset()
 
 
-def load(*paths: str, node: str | None = None) -> Loaded:
+def _open_and_read(path: str, most: int) -> bytes:
+    with open(path, 'rb') as stream:
+        return stream.read(most + 1)
+
+
+def load(*paths: str, node: str | None = None, read: Read = _open_and_read) -> Loaded:
     """
     Return the settings of parameter files, the defaults without one.
 
     :param paths: files in rising order: a later one overrides an earlier one, as in rcl.
     :param node: the node's fully qualified name; None: the name that a file gives it.
+    :param read: reads a file; kernel.regular_files.read_regular refuses what is no file.
     :raises ParamsError: naming file and key, when one is unreadable or a value is refused.
     """
     values: dict[str, Any] = {}
@@ -63,13 +73,14 @@ def load(*paths: str, node: str | None = None) -> Loaded:
     errors: dict[str, str] = {}
     for path in paths:
         try:
-            found = flatten(_yaml(path), path, node, warnings)
+            text = text_of(path, read)
+            found = flatten(_yaml(text, path), path, node, warnings)
             values.update(found)
             settings.build(values)
         except RecursionError as error:
             raise ParamsError(f'{path}: not YAML for ROS: nested without end') from error
         except SettingsErrors as error:
-            at = _lines(path)
+            at = _lines(text)
             for problem in error.problems:
                 name = problem.partition(':')[0]
                 where = f' (line {at[name]})' if name in at else ''
@@ -89,33 +100,37 @@ def shown(text: str, width: int = SHOWN) -> str:
     return safe if len(safe) <= width else safe[:width - 3] + '...'
 
 
-def _yaml(path: str) -> Any:
+def _yaml(text: str, path: str) -> Any:
     try:
         import yaml  # type: ignore[import-untyped]
     except ImportError as error:
         raise ParamsError(f'{path}: reading a parameter file needs PyYAML: apt-get install '
                           'python3-yaml') from error
     try:
-        return yaml.load(_text(path), Loader=_loader())
-    except OSError as error:
-        raise ParamsError(f'{path}: {error.strerror}') from error
+        return yaml.load(text, Loader=_loader())
     # PyYAML lets what int() and date() make of a bad scalar through.
     except (yaml.YAMLError, ValueError, LookupError) as error:
         raise ParamsError(f'{path}: not YAML: {" ".join(str(error).split())}') from error
 
 
-def _text(path: str) -> str:
+def text_of(path: str, read: Read) -> str:
     """
     Return the text of a file.
 
-    :raises ParamsError: when it is larger than any parameter file.
-    :raises OSError: when it cannot be read; UnicodeDecodeError when it is no text.
+    :raises ParamsError: when it cannot be read, is no text, or is larger than any such file.
     """
-    with open(path, 'rb') as stream:
-        content = stream.read(FILE_BYTES + 1)
+    try:
+        content = read(path, FILE_BYTES)
+    except OSError as error:
+        raise ParamsError(f'{path}: {error.strerror}') from error
+    except ValueError as error:  # a path with a zero byte
+        raise ParamsError(f'{shown(path)}: {error}') from error
     if len(content) > FILE_BYTES:
         raise ParamsError(f'{path}: more than {FILE_BYTES >> 20} MiB, so no parameter file')
-    return content.decode('utf-8')
+    try:
+        return content.decode('utf-8')
+    except UnicodeDecodeError as error:
+        raise ParamsError(f'{path}: not YAML: {error}') from error
 
 
 @cache
@@ -132,7 +147,7 @@ def _loader() -> Any:
     return Loader
 
 
-def _lines(path: str) -> dict[str, int]:
+def _lines(text: str) -> dict[str, int]:
     """Return the line of each parameter, the last one where it stands several times."""
     import yaml
     found: dict[str, int] = {}
@@ -146,7 +161,7 @@ def _lines(path: str) -> dict[str, int]:
                 found[prefix + name] = key.start_mark.line + 1
             walk(value, f'{prefix}{name}.' if inside else '', inside or name == 'ros__parameters')
 
-    walk(yaml.compose(_text(path), Loader=_loader()), '', False)
+    walk(yaml.compose(text, Loader=_loader()), '', False)
     return found
 
 

@@ -67,6 +67,17 @@ def test_a_file_that_cannot_be_followed_ends_with_code_2(tmp_path, text, words):
     assert all(word in fatal for word in words), fatal
 
 
+@pytest.mark.parametrize('make, said', [
+    (os.mkfifo, 'Not a regular file'), (os.mkdir, 'Is a directory'),
+    (lambda path: os.symlink('/dev/zero', path), 'Not a regular file')])
+def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path, make, said):
+    """Before rcl would wait for the other end of a FIFO, or read a device without end."""
+    path = tmp_path / 'bad.yaml'
+    make(path)
+    code, out = ended(start('--ros-args', '--params-file', str(path)))
+    assert code == 2 and f'refused to start: {path}: {said}' in out, out
+
+
 def test_all_refusals_of_a_file_come_at_once_with_their_lines(tmp_path):
     """What the command line says of it too."""
     file = tmp_path / 'bad.yaml'

@@ -21,6 +21,7 @@ import shutil
 import subprocess
 import sys
 
+from oom_sentinel.actions import files
 from oom_sentinel.cli import main
 import pytest
 
@@ -111,6 +112,47 @@ def test_spoiled_files_of_a_process_stop_nothing(tree, spoil, verb):
         refused(done, pid.name)
     else:
         assert done.returncode in (0, 1) and 'Traceback' not in done.stderr, done.stderr
+
+
+def folder(path):
+    """Make a folder of that name."""
+    path.mkdir()
+
+
+def huge(path):
+    """Make a file of a terabyte, which takes no room on the disk."""
+    with open(path, 'wb') as stream:
+        stream.truncate(1 << 40)
+
+
+def latin(path):
+    """Write a comment that is no UTF-8."""
+    path.write_bytes(b'# \xfcber\n')
+
+
+UNUSABLE = [(fifo, 'Not a regular file'), (endless, 'Not a regular file'),
+            (folder, 'Is a directory'), (huge, 'more than 1 MiB'), (latin, 'not YAML')]
+
+
+@pytest.mark.parametrize('verb, spoil, said', [
+    *[('plan', *unusable) for unusable in UNUSABLE],
+    *[(verb, *UNUSABLE[0]) for verb in ('order', 'status', 'kills', 'doctor')]])
+def test_an_unusable_parameter_file_is_refused(tmp_path, verb, spoil, said):
+    """A FIFO is never waited for, a device never read, a huge file never taken into memory."""
+    path = tmp_path / 'robot.yaml'
+    spoil(path)
+    refused(run(verb, '--params-file', path), f'{path}: {said}' if said[0] == 'N' else said)
+
+
+@pytest.mark.parametrize('spoil, said', UNUSABLE)
+def test_a_launch_leaves_an_unusable_parameter_file_out(tmp_path, spoil, said):
+    """The sentinel starts with the others, and the log names the file."""
+    good, bad = tmp_path / 'good.yaml', tmp_path / 'bad.yaml'
+    good.write_text('/**: {ros__parameters: {hold_s: 7.0}}')
+    spoil(bad)
+    found = files.usable([str(good), str(bad)], '/oom_sentinel')
+    assert found.paths == (str(good),) and found.loaded.settings.hold_s == 7.0
+    assert len(found.errors) == 1 and f'{bad}: ' in found.errors[0] and said in found.errors[0]
 
 
 @pytest.mark.parametrize('verb', VERBS)
