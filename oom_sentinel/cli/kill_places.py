@@ -14,7 +14,6 @@
 
 """What is known of kills without a log: incident folders, and counters of control groups."""
 
-from dataclasses import replace
 import json
 import os
 import sys
@@ -23,12 +22,12 @@ from oom_sentinel import kernel
 from oom_sentinel.cli.kill_story import local_time
 from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.facts.kill import THE_KERNEL_SAID_SO
-from oom_sentinel.facts.kill import UNCONFIRMED
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.kernel.cgroups import ancestry
 from oom_sentinel.kernel.cgroups import MemoryCgroups
 from oom_sentinel.kernel.host import container
 from oom_sentinel.kernel.log import archive
+from oom_sentinel.kills import confirmation
 from oom_sentinel.kills.incident_folder import expanded
 
 MAX_INCIDENT = 4 << 20
@@ -127,10 +126,9 @@ def _program() -> str:
 
 def confirmed(kill: OomKill, now_s: float) -> OomKill:
     """
-    Return the kill, unconfirmed where a text log alone tells it and the process still lives.
+    Return the kill, unconfirmed where a text log of this host tells it and nothing else does.
 
-    Any program may write to a plain syslog file.  A process that started before the kill and
-    lives was not killed; where the kernel counts kills and counted none, nobody was.
+    Of kills before this boot nothing else is known.
     """
     if kill.victim_pid is None or kill.time is None or not (kill.source or '').startswith(
             '/var/log/'):
@@ -141,23 +139,10 @@ def confirmed(kill: OomKill, now_s: float) -> OomKill:
     if boot_s is None or kill.time < boot_s:
         return kill
     vmstat = root.vmstat()
-    none_counted = not isinstance(vmstat, Unavailable) and vmstat.oom_kill == 0
-    started_s = _started(kill.victim_pid, boot_s)
-    if none_counted or (started_s is not None and started_s < kill.time - 1.0):
-        return replace(kill, certainty=UNCONFIRMED)
-    return kill
-
-
-def _started(pid: int, boot_s: float) -> float | None:
-    """Return when a living process started, None when there is none or it is a zombie."""
-    try:
-        with open(f'/proc/{pid}/stat', 'rb') as stream:
-            fields = stream.read(4096).rpartition(b')')[2].split()
-    except OSError:
-        return None
-    if len(fields) < 20 or fields[0] in (b'Z', b'X'):
-        return None
-    return boot_s + int(fields[19]) / os.sysconf('SC_CLK_TCK')
+    since_boot = None if isinstance(vmstat, Unavailable) else vmstat.oom_kill
+    return confirmation.confirmed(
+        kill, victim_lives=confirmation.victim_lives(root, kill, now_s),
+        counted=None if since_boot is None else since_boot > 0)
 
 
 def beginning(begins: tuple[tuple[str, float], ...], since_s: float) -> list[str]:

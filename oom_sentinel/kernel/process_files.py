@@ -50,6 +50,17 @@ def command_line(root: Root, pid: int) -> list[str]:
     return [text(word) for word in raw.split(b'\0', CMDLINE_WORDS)[:CMDLINE_WORDS]] if raw else []
 
 
+def started_s(root: Root, pid: int) -> float | None:
+    """Return when a living process started, in seconds since boot; None when it has ended."""
+    try:
+        fields = root.read(f'/proc/{pid}/stat').rpartition(b')')[2].split()
+    except OSError:
+        return None
+    if len(fields) < 20 or fields[0] in (b'Z', b'X') or not fields[19].isdigit():
+        return None
+    return int(fields[19]) / root.host().clock_ticks
+
+
 def maps_librcl(root: Root, pid: int) -> bool:
     """Return whether a process maps librcl, as every program that uses ROS does."""
     try:

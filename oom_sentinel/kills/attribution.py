@@ -151,6 +151,12 @@ class Attribution:
             namespaced=not self.counts_machine, counted=counted is not None)
         return self._seen_kill(kill, known, how, sample, now_s, elsewhere)
 
+    def unconfirmed(self, kill: OomKill, now_s: float) -> SeenKill:
+        """Return a kill that nothing but a text file tells; no process is taken for its victim."""
+        self._number += 1
+        return SeenKill(kill, now_s, 'not looked for: nothing confirms this kill',
+                        number=self._number)
+
     def ended_by_program(self, kill: OomKill, sample: Sample, now_s: float) -> SeenKill:
         """Return a kill by another program with the names of its victim."""
         self._number += 1

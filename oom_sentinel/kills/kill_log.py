@@ -20,8 +20,6 @@ Reads the kernel log that is open to this user and queues incidents.  Knows noth
 
 from collections.abc import Callable
 from collections.abc import Iterable
-from collections.abc import Iterator
-from dataclasses import dataclass
 from dataclasses import replace
 import time
 
@@ -32,22 +30,23 @@ from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.facts.kill import SeenKill
 from oom_sentinel.facts.kill import SignalDeath
 from oom_sentinel.facts.kill import THE_KERNEL_SAID_SO
+from oom_sentinel.facts.kill import UNCONFIRMED
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.kernel import log
 from oom_sentinel.kernel.exits import ExitCodes
+from oom_sentinel.kills import confirmation
 from oom_sentinel.kills.attribution import Attribution
 from oom_sentinel.kills.counter_reader import CounterReader
-from oom_sentinel.kills.counters import CountedKill
 from oom_sentinel.kills.counters import Counters
-from oom_sentinel.kills.counters import DEATH_S
 from oom_sentinel.kills.counters import UnexplainedKills
 from oom_sentinel.kills.incident import History
 from oom_sentinel.kills.incident import Incident
 from oom_sentinel.kills.incident_folder import IncidentWriter
 from oom_sentinel.kills.oom_report import Parser
+from oom_sentinel.kills.records import Records
 from oom_sentinel.kills.stall import StallWatch
 from oom_sentinel.kills.told import KEPT
 from oom_sentinel.kills.told import ToldKills
@@ -58,18 +57,6 @@ KERNEL_LOG = 'kernel log'  # the name of the wake by a kill
 # Without a log the watch needs 0.3 s to read how processes ended.
 GRACE_S = {'kmsg': 1.0, 'counters': 0.5}
 GRACE_OTHER_S = 5.0
-# How much later than the kill its record is read: what was missing before that was no victim.
-READ_S, READ_OTHER_S = 0.2, 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Record:
-    """A kill that the log told, what counted it, when it happened and when it was read."""
-
-    kill: OomKill
-    counted: CountedKill | None
-    at_s: float
-    read_s: float
 
 
 class KillLog:
@@ -78,7 +65,8 @@ class KillLog:
     def __init__(self, *, live: bool, foreign_pids: bool, directory: str,
                  monotonic: Callable[[], float] = time.monotonic,
                  wall: Callable[[], float] = time.time,
-                 counters: CounterReader | None = None, exits: ExitCodes | None = None) -> None:
+                 counters: CounterReader | None = None, exits: ExitCodes | None = None,
+                 lives: Callable[[OomKill], bool] = lambda kill: False) -> None:
         """
         Start empty; `open` reads the past.
 
@@ -87,6 +75,7 @@ class KillLog:
         :param directory: where incident folders go, '' for none.
         :param counters: reads the counters; None: a sample's own are used.
         :param exits: says how processes ended.
+        :param lives: returns whether the victim of a kill still lives.
         """
         self._monotonic = monotonic
         self._wall = wall
@@ -104,8 +93,8 @@ class KillLog:
         self._repeated = 0
         self._past: tuple[OomKill, ...] = ()
         self._logged: list[OomKill] = []
-        self._waiting: list[_Record] = []
         self._told = ToldKills()
+        self._records = Records(self.attribution, self._unexplained, self._told, lives)
         self._opened_wall_s = wall()
         self._opened_s = monotonic()
 
@@ -189,7 +178,10 @@ class KillLog:
         self._unexplained.count(
             self.attribution.read_counters(sample, self._unexplained.open), now_s)
         self._match_records(now_s)
-        for record in self._ready(now_s, rescan):
+        for record in self._records.ready(now_s, rescan):
+            if record.kill.certainty == UNCONFIRMED:
+                fresh.append(self.attribution.unconfirmed(record.kill, now_s))
+                continue
             seen = self.attribution.attributed(
                 record.kill, record.counted, record.at_s, sample, now_s)
             counted = record.counted
@@ -214,32 +206,7 @@ class KillLog:
                 self._unexplained.explain(None, now_s)
             self._repeated = self._parser.repeated
         logged, self._logged = self._logged, []
-        for kill in logged:
-            counted, at_s = None, now_s
-            if not kill.before_start:
-                at_s = now_s if kill.time is None else now_s - (self._wall() - kill.time)
-                counted = self._unexplained.explain(
-                    kill.task_memcg, at_s, namespaced=not self.attribution.counts_machine)
-            if not self._told.is_repeated(kill, [r.kill for r in self._waiting]):
-                slack_s = READ_S if self.feed.source.name == 'kmsg' else READ_OTHER_S
-                self._waiting.append(_Record(kill, counted, at_s - slack_s, now_s))
-
-    def _ready(self, now_s: float, rescan: Callable[[], None]) -> Iterator[_Record]:
-        """
-        Yield the records that can be told now, one after the other.
-
-        In a PID namespace the death tells which process of the name was meant, if any of ours.
-        """
-        waiting, self._waiting = self._waiting, []
-        if self.attribution.known.foreign_pids and waiting:
-            rescan()
-        for record in waiting:
-            if (not self.attribution.known.foreign_pids or record.kill.before_start
-                    or now_s - record.read_s >= DEATH_S
-                    or self.attribution.has_died(record.kill, record.counted, record.at_s)):
-                yield record
-            else:
-                self._waiting.append(record)
+        self._records.add(logged, self.feed.source.name, now_s, self._wall())
 
     def _inferred(self, sample: Sample, now_s: float,
                   rescan: Callable[[], None]) -> list[SeenKill]:
@@ -252,7 +219,9 @@ class KillLog:
 
     def _keep(self, seen: SeenKill, sample: Sample, keep: int) -> None:
         self._told.add(seen)
-        if seen.kill.before_start or keep <= 0 or not self.writer.directory:
+        if seen.kill.before_start or seen.kill.certainty == UNCONFIRMED:
+            return
+        if keep <= 0 or not self.writer.directory:
             return
         possible = self.attribution.known.possible_victims(seen.seen_s)
         self.writer.write_later(Incident(
@@ -290,6 +259,7 @@ def open_kill_log(root: kernel.Root, table: kernel.Table, directory: str,
     made = KillLog(
         live=root.live, foreign_pids=not table.initial_pid_namespace, directory=directory,
         monotonic=monotonic, wall=wall, exits=ExitCodes(root, host.kernel_version),
+        lives=lambda kill: confirmation.victim_lives(root, kill, wall()),
         counters=CounterReader(table.cgroups, machine_counts=(
             table.initial_pid_namespace and table.cgroups.hidden is None)))
     made.stalls.look_back(host.boot_id)

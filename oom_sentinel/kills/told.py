@@ -25,6 +25,7 @@ from dataclasses import replace
 from oom_sentinel.facts.kill import Killer
 from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.facts.kill import SeenKill
+from oom_sentinel.facts.kill import UNCONFIRMED
 
 KEPT = 20  # the depth of ~/oom_kills
 TWICE_S = 5.0
@@ -44,9 +45,10 @@ class ToldKills:
         return tuple(self._seen)
 
     def add(self, seen: SeenKill) -> None:
-        """Add a kill; only the kernel's since the start are counted."""
+        """Add a kill; only confirmed ones of the kernel since the start are counted."""
         self._seen.append(seen)
-        if not seen.kill.before_start and seen.kill.kind is Killer.KERNEL:
+        if not seen.kill.before_start and seen.kill.kind is Killer.KERNEL \
+                and seen.kill.certainty != UNCONFIRMED:
             self.since_start += seen.count
 
     def replace_inference(self, seen: SeenKill, told_as: int | None) -> bool:
@@ -82,4 +84,5 @@ class ToldKills:
             other.victim_pid == kill.victim_pid and other.source == kill.source
             and other.victim_comm == kill.victim_comm
             and abs((other.boot_time_s or 0.0) - (kill.boot_time_s or 0.0)) < TWICE_S
-            for other in (*(s.kill for s in self._seen), *waiting))
+            for other in (*(s.kill for s in self._seen), *waiting)
+            if other.certainty != UNCONFIRMED)

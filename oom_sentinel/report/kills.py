@@ -23,6 +23,7 @@ from oom_sentinel.facts.kill import Killer
 from oom_sentinel.facts.kill import Kills
 from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.facts.kill import SeenKill
+from oom_sentinel.facts.kill import UNCONFIRMED
 from oom_sentinel.facts.memory import MIB
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Level
@@ -51,8 +52,12 @@ BUILD = ('it was a job of a parallel build: colcon build --executor sequential, 
 
 
 def level(seen: SeenKill) -> Level:
-    """Return ERROR for a victim of a negative group, WARN for others of this user, else OK."""
-    if seen.kill.before_start or seen.elsewhere:
+    """
+    Return ERROR for a victim of a negative group, WARN for others of this user, else OK.
+
+    OK too where nothing confirms the kill: any program may write such a line to a log file.
+    """
+    if seen.kill.before_start or seen.elsewhere or seen.kill.certainty == UNCONFIRMED:
         return Level.OK
     wanted = seen.kill.wanted
     return Level.ERROR if wanted is not None and wanted < 0 else Level.WARN
@@ -90,7 +95,8 @@ def one(seen: SeenKill) -> Status:
 def _most_important(held: Sequence[SeenKill]) -> SeenKill | None:
     """Return the worst of the kills; of equal ones a node's before others, then the newest."""
     return max(held, default=None, key=lambda s: (
-        level(s), not s.elsewhere, bool(s.kill.node_names), s.number, s.seen_s))
+        level(s), not s.elsewhere, s.kill.certainty != UNCONFIRMED, bool(s.kill.node_names),
+        s.number, s.seen_s))
 
 
 def _joined(parts: Sequence[str]) -> str:
@@ -103,9 +109,10 @@ def _message(kills: Kills, held: Sequence[SeenKill], stalled: bool) -> list[str]
     parts: list[str] = []
     main = _most_important(held)
     elsewhere = [s for s in held if s.elsewhere]
-    if main is not None and not main.elsewhere:
+    doubtful = [s for s in held if s.kill.certainty == UNCONFIRMED]
+    if main is not None and main not in elsewhere and main not in doubtful:
         parts += _told(main)
-        more = sum(s.count for s in held) - main.count
+        more = sum(s.count for s in held if s not in doubtful) - main.count
         if more > 0:
             parts.append(f'{more} more a moment ago')
     elif elsewhere:
@@ -115,6 +122,8 @@ def _message(kills: Kills, held: Sequence[SeenKill], stalled: bool) -> list[str]
         parts.append(f'no recent OOM kill, {kills.since_start} since the sentinel started')
     else:
         parts.append(_no_kill(kills))
+    if doubtful:
+        parts.append(_told(doubtful[-1])[0])
     if stalled and kills.stalled is not None:
         parts.append(kills.stalled)
     if kills.missed:
@@ -141,6 +150,10 @@ def _told(seen: SeenKill) -> list[str]:
         named = label(kill) if kill.victim_comm else printable(kill.task_memcg or 'a process')
         parts = [f'{named} ended by {kill.program or "a program"}: {cause(seen)}',
                  f'{victim(kill)}{at}']
+    elif kill.certainty == UNCONFIRMED:
+        return [f'{printable(kill.source or "a log", TEXT_MAX)} says that {label(kill)} was '
+                'killed, and nothing confirms it',
+                f'{victim(kill)}{at}', 'any program may write such a line to that file']
     elif kill.certainty != INFERRED:
         parts = [f'{label(kill)} killed by the kernel: {cause(seen)}', f'{victim(kill)}{at}']
     elif kill.victim_pid is not None:

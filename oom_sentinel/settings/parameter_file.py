@@ -73,14 +73,13 @@ def load(*paths: str, node: str | None = None, read: Read = _open_and_read) -> L
     errors: dict[str, str] = {}
     for path in paths:
         try:
-            text = text_of(path, read)
-            found = flatten(_yaml(text, path), path, node, warnings)
+            found = flatten(_yaml(path, read), path, node, warnings)
             values.update(found)
             settings.build(values)
         except RecursionError as error:
             raise ParamsError(f'{path}: not YAML for ROS: nested without end') from error
         except SettingsErrors as error:
-            at = _lines(text)
+            at = _lines(path, read)
             for problem in error.problems:
                 name = problem.partition(':')[0]
                 where = f' (line {at[name]})' if name in at else ''
@@ -100,14 +99,16 @@ def shown(text: str, width: int = SHOWN) -> str:
     return safe if len(safe) <= width else safe[:width - 3] + '...'
 
 
-def _yaml(text: str, path: str) -> Any:
+def _yaml(path: str, read: Read = _open_and_read) -> Any:
     try:
         import yaml  # type: ignore[import-untyped]
     except ImportError as error:
         raise ParamsError(f'{path}: reading a parameter file needs PyYAML: apt-get install '
                           'python3-yaml') from error
     try:
-        return yaml.load(text, Loader=_loader())
+        return yaml.load(text_of(path, read), Loader=_loader())
+    except ParamsError:
+        raise
     # PyYAML lets what int() and date() make of a bad scalar through.
     except (yaml.YAMLError, ValueError, LookupError) as error:
         raise ParamsError(f'{path}: not YAML: {" ".join(str(error).split())}') from error
@@ -147,7 +148,7 @@ def _loader() -> Any:
     return Loader
 
 
-def _lines(text: str) -> dict[str, int]:
+def _lines(path: str, read: Read) -> dict[str, int]:
     """Return the line of each parameter, the last one where it stands several times."""
     import yaml
     found: dict[str, int] = {}
@@ -161,7 +162,7 @@ def _lines(text: str) -> dict[str, int]:
                 found[prefix + name] = key.start_mark.line + 1
             walk(value, f'{prefix}{name}.' if inside else '', inside or name == 'ros__parameters')
 
-    walk(yaml.compose(text, Loader=_loader()), '', False)
+    walk(yaml.compose(text_of(path, read), Loader=_loader()), '', False)
     return found
 
 

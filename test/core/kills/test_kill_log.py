@@ -16,11 +16,17 @@
 
 from dataclasses import replace
 import os
+import pathlib
+import subprocess
+import time
 
+from oom_sentinel import kernel
+from oom_sentinel import settings
 from oom_sentinel.facts.cgroup import CgroupChain
 from oom_sentinel.facts.cgroup import MemoryCgroup
 from oom_sentinel.facts.cgroup import OomEvents
 from oom_sentinel.facts.host import Host
+from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.facts.kill import SignalDeath
 from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.memory import VmStat
@@ -29,9 +35,12 @@ from oom_sentinel.facts.process import Program
 from oom_sentinel.facts.process import TaskMemory
 from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.sample import Sample
+from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Unavailable
+from oom_sentinel.kills import confirmation
 from oom_sentinel.kills import kill_log
 from oom_sentinel.kills.counters import Counters
+from oom_sentinel.report import kills as report_kills
 import pytest
 
 KILLED = (b'3,%d,%d,-;Out of memory: Killed process %d (%s) total-vm:9kB, anon-rss:4kB, '
@@ -102,10 +111,10 @@ class Case:
     """A kill log with a clock, a counter and a log of the test's own."""
 
     def __init__(self, monkeypatch, name='kmsg', past=0, tmp_path=None, foreign_pids=False,
-                 groups=None, container=False):
+                 groups=None, container=False, lives=False):
         """Open it, with this many kills in the past."""
         self.log, self.now_s, self.counter, self.alive = Log(name), 100.0, past, (LIDAR,)
-        self.groups = groups
+        self.groups, self.lives = groups, lives
         for number in range(past):
             self.log.kill(1000 + number)
         monkeypatch.setattr(kill_log.log, 'best', lambda: (self.log, ('denied',)))
@@ -113,7 +122,8 @@ class Case:
             live=True, foreign_pids=foreign_pids,
             directory='' if tmp_path is None else str(tmp_path),
             monotonic=lambda: self.now_s, wall=lambda: 5000.0 + self.now_s,
-            counters=None if groups is None else Reader(self, not container))
+            counters=None if groups is None else Reader(self, not container),
+            lives=lambda kill: self.lives)
         self.kill_log.open(lambda: self.counter)
         self.scan()
 
@@ -130,10 +140,13 @@ class Case:
         """Return what is known after a cycle this much later."""
         self.now_s += after_s
         self.kill_log.read_log()
-        taken = Sample(self.now_s, 5000.0 + self.now_s, Host('robot', 4096, '6.1.0'),
-                       MemInfo(1 << 30, 0, 1 << 29), Unavailable('off'), VmStat(self.counter),
-                       chains=chains)
-        return self.kill_log.update(taken, (), keep, self.scan)
+        return self.kill_log.update(self.reading(chains), (), keep, self.scan)
+
+    def reading(self, chains=()):
+        """Return a reading of the machine now."""
+        return Sample(self.now_s, 5000.0 + self.now_s, Host('robot', 4096, '6.1.0'),
+                      MemInfo(1 << 30, 0, 1 << 29), Unavailable('off'), VmStat(self.counter),
+                      chains=chains)
 
 
 @pytest.fixture
@@ -496,3 +509,90 @@ def test_in_a_namespace_who_was_missing_before_the_kill_is_not_meant(monkeypatch
     case.log.kill(4711)
     case.alive = ()
     assert [s.kill.node_names for _ in range(3) for s in case.cycle(0.5).fresh] == [('/twin',)]
+
+
+SYSLOG = '/var/log/syslog'
+LINE = (b'kernel: Out of memory: Killed process %d (%s) total-vm:9kB, '
+        b'anon-rss:4kB, file-rss:0kB, shmem-rss:0kB, UID:0 pgtables:8kB oom_score_adj:-500')
+
+
+def levels(case, seconds):
+    """Return what was told in so many cycles, as level, certainty and victim."""
+    return [(report_kills.level(seen), seen.kill.certainty, seen.kill.victim_pid)
+            for _ in range(seconds) for seen in case.cycle(keep=5).fresh]
+
+
+@pytest.mark.parametrize('counted', [False, True])
+def test_a_line_of_syslog_about_a_living_process_is_unconfirmed(monkeypatch, tmp_path, counted):
+    """Any user may write it (logger -t kernel): no ERROR, no incident, no count."""
+    case = Case(monkeypatch, SYSLOG, tmp_path=tmp_path, lives=True)
+    case.counter += counted  # somebody else was killed meanwhile
+    case.log.lines.append(LINE % (10, b'lidar'))
+    told = [entry for entry in levels(case, 12) if entry[2] == 10]
+    assert told == [(Level.OK, 'unconfirmed', 10)]
+    assert case.cycle().since_start == counted
+    case.kill_log.writer.close()
+    assert len(list(tmp_path.glob('*amcl*'))) + len(list(tmp_path.glob('*lidar*'))) == 0
+    case.lives, case.alive = False, ()
+    case.counter += 1
+    # It can still be killed, and is told by its names then.
+    case.log.lines.append((LINE % (10, b'lidar')).replace(b'anon-rss:4kB', b'anon-rss:5kB'))
+    assert (Level.ERROR, 'the kernel said so', 10) in levels(case, 3)
+
+
+def test_a_line_of_syslog_that_no_counter_confirms_is_unconfirmed(monkeypatch):
+    """The kernel counts each kill before it prints it."""
+    case = Case(monkeypatch, SYSLOG)
+    case.log.lines.append(LINE % (4242, b'amcl'))
+    assert levels(case, 2) == [(Level.OK, 'unconfirmed', 4242)]
+
+
+def test_a_line_of_syslog_that_a_counter_confirms_is_told(monkeypatch):
+    """At once when the process is gone, and as soon as a large one has ended."""
+    case = Case(monkeypatch, SYSLOG, lives=True)
+    case.counter += 1
+    case.log.lines.append(LINE % (10, b'lidar'))
+    assert levels(case, 2) == []
+    case.lives, case.alive = False, ()
+    assert levels(case, 1) == [(Level.ERROR, 'the kernel said so', 10)]
+
+
+def test_the_status_says_that_nothing_confirms_it(monkeypatch):
+    """It does not read like a kill, and a true one comes first."""
+    case = Case(monkeypatch, SYSLOG)
+    case.log.lines.append(LINE % (4242, b'amcl'))
+    kills = case.cycle()
+    sample = case.reading()
+    status = report_kills.compose(kills, sample, settings.build({}))
+    assert status.level == Level.OK and 'killed by the kernel' not in status.message
+    assert 'nothing confirms it' in status.message and 'amcl' in status.message
+    case.counter, case.alive = case.counter + 1, ()
+    case.log.lines.append(LINE % (10, b'lidar'))
+    status = report_kills.compose(case.cycle(), case.reading(), settings.build({}))
+    assert status.level == Level.ERROR and status.message.startswith('lidar killed')
+
+
+def test_a_process_that_is_older_than_the_kill_lives():
+    """By its start time in /proc; a later one has taken the PID over; a zombie has ended."""
+    root, now_s = kernel.Root('/'), time.time()
+    kill = OomKill(victim_pid=os.getpid(), victim_comm='amcl', time=now_s + 2.0)
+    assert confirmation.victim_lives(root, kill, now_s + 2.0)
+    assert not confirmation.victim_lives(root, replace(kill, time=1.0), now_s)
+    child = subprocess.Popen(['true'])
+    stat = pathlib.Path(f'/proc/{child.pid}/stat')
+    while b') Z' not in stat.read_bytes():
+        time.sleep(0.01)
+    ended = replace(kill, victim_pid=child.pid)
+    assert not confirmation.victim_lives(root, ended, now_s + 2.0)
+    child.wait()
+    assert not confirmation.victim_lives(root, ended, now_s + 2.0)
+
+
+@pytest.mark.parametrize('lives, counted, certainty', [
+    (True, None, 'unconfirmed'), (True, True, 'unconfirmed'), (False, False, 'unconfirmed'),
+    (False, True, 'the kernel said so'), (False, None, 'the kernel said so')])
+def test_what_speaks_against_a_line_of_a_text_file(lives, counted, certainty):
+    """A living victim, or a counter that stands still; a missing counter says nothing."""
+    kill = OomKill(victim_pid=5, source=SYSLOG)
+    assert confirmation.confirmed(
+        kill, victim_lives=lives, counted=counted).certainty == certainty

@@ -1,0 +1,124 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The kernel's records of kills, from the log to the moment at which they can be told."""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from dataclasses import dataclass
+from dataclasses import replace
+
+from oom_sentinel.facts.kill import OomKill
+from oom_sentinel.kills import confirmation
+from oom_sentinel.kills.attribution import Attribution
+from oom_sentinel.kills.counters import CountedKill
+from oom_sentinel.kills.counters import DEATH_S
+from oom_sentinel.kills.counters import UnexplainedKills
+from oom_sentinel.kills.told import ToldKills
+
+# How much later than the kill its record is read: what was missing before that was no victim.
+READ_S, READ_OTHER_S = 0.2, 2.0
+# How long a large process may take to end after it was killed.
+ENDING_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A kill that the log told, what counted it, when it happened and when it was read."""
+
+    kill: OomKill
+    counted: CountedKill | None
+    at_s: float
+    read_s: float
+
+    @property
+    def doubtful(self) -> bool:
+        """Return whether any program could have written this record."""
+        return not self.kill.before_start and confirmation.is_open_to_all(self.kill.source)
+
+
+class Records:
+    """Matches the records of the log with the counted kills, and holds those that wait."""
+
+    def __init__(self, attribution: Attribution, unexplained: UnexplainedKills, told: ToldKills,
+                 lives: Callable[[OomKill], bool]) -> None:
+        """
+        Start without records.
+
+        :param lives: returns whether the victim of a kill still lives.
+        """
+        self._attribution = attribution
+        self._unexplained = unexplained
+        self._told = told
+        self._lives = lives
+        self._waiting: list[Record] = []
+
+    def add(self, kills: Iterable[OomKill], source: str, now_s: float, wall_s: float) -> None:
+        """Let each new record explain the counted kill that it tells."""
+        for kill in kills:
+            counted, at_s = None, now_s
+            if not kill.before_start:
+                at_s = now_s if kill.time is None else now_s - (wall_s - kill.time)
+                if not self._victim_lives(kill):
+                    counted = self._explained(kill, at_s)
+            if not self._told.is_repeated(kill, [r.kill for r in self._waiting]):
+                slack_s = READ_S if source == 'kmsg' else READ_OTHER_S
+                self._waiting.append(Record(kill, counted, at_s - slack_s, now_s))
+
+    def _explained(self, kill: OomKill, at_s: float) -> CountedKill | None:
+        return self._unexplained.explain(
+            kill.task_memcg, at_s, namespaced=not self._attribution.counts_machine)
+
+    def _victim_lives(self, kill: OomKill) -> bool:
+        """Return whether the victim of a doubtful record lives; foreign PIDs say nothing."""
+        return (confirmation.is_open_to_all(kill.source)
+                and not self._attribution.known.foreign_pids and self._lives(kill))
+
+    def ready(self, now_s: float, rescan: Callable[[], None]) -> Iterator[Record]:
+        """
+        Yield the records that can be told now, one after the other.
+
+        In a PID namespace the death tells which process of the name was meant, if any of ours.
+        A record that any program could have written waits for the victim's end.
+        """
+        waiting, self._waiting = self._waiting, []
+        if self._attribution.known.foreign_pids and waiting:
+            rescan()
+        for record in waiting:
+            if self._must_wait(record, now_s):
+                self._waiting.append(record)
+            elif record.doubtful:
+                yield self._checked(record)
+            else:
+                yield record
+
+    def _must_wait(self, record: Record, now_s: float) -> bool:
+        waited_s = now_s - record.read_s
+        if record.doubtful and waited_s < ENDING_S and self._victim_lives(record.kill):
+            return True
+        return (self._attribution.known.foreign_pids and not record.kill.before_start
+                and waited_s < DEATH_S
+                and not self._attribution.has_died(record.kill, record.counted, record.at_s))
+
+    def _checked(self, record: Record) -> Record:
+        """Return a record that any program could have written, unconfirmed where it is so."""
+        lives, counted = self._victim_lives(record.kill), record.counted
+        if counted is None and not lives:  # the victim has ended meanwhile
+            counted = self._explained(record.kill, record.at_s)
+        counters = self._attribution.counters
+        counting = counters.machine is not None or bool(counters.groups)
+        kill = confirmation.confirmed(
+            record.kill, victim_lives=lives, counted=counted is not None if counting else None)
+        return replace(record, kill=kill, counted=counted)
