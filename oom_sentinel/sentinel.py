@@ -19,7 +19,6 @@ It holds what goes on from cycle to cycle; all it concludes comes from the pure 
 """
 
 from collections.abc import Callable
-from collections.abc import Mapping
 from dataclasses import replace
 import os
 import time
@@ -37,8 +36,9 @@ from oom_sentinel.facts.sample import Waking
 from oom_sentinel.facts.shedding import Shedding
 from oom_sentinel.facts.status import Report
 from oom_sentinel.kernel import host
+from oom_sentinel.kernel import scanning
 from oom_sentinel.kernel.sampling import Sampler
-from oom_sentinel.kernel.scanning import Scanner
+from oom_sentinel.kernel.scanning import NamesByPid
 from oom_sentinel.kernel.wake.tmpfs import unmapped_files
 from oom_sentinel.kills import kill_log
 from oom_sentinel.protection import eligibility
@@ -68,7 +68,7 @@ class Sentinel:
         self.host = self.root.host()
         self.parts = parts.Parts()
         self.table = kernel.Table(self.root, ros_prefixes=host.ros_prefixes())
-        self.scanner = Scanner(self.table)
+        self.scanner = scanning.Scanner(self.table)
         self.sampler = Sampler(self.scanner, self.host, self.parts, wall)
         self.guard = Guard(self.root, self.host, eligibility.View(
             os.geteuid(), os.getpid(), host.own_domain_id()),
@@ -90,15 +90,16 @@ class Sentinel:
         self.settings = settings
         self.scanner.hasten()
 
-    def set_graph_names(self, names: Mapping[int, tuple[str, ...]],
-                        missing: tuple[str, ...] = ()) -> bool:
+    def set_graph_names(self, names: NamesByPid, missing: tuple[str, ...] = (),
+                        listed: NamesByPid = scanning.NO_NAMES) -> bool:
         """
         Set the node names by PID that the ROS graph knows; return whether they changed.
 
         :param missing: nodes of this host whose process is not known.
+        :param listed: the nodes by PID that component containers list themselves.
         """
         self._missing_nodes = missing
-        return self.scanner.set_graph_names(names)
+        return self.scanner.set_graph_names(names, listed)
 
     def ros_processes(self) -> tuple[Process, ...]:
         """Return the processes that look like ROS, of this domain, the sentinel included."""

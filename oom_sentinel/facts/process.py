@@ -67,7 +67,8 @@ class Process:
     One process as read now.
 
     `memory` is None for kernel threads and zombies, and where it was not read this time.
-    `graph_node_names` come from the ROS graph and carry less trust than the program's own.
+    `graph_node_names` come from the ROS graph, where any peer can forge them: they lower no
+    value.  `listed_node_names` are what a component container itself says that it runs.
     `same_pid_namespace` is None when the link could not be read.  `initial_init` is true for
     PID 1 of the initial PID namespace, which the kernel never kills; a container's PID 1 is
     killed as any other process.
@@ -87,6 +88,7 @@ class Process:
     same_pid_namespace: bool | None = None
     graph_node_names: tuple[str, ...] = ()
     initial_init: bool = False
+    listed_node_names: tuple[str, ...] = ()
 
     @property
     def identity(self) -> Identity:
@@ -96,8 +98,12 @@ class Process:
     @property
     def node_names(self) -> tuple[str, ...]:
         """Return every known node name, those of the command line first."""
-        own = self.program.node_names
-        return own + tuple(n for n in self.graph_node_names if n not in own)
+        return tuple(dict.fromkeys((*self.trusted_node_names, *self.graph_node_names)))
+
+    @property
+    def trusted_node_names(self) -> tuple[str, ...]:
+        """Return the names that the process itself says: command line, then list_nodes."""
+        return self.program.node_names + self.listed_node_names
 
     @property
     def label(self) -> str:

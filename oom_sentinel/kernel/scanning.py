@@ -37,6 +37,9 @@ SOON_S = 0.4
 EARLY_S = 0.05  # a look that comes so much too early still counts
 WOKEN_PERIODS = 2.0  # what woke the node is reported first, but it delays a scan only once
 
+NamesByPid = Mapping[int, tuple[str, ...]]
+NO_NAMES: NamesByPid = {}
+
 
 class Scanner:
     """Reads the table when that is due; `processes` is the result of the last reading."""
@@ -53,6 +56,7 @@ class Scanner:
         self._scanned_s = NEVER_S
         self._last_pid: int | None = None
         self._graph: dict[int, tuple[str, ...]] = {}
+        self._listed: dict[int, tuple[str, ...]] = {}
 
     def due(self, now_s: float, period_s: float, woken: bool) -> bool:
         """Return whether a reading is due."""
@@ -78,11 +82,15 @@ class Scanner:
         if everything:
             self.swept_s = NEVER_S
 
-    def set_graph_names(self, names: Mapping[int, tuple[str, ...]]) -> bool:
-        """Set the node names by PID that the ROS graph knows; return whether they changed."""
-        if dict(names) == self._graph:
+    def set_graph_names(self, names: NamesByPid, listed: NamesByPid) -> bool:
+        """
+        Set the node names by PID that the ROS graph knows; return whether they changed.
+
+        :param listed: those that component containers list themselves.
+        """
+        if dict(names) == self._graph and dict(listed) == self._listed:
             return False
-        self._graph = dict(names)
+        self._graph, self._listed = dict(names), dict(listed)
         self.hasten()
         return True
 
@@ -124,7 +132,9 @@ class Scanner:
     def _take(self, processes: tuple[Process, ...]) -> None:
         """Keep the processes, with the node names that the graph knows."""
         self.processes = tuple(
-            replace(p, graph_node_names=self._graph[p.pid]) if p.pid in self._graph else p
+            replace(p, graph_node_names=self._graph.get(p.pid, ()),
+                    listed_node_names=self._listed.get(p.pid, ()))
+            if p.pid in self._graph or p.pid in self._listed else p
             for p in processes)
 
     def _nothing_new(self, now_s: float, tracked: frozenset[int]) -> bool:

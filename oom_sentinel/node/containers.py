@@ -30,10 +30,13 @@ from oom_sentinel.facts.process import Process
 from oom_sentinel.node.names_of_ros import is_node_name
 from oom_sentinel.settings.programs import COMPONENT_CONTAINER
 
+FIRST_ANSWER_S = 15.0
 ANSWER_S = 5.0  # a container that loads a component answers nobody meanwhile
 AGAIN_S = 10.0
+AGAIN_ANSWERED_S = 60.0  # `ask_soon` comes before that when the graph changes
 # Anybody may start programs of that name, and answer in place of one.
 CONTAINERS_MAX = 64
+DEFAULT_NAME = '/ComponentManager'
 NODES_MAX = 64
 
 
@@ -47,9 +50,13 @@ def list_nodes_type() -> Any:
 
 
 def containers(processes: Iterable[Process]) -> dict[int, str]:
-    """Return PID -> node name of component containers; a name that two carry is left out."""
-    found = {p.pid: p.program.node_names[0] for p in processes
-             if p.program.executable.startswith(COMPONENT_CONTAINER) and p.program.node_names}
+    """
+    Return PID -> node name of component containers; a name that two carry is left out.
+
+    One whose command line gives it no name is called as rclcpp_components calls it.
+    """
+    found = {p.pid: (*p.program.node_names, DEFAULT_NAME)[0] for p in processes
+             if p.program.executable.startswith(COMPONENT_CONTAINER)}
     count = Counter(found.values())
     once = [(pid, name) for pid, name in found.items()
             if count[name] == 1 and is_node_name(name)]
@@ -68,13 +75,14 @@ class Containers:
         self._clients: dict[tuple[int, str], Any] = {}
         self._asked: dict[tuple[int, str], tuple[float, Any]] = {}
         self._answers: dict[tuple[int, str], tuple[str, ...]] = {}
+        self._since_s: dict[tuple[int, str], float] = {}
 
     def names(self, processes: Iterable[Process], known: Iterable[int]
               ) -> dict[int, tuple[str, ...]]:
         """
         Return the nodes of containers by PID, as far as they have answered.
 
-        :param known: PIDs whose nodes the graph told already: they are not asked.
+        :param known: PIDs whose nodes are known already: they are not asked.
         """
         if self._kind is None:
             return {}
@@ -87,6 +95,20 @@ class Containers:
             self._ask(key)
         return {key[0]: self._answers[key] for key in wanted if self._answers.get(key)}
 
+    def ask_soon(self, pids: Iterable[int]) -> None:
+        """Ask these containers at the next question: the graph says that their nodes changed."""
+        changed = frozenset(pids)
+        for key, (_, future) in self._asked.items():
+            if key[0] in changed and future is None:
+                self._asked[key] = (float('-inf'), None)
+
+    @property
+    def silent(self) -> frozenset[int]:
+        """Return the PIDs of containers that may still give their first answer."""
+        now_s = self._monotonic()
+        return frozenset(key[0] for key, since_s in self._since_s.items()
+                         if key not in self._answers and now_s - since_s < FIRST_ANSWER_S)
+
     def _ask(self, key: tuple[int, str]) -> None:
         now_s = self._monotonic()
         asked_s, future = self._asked.get(key, (float('-inf'), None))
@@ -95,9 +117,11 @@ class Containers:
         elif future is not None and now_s - asked_s >= ANSWER_S:
             self._clients[key].remove_pending_request(future)
             self._asked[key] = (asked_s, None)
-        elif future is None and now_s - asked_s >= AGAIN_S:
+        elif future is None and now_s - asked_s >= (
+                AGAIN_ANSWERED_S if key in self._answers else AGAIN_S):
             client = self._clients.get(key)
             if client is None:
+                self._since_s[key] = now_s
                 client = self._clients[key] = self._node.create_client(
                     self._kind, f'{key[1]}/_container/list_nodes')
             if client.service_is_ready():
@@ -114,3 +138,4 @@ class Containers:
         self._node.destroy_client(self._clients.pop(key))
         self._asked.pop(key, None)
         self._answers.pop(key, None)
+        self._since_s.pop(key, None)

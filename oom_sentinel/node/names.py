@@ -42,10 +42,15 @@ class Names:
     def update(self) -> None:
         """Ask what could have changed; scan when a name is new."""
         run = self._sentinel.parts.run
-        self._attribution = run(parts.GRAPH, self._ask_graph, self._attribution)
+        before = self._attribution.names
+        now = self._attribution = run(parts.GRAPH, self._ask_graph, self._attribution)
+        self._containers.ask_soon(
+            pid for pid, names in now.names.items() if before.get(pid) != names)
         self._inside = run(parts.CONTAINERS, self._ask_containers, self._inside)
-        if self._sentinel.set_graph_names({**self._attribution.names, **self._inside},
-                                          self._attribution.missing):
+        # What a container may still confirm is no finding yet.
+        silent = self._containers.silent
+        names = {pid: found for pid, found in now.names.items() if pid not in silent}
+        if self._sentinel.set_graph_names(names, now.missing, self._inside):
             self._sentinel.scan()
 
     def _ask_graph(self) -> Attribution:
@@ -62,5 +67,4 @@ class Names:
         view = self._sentinel.guard.view
         others = self._sentinel.settings.protection_other_users
         return self._containers.names(
-            (p for p in self._sentinel.ros_processes() if others or p.uid == view.uid),
-            self._attribution.names)
+            (p for p in self._sentinel.ros_processes() if others or p.uid == view.uid), ())

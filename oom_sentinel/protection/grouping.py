@@ -21,7 +21,6 @@ from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.settings import Group
-from oom_sentinel.settings import programs
 from oom_sentinel.settings import selector
 from oom_sentinel.settings import Settings
 
@@ -43,15 +42,14 @@ def group_of(process: Process, settings: Settings) -> Group | None:
     A node belongs to the first group that matches it, a process with several nodes gets the
     lowest value.  A name that only the ROS graph knows can be forged by any peer: it never
     lowers a process, and never moves one whose package or command line says who it is.
-    Component containers are the exception, because their nodes are on no command line.
+    The nodes of a component container are those that it lists when it is asked.
     """
     own_names = process.program.node_names or (None,)
-    trusted = _lowest(_first(settings, process, name) for name in own_names)
+    trusted = _lowest(_first(settings, process, name)
+                      for name in (*own_names, *process.listed_node_names))
     graph = _lowest(_first(settings, process, name) for name in process.graph_node_names)
     if graph is None:
         return trusted
-    if process.program.executable.startswith(programs.COMPONENT_CONTAINER):
-        return _lowest((trusted, graph))
     says_who_it_is = process.program.node_names or process.program.package
     if trusted is not None or says_who_it_is or graph.oom_score_adj < 0:
         return trusted
@@ -66,7 +64,7 @@ def unproven_nodes(processes: Iterable[Process], settings: Settings) -> tuple[st
             continue
         group = group_of(process, settings)
         for name in process.graph_node_names:
-            if name not in process.program.node_names and _is_selected(name, settings) \
+            if name not in process.trusted_node_names and _is_selected(name, settings) \
                     and group is not _first(settings, process, name):
                 found.append(f'{name} (the ROS graph alone says that it is PID {process.pid}; '
                              f'select exe:{process.program.executable} instead)')

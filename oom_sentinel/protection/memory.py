@@ -104,7 +104,8 @@ class Memory:
     def group_of(self, process: Process, settings: Settings) -> Group | None:
         """Return the group of a process; globs are matched again only when a fact changed."""
         last = self._groups.get(process.pid)
-        facts = (process.program, process.cgroup, process.graph_node_names, settings)
+        facts = (process.program, process.cgroup, process.graph_node_names,
+                 process.listed_node_names, settings)
         if last is not None and all(a is b for a, b in zip(last[0], facts)):
             return last[1]
         group = grouping.group_of(process, settings)

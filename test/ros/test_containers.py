@@ -18,6 +18,7 @@ What runs inside component containers, without composition_interfaces and DDS.
 The type is not among the wheels, so the client is a stand-in that answers when told to.
 """
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 from oom_sentinel.facts.process import Process
@@ -143,3 +144,40 @@ def test_without_composition_interfaces_nobody_is_asked(node, monkeypatch):
     monkeypatch.setattr('oom_sentinel.node.containers.list_nodes_type', lambda: None)
     assert Containers(node).names([container(7)], ()) == {}
     assert node.clients == []
+
+
+def test_a_container_without_a_name_is_called_as_rclcpp_components_does(inside, node):
+    """Its command line says none; two of them cannot be told apart."""
+    bare = Process(7, 1, 1, 1000, Program('c', executable='component_container', ros=True))
+    inside.names([bare], ())
+    assert [client.name for client in node.clients] == ['/ComponentManager/_container/list_nodes']
+    inside.names([bare, replace(bare, pid=8)], ())
+    assert node.clients == []
+
+
+def test_a_change_in_the_graph_lets_the_container_be_asked_again(inside, node, clock):
+    """It may have loaded a component; else it is asked once a minute."""
+    inside.names([container(7)], ())
+    assert inside.silent == {7}
+    node.clients[0].futures[0].set_result(SimpleNamespace(full_node_names=['/amcl']))
+    inside.names([container(7)], ())
+    assert inside.silent == frozenset()
+    clock.now_s = 59.0
+    inside.ask_soon([8])
+    assert inside.names([container(7)], ()) == {7: ('/amcl',)}
+    assert len(node.clients[0].futures) == 1
+    inside.ask_soon([7])
+    inside.names([container(7)], ())
+    assert len(node.clients[0].futures) == 2
+    node.clients[0].futures[1].set_result(SimpleNamespace(full_node_names=['/amcl', '/map']))
+    inside.names([container(7)], ())
+    assert inside.names([container(7)], ()) == {7: ('/amcl', '/map')}
+
+
+def test_a_container_that_never_answers_is_silent_for_a_while_only(inside, clock):
+    """After that its names of the graph are shown as what nobody confirms."""
+    inside.names([container(7)], ())
+    clock.now_s = 14.9
+    assert inside.silent == {7}
+    clock.now_s = 15.0
+    assert inside.silent == frozenset()

@@ -156,8 +156,23 @@ def test_a_container_gets_the_lowest_value_of_its_nodes():
                              'group.a.oom_score_adj': -100, 'group.b.match': ['node:/amcl'],
                              'group.b.oom_score_adj': -300})
     container = replace(node(1000, 'rclcpp_components/component_container', 'camera'),
-                        graph_node_names=('/amcl', '/other'))
+                        listed_node_names=('/amcl', '/other'))
     assert values((container,), chosen=chosen)[0] == {1000: -300}
+
+
+@pytest.mark.parametrize('own', ['camera', None])
+def test_a_forged_name_lowers_no_component_container(own):
+    """The ROS graph alone does not say what a container runs: it is asked itself."""
+    chosen = settings.build({'groups': ['a'], 'group.a.match': ['node:/amcl'],
+                             'group.a.oom_score_adj': -300})
+    container = node(1000, 'rclcpp_components/component_container', *([own] if own else []))
+    forged = replace(container, graph_node_names=('/amcl',))
+    assert grouping.group_of(forged, chosen) is None
+    assert '/amcl (the ROS graph alone says' in grouping.unproven_nodes((forged,), chosen)[0]
+    said = replace(forged, listed_node_names=('/amcl',))
+    assert grouping.group_of(said, chosen).name == 'a'
+    assert grouping.unproven_nodes((said,), chosen) == ()
+    assert said.node_names == (('/camera',) if own else ()) + ('/amcl',)
 
 
 def test_a_name_that_only_the_graph_knows_never_lowers():
