@@ -27,7 +27,6 @@ import os
 import time
 
 from oom_sentinel import kernel
-from oom_sentinel.actions.launch_domains import LaunchDomains
 from oom_sentinel.actions.oom_exec import chosen
 from oom_sentinel.actions.oom_exec import Rule
 from oom_sentinel.facts.process import Identity
@@ -40,6 +39,7 @@ from oom_sentinel.kills import child_verdict
 from oom_sentinel.kills.child_death import ChildDeaths
 from oom_sentinel.protection import launch_record
 from oom_sentinel.protection import saved
+from oom_sentinel.protection.domain_reader import DomainReader
 from oom_sentinel.protection.eligibility import View
 from oom_sentinel.protection.grouping import group_of
 from oom_sentinel.protection.guard import Guard
@@ -71,7 +71,7 @@ class Children:
         self.guard = Guard(self.root, host, View(
             os.geteuid(), NOBODY, ros_domain_id, process_files.ancestors(self.root, os.getpid())),
             LaunchPolicy(self.root, self.record))
-        self._domains = LaunchDomains(self.root, self.table.cgroups, host.page_size)
+        self._domains = DomainReader(self.root, self.table.cgroups, host.page_size)
         self.known: dict[int, Process] = {}
         self.matched: set[str] = set()
         self._later: set[int] = set()

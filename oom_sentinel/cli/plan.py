@@ -29,8 +29,9 @@ from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.kernel import libc
 from oom_sentinel.kernel.oom_score_adj import floor
-from oom_sentinel.protection import plan
-from oom_sentinel.protection.known import Known
+from oom_sentinel.kernel.process_files import holds_device
+from oom_sentinel.protection.domain_reader import DomainReader
+from oom_sentinel.protection.forecast import forecast
 
 NAME = 'plan'
 HELP = 'What protection would change with a parameter file, changing nothing.'
@@ -58,8 +59,15 @@ def run(arguments: argparse.Namespace) -> int:
     settings = params.load(arguments.params_file)
     reading = read(arguments.root)
     may = _permission(reading)
-    planned = plan.plan(reading.processes, settings, view_of(reading), Known())
-    changes = tuple(t for t in planned.targets if t.process.oom_score_adj != t.value)
+    planned = forecast(
+        reading.processes, settings, view_of(reading), reading.host.page_size,
+        domains_of=DomainReader(
+            reading.root, reading.table.cgroups, reading.host.page_size).of,
+        floor=lambda target: may.achievable(target)[0],
+        holds_device=lambda pid: holds_device(reading.root, pid))
+    changes = tuple(t for t in planned.targets + planned.raised
+                    if t.process.oom_score_adj not in (t.value, _wanted(t))
+                    or _wanted(t) < t.value)
     found = [_adjustment(t, may) for t in changes]
     doubtful = sum(entry['achievable'] != entry['wanted'] for entry in found)
     if arguments.json:
@@ -117,12 +125,18 @@ def _permission(reading: Reading) -> Permission:
                       None if isinstance(lowest, Unavailable) else lowest)
 
 
+def _wanted(target: Target) -> int:
+    """Return what protection wants; of what is raised for the sake of others that value."""
+    return target.wanted if target.wanted < 0 else target.value
+
+
 def _adjustment(target: Target, may: Permission) -> dict[str, object]:
     process = target.process
     achievable, doubt = may.achievable(target)
+    wanted = _wanted(target)
     return {'pid': process.pid, 'start_time': process.start_time, 'comm': process.program.comm,
             'node_names': list(process.node_names), 'group': target.group,
-            'from': process.oom_score_adj, 'wanted': target.wanted, 'achievable': achievable,
+            'from': process.oom_score_adj, 'wanted': wanted, 'achievable': achievable,
             'why': target.why + doubt}
 
 

@@ -32,6 +32,7 @@ from hypothesis import strategies as st
 from oom_sentinel.cli import main
 from oom_sentinel.cli import output
 from oom_sentinel.cli import params
+from oom_sentinel.cli import plan
 from oom_sentinel.cli.output import Unusable
 from oom_sentinel.cli.plan import Permission
 from oom_sentinel.facts.process import Process
@@ -183,6 +184,29 @@ def test_a_plan_changes_nothing_on_the_live_machine(capsys, tmp_path):
     finally:
         child.kill()
         child.wait()
+
+
+def test_a_denied_plan_shows_who_would_be_raised_and_ends_with_1(monkeypatch, capsys, tmp_path):
+    """Where lowering is denied another process of this user is raised in its place."""
+    if oom_score_adj(os.getpid()) > 40:
+        pytest.skip('what is started here has a high oom_score_adj already')
+    monkeypatch.setattr(plan, '_permission', lambda reading: Permission(os.geteuid(), False, 0))
+    critical, other = subprocess.Popen(['sleep', '61']), subprocess.Popen(['sleep', '62'])
+    try:
+        path = params_file(tmp_path, '/**:\n  ros__parameters:\n    groups: [a]\n'
+                                     "    group: {a: {match: ['cmd:sleep 61'], "
+                                     'oom_score_adj: -300}}\n')
+        out = run(capsys, 'plan', '--params-file', path, '--json', code=1).out
+        found = {entry['pid']: entry for entry in json.loads(out)['adjustments']}
+        assert (found[critical.pid]['wanted'], found[critical.pid]['group']) == (-300, 'a')
+        assert found[critical.pid]['achievable'] == min(0, found[critical.pid]['from'])
+        raised = found[other.pid]
+        assert raised['wanted'] == raised['achievable'] > 0 and raised['group'] is None
+        assert 'raised because lowering' in raised['why']
+    finally:
+        for child in (critical, other):
+            child.kill()
+            child.wait()
 
 
 def test_nothing_to_change_is_said(capsys, tmp_path):

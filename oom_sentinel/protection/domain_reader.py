@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The memory domains of one launch: the machine and the control groups of its processes."""
+"""Reads the memory domains: the machine and the limited control groups of some processes."""
 
 import time
 
@@ -23,8 +23,8 @@ from oom_sentinel.protection import domains
 from oom_sentinel.protection.domains import Domain
 
 
-class LaunchDomains:
-    """Reads the memory domains of a launch."""
+class DomainReader:
+    """Reads the memory domains for a launch, or for a plan that is only shown."""
 
     def __init__(self, root: kernel.Root, cgroups: MemoryCgroups, page_size: int) -> None:
         """Read nothing yet."""
