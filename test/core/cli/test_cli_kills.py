@@ -187,7 +187,8 @@ def test_the_nodes_come_from_the_incident_folders(capsys, tmp_path):
 
 
 def test_nothing_readable_says_what_gives_the_right(capsys, monkeypatch):
-    """The group or the sysctl, each with the source that it opens."""
+    """The group or the sysctl, each with the source that it opens; also tested in a container."""
+    monkeypatch.setattr(kill_places, 'container', lambda root: None)
     monkeypatch.setattr(logs, 'of_host', lambda since_s: logs.Found(refused=(
         f'/dev/kmsg: Operation not permitted; {log.KMSG_GRANT}',
         f'journal: nothing; {log.JOURNAL_GRANT}')))

@@ -180,7 +180,10 @@ def test_a_log_file_is_followed_through_rotation(tmp_path, how):
             file.write(b'five\n')
         wait_for(lambda: readable(source), 'and of what comes to it')
         assert lines_of(source, 1) == [b'five']
-        assert len(os.listdir('/proc/self/fd')) < 200
+        opened = {n for n in map(int, os.listdir('/proc/self/fd'))
+                  if os.path.exists(f'/proc/self/fd/{n}')
+                  and os.readlink(f'/proc/self/fd/{n}').startswith(f'{path}')}
+        assert opened == {source._file}, 'the file of before is closed'
     finally:
         source.close()
 
