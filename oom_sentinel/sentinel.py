@@ -57,6 +57,7 @@ class Sentinel:
 
     def __init__(self, settings: Settings, *, root: str = '/',
                  node_name: str = '/oom_sentinel', watching: str | None = None,
+                 view: eligibility.View | None = None,
                  monotonic: Callable[[], float] = time.monotonic,
                  wall: Callable[[], float] = time.time) -> None:
         """Open the tree and take over what an earlier sentinel of this boot left."""
@@ -70,7 +71,7 @@ class Sentinel:
         self.table = kernel.Table(self.root, ros_prefixes=host.ros_prefixes())
         self.scanner = scanning.Scanner(self.table)
         self.sampler = Sampler(self.scanner, self.host, self.parts, wall)
-        self.guard = Guard(self.root, self.host, eligibility.View(
+        self.guard = Guard(self.root, self.host, view or eligibility.View(
             os.geteuid(), os.getpid(), host.own_domain_id()),
             SentinelPolicy(self.root, self.host.boot_id), watching=watching)
         self._limits = limits.Limits(self._read_limits, self.host.page_size)

@@ -138,11 +138,10 @@ class Look:
         why = WATCHING + ('' if running is None else PROTECTING.format(running.pid))
         path = reading.root.path
         try:
-            self._sentinel = Sentinel(settings, root=path, watching=why)
+            self._sentinel = Sentinel(settings, root=path, watching=why,
+                                      view=view_of(reading))
         except CaptureError as error:
             raise Unusable(f'--root {path}: not a captured tree: {error}') from error
-        # A captured tree is seen as its own robot's user sees it, not as the one who looks.
-        self._sentinel.guard.view = view_of(reading)
 
     def statuses(self) -> tuple[Status, ...]:
         """Return the statuses as of now."""

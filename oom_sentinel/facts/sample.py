@@ -89,6 +89,7 @@ class Sample:
     swaps: tuple[SwapDevice, ...] = ()
     dds_segments: DdsSegments | Unavailable = Unavailable('not read')
     waking: Waking = Waking()
+    malformed: int = 0  # processes left out because a file of theirs is no kernel's
 
     def stalled(self, last: 'Sample | None') -> bool:
         """

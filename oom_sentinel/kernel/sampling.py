@@ -118,7 +118,7 @@ class Sampler:
             woken_by, surroundings, boottime_s=self._root.boottime(),
             swaps=run(parts.SWAP, lambda: self._swaps.read(meminfo, now_s), ()),
             dds_segments=read(parts.SHARED_MEMORY, lambda: self._shm.read(now_s)),
-            waking=waking)
+            waking=waking, malformed=scanner.table.malformed)
 
 
 def _kills(vmstat: VmStat | Unavailable | None) -> int | None:

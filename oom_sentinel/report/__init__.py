@@ -60,7 +60,7 @@ def compose(sample: Sample, assessment: Assessment, protection: Protection,
         ('Control groups', lambda: cgroups.compose(sample, assessment)),
         ('OOM risk', lambda: risk_status.compose(sample, assessment, shedding)),
         ('Protection', lambda: protection_status.compose(
-            assessment, protection, settings, sample.surroundings)),
+            assessment, protection, settings, sample.surroundings, sample.malformed)),
         ('OOM kills', lambda: kills_status.compose(kills, sample, settings))]
     makers += [(f'Group {g.name}', lambda g=g: group.compose(  # type: ignore[misc]
         g, sample, assessment, protection)) for g in settings.protection_groups]

@@ -43,8 +43,12 @@ NAMED_MAX = 5
 
 
 def compose(assessment: Assessment, protection: Protection, settings: Settings,
-            surroundings: Surroundings = Surroundings()) -> Status:
-    """Return the status; an alarm comes first, then how far protection came."""
+            surroundings: Surroundings = Surroundings(), malformed: int = 0) -> Status:
+    """
+    Return the status; an alarm comes first, then how far protection came.
+
+    :param malformed: how many processes were left out because a file of theirs is malformed.
+    """
     found = verdict(_findings(assessment, protection, settings))
     refused = [t for t in protection.targets if denied(t, protection)]
     lifted = () if protection.watching else raised(protection)
@@ -65,6 +69,7 @@ def compose(assessment: Assessment, protection: Protection, settings: Settings,
         ('own oom_score_adj', str(protection.self_value)
          if protection.self_value is not None else 'unavailable (not read yet)'),
         ('neighbours', '; '.join(neighbours(surroundings)) or 'none'),
+        ('malformed processes', str(malformed)),
         ('notes', '; '.join(protection.notes) or 'none')))
 
 

@@ -23,6 +23,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from dataclasses import replace
 
+from oom_sentinel.facts.due import due
 from oom_sentinel.facts.memory import MIB
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
@@ -90,7 +91,7 @@ class Growth:
 def watch(last: Growth, sample: Sample, protection: Protection) -> Growth:
     """Return the growth with this sample added, at most once in EVERY_S."""
     now_s = sample.monotonic_s
-    if 0 <= now_s - last.at_s < EVERY_S:
+    if not due(now_s, last.at_s, EVERY_S):
         return last
     kinds = last.kinds
     if not isinstance(sample.meminfo, Unavailable):

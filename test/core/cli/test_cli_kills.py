@@ -278,9 +278,10 @@ def test_without_a_log_the_counters_are_shown(capsys, monkeypatch):
 
 def test_a_forged_line_is_unconfirmed(monkeypatch):
     """Any program may write to a plain syslog file: this process lives and is older."""
-    kill = OomKill(victim_pid=os.getpid(), victim_comm='amcl', time=time.time(),
+    now_s = time.time()
+    kill = OomKill(victim_pid=os.getpid(), victim_comm='amcl', time=now_s + 2.0,
                    source='/var/log/syslog')
-    assert kill_places.confirmed(kill, time.time() + 2).certainty == 'unconfirmed'
+    assert kill_places.confirmed(kill, now_s).certainty == 'unconfirmed'
     assert kill_places.confirmed(replace(kill, source='journal'), 0.0).certainty != 'unconfirmed'
 
 

@@ -18,6 +18,7 @@ import fcntl
 import io
 import json
 import os
+import pathlib
 import pty
 import re
 import select
@@ -45,6 +46,7 @@ from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Status
 from oom_sentinel.kernel.root import Root
 from oom_sentinel.protection import last_report
+from oom_sentinel.protection.eligibility import View
 from oom_sentinel.report.risk import KILL_ORDER_OF
 from oom_sentinel.sentinel import Sentinel
 import pytest
@@ -406,3 +408,19 @@ def test_a_pipe_gets_plain_text_again_and_again():
         child.wait()
         child.stdout.close()
         child.stderr.close()
+
+
+def test_malformed_processes_are_counted_and_the_view_is_a_parameter():
+    """A file that is no kernel's would else hide a process without a word."""
+    view = View(1000, 0, 0)
+    tree = pathlib.Path(__file__).parents[2] / 'fixtures' / 'vm-debian12-6.18'
+    made = Sentinel(settings.build({}), root=str(tree), view=view, monotonic=lambda: 100.0)
+    assert made.guard.view is view
+
+    def shown():
+        """Return the values of the next cycle."""
+        return {status.name: dict(status.values) for status in made.cycle().statuses}
+    assert shown()['Protection']['malformed processes'] == '0'
+    made.table._reader.malformed = 3  # as after a reading that met three
+    assert shown()['Protection']['malformed processes'] == '3'
+    made.close(orderly=True)
