@@ -18,6 +18,7 @@ from dataclasses import replace
 from datetime import timezone
 import json
 
+from hypothesis import example
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -77,6 +78,7 @@ def wrapped(lines, *envelopes):
 @given(inner=st.sampled_from(MARKED), kernel=st.sampled_from(KERNELS),
        outer=st.lists(st.sampled_from(sorted(OUTER)), max_size=3, unique=True),
        memcg=st.sampled_from((b'/robot', None)))
+@example(inner='dmesg', kernel=KERNELS[-1], outer=['piped', 'numbered', 'serial'], memcg=None)
 def test_a_report_in_stacked_envelopes_is_the_same_kill(inner, kernel, outer, memcg):
     """Whatever stands before the kernel's mark is envelope."""
     lines = list(Report(kernel, TASKS, memcg=memcg).lines())
