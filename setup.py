@@ -39,7 +39,7 @@ TEST = [
     'pytest==8.3.5', 'pytest-timeout==2.4.0', 'hypothesis==6.131.0', 'flake8==7.3.0',
     'flake8-quotes==3.4.0', 'flake8-import-order==0.19.2', 'flake8-comprehensions==3.17.0',
     'pydocstyle==6.3.0', 'mypy==1.18.2', 'types-psutil==7.0.0.20250822', 'ruff==0.17.6',
-    'pytest-xdist==3.8.0', 'prometheus_client==0.26.0',
+    'pytest-xdist==3.8.0', 'prometheus_client==0.26.0', 'vulture==2.16',
 ]
 
 

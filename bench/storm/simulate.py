@@ -100,7 +100,6 @@ class Simulation:
         self.tmpfs_mib = 0.0
         self._next_pid = 100
         self._due, self._planned = [], plan.Plan()
-        self._scan_s = 0.0
         leakers = sum(a.role == 'leaker' for a in scene.actors) or 1
         self.rate = max(1.0, scene.speed / leakers)
         for actor in scene.actors:
@@ -125,8 +124,8 @@ class Simulation:
         """Return what the control group holds."""
         return self.tmpfs_mib + sum(p.mib for p in self.living())
 
-    def _scan(self, only=None):
-        """Plan and write, as the sentinel does; `only` are processes that have just begun."""
+    def _scan(self):
+        """Plan and write, as the sentinel does."""
         if not self.guarded:
             return
         self.memory.unmapped = {

@@ -16,7 +16,6 @@
 
 import argparse
 from dataclasses import asdict
-from dataclasses import fields
 from dataclasses import replace
 from datetime import datetime
 from datetime import timedelta
@@ -39,7 +38,6 @@ from oom_sentinel.cli.printer import BOLD
 from oom_sentinel.cli.printer import Printer
 from oom_sentinel.facts.kill import Killer
 from oom_sentinel.facts.kill import OomKill
-from oom_sentinel.facts.kill import OomTask
 
 NAME = 'kills'
 HELP = ("Past kernel OOM kills, explained: from the kernel's buffer, the journal and /var/log, "
@@ -50,7 +48,6 @@ KEYS = (
     'shmem_rss_bytes', 'page_table_bytes', 'oom_score_adj', 'score', 'oom_memcg', 'task_memcg',
     'cause', 'order', 'gfp_mask', 'free_bytes', 'kernel_release', 'node_names', 'tasks',
     'page_size', 'totalpages', 'predicted_victim_pid', 'disagreement', 'source', 'certainty')
-TASK_KEYS = tuple(f.name for f in fields(OomTask))
 _SPAN = re.compile(r'-?(\d{1,6}) ?(s|sec|m|min|h|d|w)[a-z]*(?: ago)?')
 _UNIT_S = {'s': 1, 'sec': 1, 'm': 60, 'min': 60, 'h': 3600, 'd': 86400, 'w': 604800}
 

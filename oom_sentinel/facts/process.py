@@ -44,7 +44,6 @@ class Program:
     node_names: tuple[str, ...] = ()
     ros: bool = False
     ros_domain_id: int | None = None
-    ros_prefix: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,10 +62,6 @@ class Scanner:
         """Return whether a reading is due."""
         return due(now_s, self._scanned_s, period_s * (WOKEN_PERIODS if woken else DUE_SHARE))
 
-    def due_within(self, now_s: float, period_s: float) -> bool:
-        """Return whether the last reading is as old as this."""
-        return due(now_s, self._scanned_s, DUE_SHARE * period_s)
-
     @property
     def next_look_s(self) -> float | None:
         """Return when to read again before the next cycle, None when that need not be."""

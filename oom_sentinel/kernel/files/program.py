@@ -163,4 +163,4 @@ def classify(comm: str, cmdline: Sequence[str], exe: str | None, *,
         package=found[1] if found else None, node_names=node_names(cmdline),
         ros=maps_librcl or in_prefix or (
             ros_args and executable not in programs.MENTION_ROS_ARGS),
-        ros_domain_id=ros_domain_id, ros_prefix=found[0] if found else None)
+        ros_domain_id=ros_domain_id)

@@ -50,7 +50,6 @@ HEADER = struct.Struct('=IHHII')  # struct nlmsghdr
 MESSAGE = struct.Struct('=IIIIHH')  # struct cn_msg
 WHAT = HEADER.size + MESSAGE.size  # where struct proc_event begins, with its `what`
 ACKED = struct.Struct('=IIQI')  # what, cpu, timestamp_ns, err
-EXECED = struct.Struct('=IIQII')  # what, cpu, timestamp_ns, process_pid, process_tgid
 # what, cpu, timestamp_ns, process_pid, process_tgid, exit_code, exit_signal, parent_pid,
 # parent_tgid (since 4.18)
 EXITED = struct.Struct('=IIQIIIIII')

@@ -37,8 +37,6 @@ class Record:
     boot, `caller` the task or CPU that printed it (CONFIG_PRINTK_CALLER), b'' when unknown.
     `escaped` tells whether other bytes than ASCII may show as backslash, x, two hex digits.
     `speaker` is the program whose syslog tag stands before the text, b'' for the kernel.
-    `sealed` tells that a mark of the kernel (its own stamp, tag or record) stands right before
-    the text: a message that begins later in it is somebody's data.
     """
 
     text: bytes
@@ -47,7 +45,6 @@ class Record:
     caller: bytes = b''
     escaped: bool = True
     speaker: bytes = b''
-    sealed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
