@@ -46,8 +46,10 @@ run: $(VENV)/.run
 demo: $(VENV)/.run
 	@$(BIN)/python -m demo $(DEMO)
 
+# Two workers, for most tests of the node wait; a file stays in one worker, for its fixtures.
+JOBS ?= 2
 test: setup
-	$(LOOPBACK) $(BIN)/python -m pytest $(TESTS)
+	$(LOOPBACK) $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(TESTS)
 
 # The ROS tests as a robot's user: no root, 1024 descriptors, no XDG_RUNTIME_DIR.
 test-unprivileged: setup

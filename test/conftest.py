@@ -40,7 +40,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 STANDIN = os.path.join(HERE, 'standin.py')
 # An emulated guest (test/vm) is that many times slower than its host.
 SLOWNESS = float(os.environ.get('OOM_SENTINEL_TEST_SLOWNESS', '1'))
-TIMEOUT_S = 20.0 * SLOWNESS
+TIMEOUT_S = 60.0 * SLOWNESS
 
 
 def wait_for(condition, what, timeout_s=TIMEOUT_S):
