@@ -28,8 +28,10 @@ import pytest
 
 with contextlib.suppress(ImportError):  # a guest or a robot may do without
     import hypothesis
-    # A machine that does something else meanwhile is no failure.
-    hypothesis.settings.register_profile('patient', deadline=None)
+    # A machine that does something else meanwhile is no failure, and every run plays the same
+    # examples: HYPOTHESIS_RANDOM=1 looks for new ones, as test/fuzz does.
+    hypothesis.settings.register_profile(
+        'patient', deadline=None, derandomize=not os.environ.get('HYPOTHESIS_RANDOM'))
     hypothesis.settings.load_profile('patient')
 pytest_plugins = ['launches']
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'

@@ -130,6 +130,11 @@ class StateDirectory:
             os.close(self._locks.pop())
 
     @property
+    def holds_lock(self) -> bool:
+        """Return whether this is the one sentinel that protects."""
+        return bool(self._locks)
+
+    @property
     def _file(self) -> str:
         return os.path.join(self.path, 'state.json')
 
