@@ -44,8 +44,8 @@ USED_ELSEWHERE = {
     'ros2cli, by its entry point': 'OomCommand cli_name',
     'documents made of all fields of a dataclass':
         'full_avg10_percent gfp_mask some_avg10_percent',
-    'nobody yet: facts that are read whole': 'avg300 dmesg_restrict lru_gen_enabled '
-                                             'oom_score_adjust',
+    'nobody yet: facts that are read whole': 'avg300 dmesg_restrict free_swap_kb high_kb '
+                                             'lru_gen_enabled oom_score_adjust',
 }
 
 

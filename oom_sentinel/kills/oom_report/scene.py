@@ -62,6 +62,7 @@ class Zone:
     name: str
     free_kb: int
     min_kb: int
+    high_kb: int
     managed_kb: int
     cma_kb: int
 
@@ -84,6 +85,7 @@ class Scene:
     ram_pages: int | None = None
     reserved_pages: int = 0
     swap_kb: int | None = None
+    free_swap_kb: int | None = None
     present_kb: dict[int, int] = field(default_factory=dict)
     zones: list[Zone] = field(default_factory=list)
     counts: dict[bytes, int] = field(default_factory=dict)
@@ -126,6 +128,8 @@ class Scene:
         if m is not None:
             if m.group(1) == b'Total':
                 self.swap_kb = int(m.group(2))
+            else:
+                self.free_swap_kb = int(m.group(2))
             return True
         if _PAGECACHE.match(text):
             self.swap_kb = self.swap_kb or 0
@@ -147,7 +151,7 @@ class Scene:
             if b'min' in facts:
                 self.zones.append(Zone(
                     int(zone.group(1) or 0), zone.group(2).decode(), int(zone.group(3)),
-                    facts[b'min'],
+                    facts[b'min'], facts.get(b'high', facts[b'min']),
                     facts.get(b'managed', facts.get(b'present', 0)),
                     facts.get(b'free_cma', 0)))
         if m is None and zone is None:
