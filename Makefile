@@ -51,14 +51,15 @@ JOBS ?= 2
 test: setup
 	$(LOOPBACK) $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(TESTS)
 
-# The ROS tests as a robot's user: no root, 1024 descriptors, no XDG_RUNTIME_DIR.
+# The suite as a robot's user: no root, 1024 descriptors, no XDG_RUNTIME_DIR.
 test-unprivileged: setup
 	@command -v setpriv >/dev/null && [ "$$(id -u)" = 0 ] || \
 	  { echo 'test-unprivileged changes the user: it needs root and setpriv'; exit 1; }
 	home=$$(mktemp -d) && chmod 777 $$home && \
 	  $(LOOPBACK) HOME=$$home PYTHONDONTWRITEBYTECODE=1 setpriv --reuid=65534 --regid=65534 \
 	  --clear-groups sh -c 'ulimit -n 1024; unset XDG_RUNTIME_DIR; exec "$$@"' sh \
-	  $(BIN)/python -m pytest -p no:cacheprovider test/ros
+	  $(BIN)/python -m pytest -p no:cacheprovider --numprocesses $(JOBS) --dist loadfile \
+	  test/core test/ros test/kernel
 
 # Branch coverage by test/core: of the pure rooms, which promise 97 %, then of every file.
 PURE := oom_sentinel/facts/*,oom_sentinel/settings/*,oom_sentinel/risk/*,oom_sentinel/report/*,$\
