@@ -53,7 +53,7 @@ class MemoryCgroup:
 
     @property
     def limited(self) -> bool:
-        """Tell whether anything bounds this group's memory."""
+        """Return whether anything bounds this group's memory."""
         return (self.limit_bytes is not None or self.memsw_limit_bytes is not None
                 or self.high_bytes is not None)
 

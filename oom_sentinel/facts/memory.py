@@ -87,7 +87,7 @@ class DdsSegments:
     """
     Fast DDS's shared memory segments in /dev/shm.
 
-    Of the `dead` ones no process holds the lock any more: whoever made them was killed, and
+    Of the `dead` ones no process holds the lock any more: their maker was killed, and
     their `dead_bytes` stay until someone removes them.
     """
 

@@ -93,7 +93,7 @@ class Sample:
 
     def stalled(self, last: 'Sample | None') -> bool:
         """
-        Tell whether tasks waited for memory since the last sample as long as wakes.
+        Return whether tasks waited for memory since the last sample as long as wakes.
 
         The counter is compared in every cycle: an unprivileged trigger is looked at by the
         kernel only every 2 s, and there may be none.

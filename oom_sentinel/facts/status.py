@@ -88,5 +88,5 @@ class Report:
 
     @property
     def urgent(self) -> bool:
-        """Tell whether this must not wait for publish_period."""
+        """Return whether this must not wait for publish_period."""
         return self.level_changed or self.stalled or bool(self.kills or self.actions)

@@ -64,7 +64,7 @@ class Kills:
             log.info(f'OOM kills from before the start are on {self._publisher.topic_name}')
 
     def close(self) -> None:
-        """Wait for the kernel log no longer; whoever owns it may close it then."""
+        """Stop waiting for the kernel log, so that its owner may close it."""
         if self._descriptor is not None:
             self._watch.remove(self._descriptor)
             self._descriptor = None

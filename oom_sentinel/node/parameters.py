@@ -213,7 +213,7 @@ class Parameters:
 
 
 def foreign(name: str) -> bool:
-    """Tell whether a parameter belongs to rclpy, not to us."""
+    """Return whether a parameter belongs to rclpy, not to us."""
     return name in FOREIGN or name.startswith(FOREIGN_PREFIX)
 
 

@@ -161,7 +161,7 @@ class Wakes:
             self._watch.alarm(soon_s)
 
     def _node_expected(self) -> bool:
-        """Tell whether a ROS process has no node yet that is known."""
+        """Return whether a ROS process has no node yet that is known."""
         return any(not process.node_names for process in self._sentinel.ros_processes())
 
     def close(self) -> None:

@@ -47,7 +47,7 @@ STAMP_NS = 50_000_000
 
 
 def alive(root: Root, identity: Identity) -> bool:
-    """Tell whether this very process is still there."""
+    """Return whether this very process is still there."""
     try:
         found = stat.parse(root.read(f'/proc/{identity.pid}/stat'))
     except (OSError, ParseError):

@@ -150,7 +150,7 @@ def _stairs(found: tuple[Step, ...], long: Points) -> Leak | None:
 
 
 def _held_before(recent: Points, long: Points) -> bool:
-    """Tell whether it held as much already before, and gave it back: a long cycle."""
+    """Return whether it held as much already before, and gave it back: a long cycle."""
     before = [value for seconds, value in long if seconds < recent[0][0] - LONG_EVERY_S]
     return bool(before) and max(before) >= recent[-1][1]
 
@@ -166,20 +166,20 @@ def _grows(points: Points) -> bool:
 
 
 def _rests(recent: Points, long: Points) -> bool:
-    """Tell whether the last ten minutes brought less than a third of what the pace asks for."""
+    """Return whether the last ten minutes brought less than a third of what the pace asks for."""
     since = [value for seconds, value in recent if seconds > recent[-1][0] - 600.0]
     asked = (long[-1][1] - long[0][1]) / _span_s(long) * 600.0
     return since[-1] - since[0] < asked / 3
 
 
 def steady(points: Points) -> bool:
-    """Tell whether the floor of every quarter lies clearly above that of the one before."""
+    """Return whether the floor of every quarter lies clearly above that of the one before."""
     rises = _rises(points)
     return bool(rises) and min(rises) > STEADY * sum(rises) / 3
 
 
 def slows(points: Points) -> bool:
-    """Tell whether each quarter grew clearly less than the one before: it warms up."""
+    """Return whether each quarter grew clearly less than the one before: it warms up."""
     if len(points) < WARM_UP_POINTS:
         return False
     first, second, third = _rises(points)
@@ -198,7 +198,7 @@ def _rises(points: Points) -> list[float]:
 
 
 def rested(points: Points) -> bool:
-    """Tell whether the growth has paused longer than it did before."""
+    """Return whether the growth has paused longer than it did before."""
     step = PROGRESS * (points[-1][1] - points[0][1])
     (anchor_s, anchor), longest_s = points[0], 0.0
     for at_s, value in points[1:]:

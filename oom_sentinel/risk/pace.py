@@ -104,7 +104,7 @@ def _gains(drops: list[float], block_s: float) -> float:
 
 
 def ended(points: Points, step: float) -> bool:
-    """Tell whether the fall has paused longer than it did before."""
+    """Return whether the fall has paused longer than it did before."""
     anchor_s, anchor = points[0]
     longest_s, every_s = 0.0, points[-1][0] - points[-2][0]
     for at_s, value in points[1:]:

@@ -216,7 +216,7 @@ def _collect(name: str, below: Any, path: str,
 
 def means(key: str, node: str = NODE) -> bool:
     """
-    Tell whether a node key of the file means this node.
+    Return whether a node key of the file means this node.
 
     rcl's wildcards: `*` is one token between slashes, `**` any number of them.
     """

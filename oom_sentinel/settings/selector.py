@@ -113,7 +113,7 @@ def _cmd_hit(pattern: str, program: Program) -> bool:
 
 
 def _hit(selector: Selector, process: Process, node_name: str | None) -> bool:
-    """Tell whether the glob alone matches, `!` left aside."""
+    """Return whether the glob alone matches, `!` left aside."""
     program = process.program
     if selector.kind == 'node':
         return node_name is not None and glob_matches(node_name, selector.pattern)
@@ -127,7 +127,7 @@ def _hit(selector: Selector, process: Process, node_name: str | None) -> bool:
 
 
 def matches(selectors: Sequence[Selector], process: Process, node_name: str | None) -> bool:
-    """Tell whether a process, seen as this node (None: as no node), is meant."""
+    """Return whether a process, seen as this node (None: as no node), is meant."""
     if any(s.exclude and _hit(s, process, node_name) for s in selectors):
         return False
     return any(not s.exclude and _hit(s, process, node_name) for s in selectors)

@@ -153,7 +153,7 @@ class Export:
 
     @property
     def in_binary(self) -> bool:
-        """Tell whether raw data is being read."""
+        """Return whether raw data is being read."""
         return bool(self._name)
 
     def feed(self, line: bytes) -> dict[str, bytes] | None:

@@ -69,7 +69,7 @@ class Suspicion:
             self.first_report = self.first_report or lines[0]
 
     def sentences(self, kills: int) -> tuple[str, ...]:
-        """Return what there is to say, beside this many kills that were understood."""
+        """Return what to say of lines that were not understood, beside so many kills."""
         said = []
         if self.unknown:
             said.append(_counted(self.unknown, 'line looks', 'lines look')
