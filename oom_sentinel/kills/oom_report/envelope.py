@@ -151,7 +151,7 @@ def _bracket(line: bytes, clock: Clock) -> Record:
 def _tagged(line: bytes, at: int, wall_s: float | None, clock: Clock) -> Record:
     """Take host and tag behind a date; without a tag the whole line is left to `locate`."""
     tag = _KERNEL.match(line, at) or _TAG.match(line, at)
-    if tag is None or tag.group(1) in _NO_TAGS:
+    if tag is None or tag.group(1) in _NO_TAGS or tag.group(1).isdigit():
         return Record(line)
     return _said_by(tag.group(1), line[tag.end():], wall_s, clock)
 

@@ -46,10 +46,10 @@ _MARK = re.compile(rb'\bkernel(?:\[\d{1,10}\])?: ?|\[ *\d{1,10}\.\d{1,9}\] ?|'
 # What may stand between a mark of the kernel and its message: stamps, callers, levels.
 _GAP = re.compile(rb'(?:[\s\d|>:*`"\'.,=-]|[cCT](?=\d)|\[[^\[\]]{0,64}\]|'
                   rb'\([^()\[\]]{0,64}\)|<[^<>]{0,24}>)*')
-# Behind a console's date in brackets a number is that of a line, no program's tag.
-_TAG = re.compile(rb'\d\d:\d\d:\d\d(?!\]\s{1,4}\d{1,9}:\s)[^\s]{0,24}'
+# A number is that of a line (grep -n), no program's tag.
+_TAG = re.compile(rb'\d\d:\d\d:\d\d[^\s]{0,24}'
                   rb'\s{1,4}(?:[^\s:\[]{1,255}\s{1,4}){0,3}?'
-                  rb'([^\s:\[\]"{}]{1,64})(?:\[[^\]\s]{0,24}\])?:\s')
+                  rb'(?!\d{1,9}:\s)([^\s:\[\]"{}]{1,64})(?:\[[^\]\s]{0,24}\])?:\s')
 # Programs that kill, behind an envelope that is not known.
 _KILLER = re.compile(rb'\b(systemd-oomd|earlyoom|nohang|lmkd|lowmemorykiller)'
                      rb'(?:\[\d{1,10}\])? {0,8}: ')

@@ -79,6 +79,7 @@ def wrapped(lines, *envelopes):
        outer=st.lists(st.sampled_from(sorted(OUTER)), max_size=3, unique=True),
        memcg=st.sampled_from((b'/robot', None)))
 @example(inner='dmesg', kernel=KERNELS[-1], outer=['piped', 'numbered', 'serial'], memcg=None)
+@example(inner='dmesg', kernel=KERNELS[0], outer=['piped', 'numbered', 'cri'], memcg=b'/robot')
 def test_a_report_in_stacked_envelopes_is_the_same_kill(inner, kernel, outer, memcg):
     """Whatever stands before the kernel's mark is envelope."""
     lines = list(Report(kernel, TASKS, memcg=memcg).lines())
