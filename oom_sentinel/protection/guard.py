@@ -262,7 +262,7 @@ class Guard:
         Give every changed process its old value back, the sentinel too.
 
         :param table: all processes now: what they inherited since is found.
-        :returns: how many have it again, of how many.
+        :returns: how many have it again, of how many that still run.
         """
         if self.watching:
             return (0, 0)
@@ -270,10 +270,10 @@ class Guard:
         entries = list(self._memory.changes.values())
         if self._writes.own_change is not None:
             entries.append(self._writes.own_change)
-        done = sum(self._writes.give_back(entry, plan.clamp(entry.original, settings))
-                   for entry in entries)
+        given = [self._writes.give_back(entry, plan.clamp(entry.original, settings))
+                 for entry in entries]
         self._keeper.save()
-        return (done, len(entries))
+        return (given.count(True), len(given) - given.count(None))
 
     def release(self) -> None:
         """Give the lock back."""

@@ -119,8 +119,8 @@ class Writes:
             self.own_change = Change(identity, original, outcome.achieved)
         return int(outcome.achieved != present)
 
-    def give_back(self, entry: Change, value: int) -> bool:
-        """Write a process's old value; return whether it has it again or has ended."""
+    def give_back(self, entry: Change, value: int) -> bool | None:
+        """Write a process's old value; return whether it has it again, None when it has ended."""
         outcome = kernel.apply(self._root, Adjustment(
             entry.identity, None, entry.written, value, 'restored'))
         if outcome.result not in (Result.WRITTEN, Result.VANISHED, Result.DEAD):
@@ -130,4 +130,4 @@ class Writes:
             self.own_value, self.own_change = outcome.achieved, None
         self._memory.changes.pop(entry.identity, None)
         self.outcomes.pop(entry.identity, None)
-        return True
+        return True if outcome.result == Result.WRITTEN else None

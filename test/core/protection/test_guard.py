@@ -256,3 +256,12 @@ def test_a_node_that_holds_a_serial_device_is_not_raised(guard_over, monkeypatch
         protect(guard, fake, now_s)
     assert fake.values() == {1000: 0, 1001: 0}
     assert any('/demo' in note or 'talker' in note for note in guard.planned.notes)
+
+
+def test_a_process_that_has_ended_is_not_counted_as_restored(guard_over):
+    """The counts of ~/restore are of processes that still run."""
+    guard, fake = guard_over(*robot())
+    protect(guard, fake)
+    table = fake.table()
+    del fake.processes[1001]
+    assert guard.restore(table, SETTINGS) == (1, 1)
