@@ -70,7 +70,7 @@ def descriptor(declaration: Declaration) -> ParameterDescriptor:
     return described
 
 
-def to_ros(declaration: Declaration, value: Any) -> Parameter[Any]:
+def to_ros(declaration: Declaration, value: Any) -> 'Parameter[Any]':
     """Return a parameter of the declared type."""
     return Parameter(declaration.name, TYPES[declaration.type],
                      list(value) if declaration.type is tuple else value)
@@ -165,8 +165,8 @@ class Parameters:
         for name in gone[:max(0, len(gone) - REMEMBERED)]:
             del self.values[name]
 
-    def check(self, parameters: Iterable[Parameter[Any]]
-              ) -> tuple[list[Parameter[Any]], dict[str, Any], Settings]:
+    def check(self, parameters: 'Iterable[Parameter[Any]]'
+              ) -> 'tuple[list[Parameter[Any]], dict[str, Any], Settings]':
         """
         Return the parameters in the table's types, all values after them, and the settings.
 
