@@ -21,8 +21,6 @@ which hands in how.
 from collections.abc import Callable
 import contextlib
 from dataclasses import replace
-import os
-import select
 import signal
 
 from oom_sentinel.facts.due import due
@@ -38,7 +36,7 @@ from oom_sentinel.facts.shedding import Shedding
 from oom_sentinel.facts.shedding import Shortage
 from oom_sentinel.facts.shedding import Step
 from oom_sentinel.kernel import Root
-from oom_sentinel.kernel.files import stat
+from oom_sentinel.kernel.pidfds import Pidfds
 from oom_sentinel.protection import respawn_hold
 from oom_sentinel.protection import shed_plan
 from oom_sentinel.risk import Assessment
@@ -63,7 +61,7 @@ class Shedder:
         self._held_s = NEVER_S
         self._uid = uid
         self._state = shed_plan.State()
-        self._pidfds: dict[Identity, int] = {}
+        self._pidfds = Pidfds(root)
         self._refused: set[Identity] = set()
         self._reported: set[Identity] = set()
         self._plentiful_since_s: float | None = None
@@ -147,45 +145,21 @@ class Shedder:
         """Take one step on a process; return False when it is gone.  A refusal is remembered."""
         identity = candidate.process.identity
         try:
-            if identity not in self._pidfds:
-                self._pidfds[identity] = self._open(identity)
+            self._pidfds.hold(identity)
             if step == Step.DEACTIVATE:
                 self.deactivated += tuple(name for name in self.deactivate(candidate.process)
                                           if name not in self.deactivated)
             else:
-                signal.pidfd_send_signal(self._pidfds[identity], SIGNALS[step])
+                self._pidfds.send(identity, SIGNALS[step])
         except ProcessLookupError:
             return False
         except OSError:
             self._refused.add(identity)
         return True
 
-    def _open(self, identity: Identity) -> int:
-        """
-        Return a descriptor that cannot come to mean another process.
-
-        :raises ProcessLookupError: when the process is gone or its PID belongs to another one.
-        """
-        descriptor = os.pidfd_open(identity.pid)
-        try:
-            started = stat.parse(self._root.read(f'/proc/{identity.pid}/stat')).start_time
-        except (OSError, ValueError):
-            os.close(descriptor)
-            raise ProcessLookupError(identity.pid) from None
-        if started != identity.start_time:
-            os.close(descriptor)
-            raise ProcessLookupError(identity.pid)
-        return descriptor
-
     def _running(self) -> frozenset[Identity]:
         """Return which of them still run; one that could not be opened is taken to."""
-        poll = select.poll()
-        for descriptor in self._pidfds.values():
-            poll.register(descriptor, select.POLLIN)
-        ended = {descriptor for descriptor, _ in poll.poll(0)}
-        running = {identity for identity, descriptor in self._pidfds.items()
-                   if descriptor not in ended}
-        return frozenset(running | (self._refused - set(self._pidfds)))
+        return self._pidfds.running() | (self._refused - self._pidfds.held)
 
     def _report(self, sample: Sample, short: tuple[Shortage, ...],
                 among: tuple[Candidate, ...], settings: Settings) -> Shedding:
@@ -243,8 +217,7 @@ class Shedder:
     def _close_ended(self) -> None:
         """Close the descriptors of processes that are not being ended any more."""
         ending = {e.candidate.process.identity for e in self._state.endings}
-        for identity in set(self._pidfds) - ending:
-            os.close(self._pidfds.pop(identity))
+        self._pidfds.keep(frozenset(ending))
         self._refused &= ending
 
     def _close_all(self) -> None:
