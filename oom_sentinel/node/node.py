@@ -35,6 +35,7 @@ from oom_sentinel.kills.kill_log import KERNEL_LOG
 from oom_sentinel.node import kills
 from oom_sentinel.node.metrics import Metrics
 from oom_sentinel.node.names import Names
+from oom_sentinel.node.pace import Pace
 from oom_sentinel.node.parameter_services import ParameterServices
 from oom_sentinel.node.parameters import foreign
 from oom_sentinel.node.parameters import Parameters
@@ -85,7 +86,7 @@ class OomSentinel(Node):
         self.names = Names(self, self.sentinel)
         self.topics = Topics(self, self.sentinel.host.hostname)
         self.topics.hardware_id = self.parameters.settings.hardware_id
-        self._published_s = NEVER_S
+        self._pace = Pace()
         self.wakes = Wakes(watch, self.sentinel, self.names.update, self.cycle)
         self._last_report = Writer(self.sentinel.root)
         self.metrics = Metrics()
@@ -147,9 +148,8 @@ class OomSentinel(Node):
         run(parts.PUBLISHING, lambda: self.kills.tell(report.kills), None)
         run(parts.PUBLISHING, lambda: self.shedding.tell(report.actions), None)
         self.shedding.look_soon(self._guarded(self.cycle), self._steady)
-        if woken_by or report.urgent or due(
-                now_s, self._published_s, self.parameters.settings.publish_period - 0.05):
-            self._published_s = now_s
+        if self._pace.publishes(now_s, self.parameters.settings.publish_period,
+                                at_once=bool(woken_by) or report.urgent):
             run(parts.PUBLISHING, lambda: self.topics.publish(report), None)
             run(parts.LAST_REPORT, lambda: self._keep_for_others(report), None)
         run(parts.METRICS, lambda: self.metrics.update(report), None)
