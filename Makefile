@@ -18,7 +18,7 @@ LOOPBACK := ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
 SOURCES := setup.py setup.cfg package.xml scripts/make_venv.sh scripts/link_package.sh \
     $(wildcard launch/*.launch.py)
 
-.PHONY: setup run demo docs test test-unprivileged test-jazzy coverage bench endurance chaos \
+.PHONY: setup run demo docs test test-together test-kills test-again test-unprivileged test-jazzy coverage bench endurance chaos \
     storm vm-test lint clean
 
 setup: $(VENV)/.ready
@@ -47,9 +47,22 @@ demo: $(VENV)/.run
 	@$(BIN)/python -m demo $(DEMO)
 
 # Two workers, for most tests of the node wait; a file stays in one worker, for its fixtures.
+# Real OOM kills come after them: every sentinel of this user would see that memory is short.
 JOBS ?= 2
-test: setup
-	$(LOOPBACK) $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(TESTS)
+TESTS ?= test/core test/ros test/launch $(wildcard test/test_*.py)
+PYTEST = $(LOOPBACK) $(BIN)/python -m pytest
+test: test-together
+	@$(MAKE) --no-print-directory test-kills
+
+test-together: setup
+	$(PYTEST) --numprocesses $(JOBS) --dist loadfile $(TESTS)
+
+test-kills: setup
+	$(PYTEST) test/kernel
+
+# What failed the last time, alone.
+test-again: setup
+	$(PYTEST) --last-failed --last-failed-no-failures none
 
 # The suite as a robot's user: no root, 1024 descriptors, no XDG_RUNTIME_DIR.
 test-unprivileged: setup
@@ -59,7 +72,7 @@ test-unprivileged: setup
 	  $(LOOPBACK) HOME=$$home PYTHONDONTWRITEBYTECODE=1 setpriv --reuid=65534 --regid=65534 \
 	  --clear-groups sh -c 'ulimit -n 1024; unset XDG_RUNTIME_DIR; exec "$$@"' sh \
 	  $(BIN)/python -m pytest -p no:cacheprovider --numprocesses $(JOBS) --dist loadfile \
-	  test/core test/ros test/kernel
+	  test/core test/ros
 
 # Branch coverage by test/core: of the pure rooms, which promise 97 %, then of every file.
 PURE := oom_sentinel/facts/*,oom_sentinel/settings/*,oom_sentinel/risk/*,oom_sentinel/report/*,$\
@@ -81,7 +94,7 @@ $(VENV)/.coverage_ready: $(VENV)/.ready
 test-jazzy:
 	$(MAKE) --no-print-directory setup VENV=.venv-jazzy DISTRO=jazzy
 	PYTEST_ADDOPTS='-k "not heard_by_another_user and not without_any_permission"' \
-	  $(MAKE) --no-print-directory test VENV=.venv-jazzy DISTRO=jazzy TESTS='test/ros test/kernel'
+	  $(MAKE) --no-print-directory test VENV=.venv-jazzy DISTRO=jazzy TESTS=test/ros
 
 # The site, into site/; a virtual environment of its own, for no robot needs mkdocs.
 docs: .venv-docs/.ready

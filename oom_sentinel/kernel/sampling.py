@@ -33,6 +33,7 @@ from oom_sentinel.facts.sample import Waking
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.kernel.chains import Chains
 from oom_sentinel.kernel.host import Lookout
+from oom_sentinel.kernel.host import own_domain_id
 from oom_sentinel.kernel.host import swappiness
 from oom_sentinel.kernel.scanning import Scanner
 from oom_sentinel.kernel.swap import SharedMemory
@@ -82,13 +83,19 @@ class Sampler:
                 self._surroundings[0].swappiness)
 
     def ros_cgroups(self) -> tuple[str, ...]:
-        """Return the control groups of this user's ROS processes; for root, of everybody's."""
+        """
+        Return the control groups of this user's ROS processes; for root, of everybody's.
+
+        A process of another ROS domain belongs to another robot.
+        """
         processes, user = self._scanner.processes, os.geteuid()
+        domains = (None, own_domain_id())
         if processes is not self._ros_cgroups_of:
             self._ros_cgroups_of = processes
             self._ros_cgroups = tuple(dict.fromkeys(
                 p.cgroup for p in processes
-                if p.program.ros and (user == 0 or p.uid == user) and p.cgroup is not None))
+                if p.program.ros and p.program.ros_domain_id in domains
+                and (user == 0 or p.uid == user) and p.cgroup is not None))
         return self._ros_cgroups
 
     def read(self, now_s: float, cgroups: Iterable[str | None], woken_by: tuple[str, ...],

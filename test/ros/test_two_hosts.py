@@ -43,8 +43,9 @@ rclpy.spin(node)
 
 
 def ip(*words):
-    """Run ip and fail with what it said."""
-    subprocess.run(['ip', *words], check=True, capture_output=True, timeout=20)
+    """Run ip and return what it says, or fail with it."""
+    return subprocess.run(['ip', *words], check=True, capture_output=True, timeout=20,
+                          text=True).stdout
 
 
 class Hosts:
@@ -64,6 +65,9 @@ class Hosts:
                 ip('-n', name, 'addr', 'add', f'10.213.77.{number}/24', 'dev', 'cable')
                 for device in ('lo', 'cable'):
                     ip('-n', name, 'link', 'set', device, 'up')
+            # The carrier comes up a little later, and Fast DDS uses what is up when it starts.
+            wait_for(lambda: all('state UP' in ip('-n', name, 'link', 'show', 'cable')
+                                 for name in self.names), 'the cable carries')
         except BaseException:
             self.end()
             raise
@@ -114,7 +118,7 @@ def hosts(tmp_path):
     try:
         made = Hosts(tmp_path)
     except subprocess.CalledProcessError as error:
-        pytest.skip(f'network namespaces cannot be made here: {error.stderr.decode().strip()}')
+        pytest.skip(f'network namespaces cannot be made here: {error.stderr.strip()}')
     yield made
     made.end()
 

@@ -25,19 +25,25 @@ from oom_sentinel.kernel import sampling
 import pytest
 
 
-def process(pid, cgroup, uid=1000, ros=True):
+def process(pid, cgroup, uid=1000, ros=True, domain=None):
     """Return a process in a control group."""
-    return Process(pid, pid, 1, uid, Program('x', ros=ros), cgroup=cgroup)
+    return Process(pid, pid, 1, uid, Program('x', ros=ros, ros_domain_id=domain), cgroup=cgroup)
 
 
 @pytest.mark.parametrize('user, expected', [(1000, ('/a', '/b')), (0, ('/a', '/b', '/other')),
                                             (7, ())])
 def test_every_limit_above_a_ros_process_of_this_user_counts(monkeypatch, user, expected):
-    """Root looks at everybody's; a program that is not ROS, or of no known group, adds none."""
+    """
+    Root looks at everybody's; a program that is not ROS, or of no known group, adds none.
+
+    Nor does another robot's, which is in a ROS domain of its own.
+    """
     monkeypatch.setattr(sampling.os, 'geteuid', lambda: user)
+    monkeypatch.setenv('ROS_DOMAIN_ID', '7')
     scanner = SimpleNamespace(
         table=SimpleNamespace(root=kernel.Root('/'), cgroups=None),
-        processes=(process(1, '/a'), process(2, '/b'), process(3, '/a'), process(4, None),
+        processes=(process(1, '/a', domain=7), process(2, '/b'),
+                   process(8, '/robot2', domain=8), process(3, '/a'), process(4, None),
                    process(5, '/shell', ros=False), process(6, '/other', uid=1001)))
     sampler = sampling.Sampler(scanner, Host('h', 4096, '6.1'), Parts(), lambda: 0.0)
     assert sampler.ros_cgroups() == expected
