@@ -94,7 +94,7 @@ $(VENV)/.coverage_ready: $(VENV)/.ready
 test-jazzy:
 	$(MAKE) --no-print-directory setup VENV=.venv-jazzy DISTRO=jazzy
 	PYTEST_ADDOPTS='-k "not heard_by_another_user and not without_any_permission"' \
-	  $(MAKE) --no-print-directory test VENV=.venv-jazzy DISTRO=jazzy TESTS=test/ros
+	  $(MAKE) --no-print-directory test-together VENV=.venv-jazzy DISTRO=jazzy TESTS=test/ros
 
 # The site, into site/; a virtual environment of its own, for no robot needs mkdocs.
 docs: .venv-docs/.ready

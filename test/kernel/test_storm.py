@@ -82,7 +82,7 @@ class Storm:
 
         What grows from its first moment on is believed to be starting, and its size to be its own.
         """
-        time.sleep(5 * APART_S)
+        time.sleep(12 * APART_S)
 
     def end(self):
         """Kill and reap everybody."""
