@@ -48,7 +48,7 @@ from oom_sentinel.protection import saved
 from oom_sentinel.protection.guard import Guard
 from oom_sentinel.protection.policies import SentinelPolicy
 from oom_sentinel.protection.shedder import Shedder
-from oom_sentinel.risk.plentiful import is_plentiful
+from oom_sentinel.risk.assess import is_plentiful
 from oom_sentinel.settings import Settings
 
 

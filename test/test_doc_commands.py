@@ -132,12 +132,12 @@ def test_commands_within_a_sentence_name_what_exists():
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
 def test_parameter_files_in_the_pages_are_read_without_a_warning(page, tmp_path, capsys):
     """Whoever copies one gets what it says."""
-    from oom_sentinel.cli import params
+    from oom_sentinel.cli import tree
     for number, text in enumerate(re.findall(r'```yaml\n(.*?)```', page.read_text(), re.DOTALL)):
         if 'ros__parameters' in text:
             path = tmp_path / f'{number}.yaml'
             path.write_text(text)
-            params.load(str(path))
+            tree.read_settings(str(path))
     assert capsys.readouterr().err == ''
 
 

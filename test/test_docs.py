@@ -20,7 +20,7 @@ import runpy
 
 from oom_sentinel import cli
 from oom_sentinel import settings
-from oom_sentinel.cli import params
+from oom_sentinel.cli import tree
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -69,7 +69,7 @@ def test_the_parameter_file_in_the_readme_is_valid(tmp_path, capsys):
     for number, text in enumerate(found):
         path = tmp_path / f'{number}.yaml'
         path.write_text(text)
-        assert params.load(str(path)).protection_groups
+        assert tree.read_settings(str(path)).protection_groups
     assert capsys.readouterr().err == ''
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from dataclasses import field
 import os
 
-from oom_sentinel.kernel.regular_files import read_regular
+from oom_sentinel.kernel.private_files import read_regular
 from oom_sentinel.settings import parameter_file
 from oom_sentinel.settings.parameter_file import Loaded
 

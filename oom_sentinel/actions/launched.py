@@ -39,10 +39,10 @@ from oom_sentinel.kills import child_verdict
 from oom_sentinel.kills.child_death import ChildDeaths
 from oom_sentinel.protection import launch_record
 from oom_sentinel.protection import saved
-from oom_sentinel.protection.domain_reader import DomainReader
 from oom_sentinel.protection.eligibility import View
 from oom_sentinel.protection.grouping import group_of
 from oom_sentinel.protection.guard import Guard
+from oom_sentinel.protection.limits import DomainReader
 from oom_sentinel.protection.policies import LaunchPolicy
 from oom_sentinel.settings import Settings
 from oom_sentinel.settings.programs import BYSTANDERS

@@ -18,7 +18,7 @@ import argparse
 
 from oom_sentinel import doctor
 from oom_sentinel.cli import output
-from oom_sentinel.cli import params
+from oom_sentinel.cli import tree
 from oom_sentinel.cli.printer import Printer
 from oom_sentinel.cli.printer import SEVERITY_STYLES
 from oom_sentinel.cli.tree import read
@@ -40,7 +40,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the findings; return 1 when one is a warning or an error."""
-    found = findings(arguments.root, params.load(arguments.params_file))
+    found = findings(arguments.root, tree.read_settings(arguments.params_file))
     if arguments.json:
         output.as_json({'findings': [_finding(f) for f in found]})
     else:

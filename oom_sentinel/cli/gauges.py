@@ -13,14 +13,18 @@
 # limitations under the License.
 
 """
-What is left of memory, swap and the tightest control group, pressure and risk, from statuses.
+What is left of memory, the pressure and the risk, and how fast each process grew.
 
 Pure: it reads the values that the statuses carry and knows no terminal.
 """
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from oom_sentinel.facts.memory import MIB
+from oom_sentinel.facts.process import Identity
+from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Status
 
@@ -94,3 +98,36 @@ def _of(percent: float | None, status: Status, key: str) -> str:
     if percent is None:
         return 'unknown'
     return f'{percent:.0f} % of {_value(status, key)} MiB'
+
+
+SPAN_S = 60.0
+LEAST_S = 5.0  # two readings closer than this say nothing about a minute
+
+
+class Growth:
+    """Keeps what each process held (RSS and swap) for a minute; forgets those that ended."""
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self._held: dict[Identity, deque[tuple[float, int]]] = {}
+
+    def take(self, now_s: float, processes: Iterable[Process]) -> None:
+        """Remember what these processes hold now; all others are forgotten."""
+        kept: dict[Identity, deque[tuple[float, int]]] = {}
+        for process in processes:
+            if process.memory is None:
+                continue
+            points = self._held.get(process.identity, deque())
+            points.append((now_s, process.memory.rss_bytes + process.memory.swap_bytes))
+            while now_s - points[0][0] > SPAN_S:
+                points.popleft()
+            kept[process.identity] = points
+        self._held = kept
+
+    def mib_per_min(self, process: Process) -> float | None:
+        """Return the growth, None while it was watched too shortly."""
+        points = self._held.get(process.identity)
+        if not points or points[-1][0] - points[0][0] < LEAST_S:
+            return None
+        (first_s, first), (last_s, last) = points[0], points[-1]
+        return (last - first) / MIB / (last_s - first_s) * 60

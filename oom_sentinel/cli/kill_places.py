@@ -27,7 +27,7 @@ from oom_sentinel.kernel.cgroups import ancestry
 from oom_sentinel.kernel.cgroups import MemoryCgroups
 from oom_sentinel.kernel.host import container
 from oom_sentinel.kernel.log import archive
-from oom_sentinel.kills import confirmation
+from oom_sentinel.kills import records
 from oom_sentinel.kills.incident_folder import expanded
 
 MAX_INCIDENT = 4 << 20
@@ -140,8 +140,8 @@ def confirmed(kill: OomKill, now_s: float) -> OomKill:
         return kill
     vmstat = root.vmstat()
     since_boot = None if isinstance(vmstat, Unavailable) else vmstat.oom_kill
-    return confirmation.confirmed(
-        kill, victim_lives=confirmation.victim_lives(root, kill, now_s),
+    return records.confirmed(
+        kill, victim_lives=records.victim_lives(root, kill, now_s),
         counted=None if since_boot is None else since_boot > 0)
 
 

@@ -16,7 +16,7 @@
 
 from datetime import datetime
 
-from oom_sentinel.cli.columns import Column
+from oom_sentinel.cli.printer import Column
 from oom_sentinel.facts.kill import INFERRED
 from oom_sentinel.facts.kill import Killer
 from oom_sentinel.facts.kill import OomKill

@@ -26,7 +26,7 @@ import time
 from oom_sentinel.cli import kill_story
 from oom_sentinel.cli import logs
 from oom_sentinel.cli import output
-from oom_sentinel.cli import params
+from oom_sentinel.cli import tree
 from oom_sentinel.cli.kill_places import beginning
 from oom_sentinel.cli.kill_places import confirmed
 from oom_sentinel.cli.kill_places import counted
@@ -94,7 +94,7 @@ def _finite(value: float) -> float:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the kills; return 1 when there are any, 2 when an input was not read whole."""
-    settings = params.load(arguments.params_file)
+    settings = tree.read_settings(arguments.params_file)
     found = _read(arguments, settings.incident_directory)
     known = incidents(settings.incident_directory) if found.kills else ()
     now_s = time.time()

@@ -18,9 +18,9 @@ import argparse
 from collections.abc import Callable
 
 from oom_sentinel.cli import output
-from oom_sentinel.cli import params
-from oom_sentinel.cli.columns import Column
+from oom_sentinel.cli import tree
 from oom_sentinel.cli.output import Unusable
+from oom_sentinel.cli.printer import Column
 from oom_sentinel.cli.printer import Printer
 from oom_sentinel.cli.printer import RED
 from oom_sentinel.cli.tree import read
@@ -64,7 +64,7 @@ def _count(text: str) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the order; return 0."""
-    settings = params.load(arguments.params_file)
+    settings = tree.read_settings(arguments.params_file)
     reading = read(arguments.root)
     page = reading.host.page_size
     totalpages = badness.machine_totalpages(reading.meminfo, page)

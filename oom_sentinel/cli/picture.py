@@ -24,11 +24,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from oom_sentinel.cli.columns import Column
 from oom_sentinel.cli.gauges import Gauge
 from oom_sentinel.cli.gauges import gauges
 from oom_sentinel.cli.order import COLUMNS
 from oom_sentinel.cli.output import shown
+from oom_sentinel.cli.printer import Column
 from oom_sentinel.cli.printer import LEVEL_STYLES
 from oom_sentinel.cli.printer import make_table
 from oom_sentinel.cli.printer import RED

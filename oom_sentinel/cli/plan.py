@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import os
 
 from oom_sentinel.cli import output
-from oom_sentinel.cli import params
-from oom_sentinel.cli.columns import Column
+from oom_sentinel.cli import tree
+from oom_sentinel.cli.printer import Column
 from oom_sentinel.cli.printer import Printer
 from oom_sentinel.cli.tree import read
 from oom_sentinel.cli.tree import Reading
@@ -30,8 +30,8 @@ from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.kernel import libc
 from oom_sentinel.kernel.oom_score_adj import floor
 from oom_sentinel.kernel.process_files import holds_device
-from oom_sentinel.protection.domain_reader import DomainReader
 from oom_sentinel.protection.forecast import forecast
+from oom_sentinel.protection.limits import DomainReader
 
 NAME = 'plan'
 HELP = 'What protection would change with a parameter file, changing nothing.'
@@ -56,7 +56,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the adjustments; return 1 when something would be denied."""
-    settings = params.load(arguments.params_file)
+    settings = tree.read_settings(arguments.params_file)
     reading = read(arguments.root)
     may = _permission(reading)
     planned = forecast(

@@ -17,25 +17,85 @@ Text and tables on standard output: 80 columns first, by rich, plain where asked
 
 Everything that is printed passes through here, so no name from outside reaches the terminal
 with a control character in it.  rich is imported when a `Printer` is made, never before.
+
+Pure arithmetic: it knows no terminal and no rich.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 import io
 import os
 import sys
 from typing import TYPE_CHECKING
 
 from oom_sentinel.cli import output
-from oom_sentinel.cli.columns import Column
-from oom_sentinel.cli.columns import fit
 from oom_sentinel.doctor.checkup import Severity
 from oom_sentinel.facts.status import Level
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
+
+GAP, NARROW_GAP = 2, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """
+    One column of a table.
+
+    `least` is the width to which its cells may be cut (with an ellipsis) or, with `wraps`,
+    folded; 0 means that they are always shown whole.  `drop` orders what goes when the
+    terminal is too narrow: the highest number first, 0 stays.
+    """
+
+    name: str
+    right: bool = False
+    least: int = 0
+    wraps: bool = False
+    drop: int = 0
+
+
+def fit(columns: Sequence[Column], natural: Sequence[int], room: int | None
+        ) -> tuple[int, dict[int, int]]:
+    """
+    Return the gap between columns and the width of each column that is kept, by its index.
+
+    :param natural: the width of the widest cell of each column, its name included.
+    :param room: columns of the terminal; None: everything at its natural width.
+    """
+    widths = dict(enumerate(natural))
+    if room is None or _total(widths, GAP) <= room:
+        return GAP, widths
+    # A name keeps a quarter of the line as long as there is a column that may go.
+    small = {i: _smallest(columns[i], natural[i], room // 4) for i in widths}
+    for index in sorted(widths, key=lambda i: -columns[i].drop):
+        if not columns[index].drop or _total(small, NARROW_GAP) <= room:
+            break
+        del small[index]
+    if _total(small, NARROW_GAP) > room:
+        small = {i: _smallest(columns[i], natural[i], 0) for i in small}
+    left = room - _total(small, NARROW_GAP)
+    for index in small:
+        more = min(max(left, 0), natural[index] - small[index])
+        small[index] += more
+        left -= more
+    return NARROW_GAP, small
+
+
+def _smallest(column: Column, natural: int, wanted: int) -> int:
+    """Return the width to which a column may shrink."""
+    if not column.least:
+        return natural
+    return min(natural, column.least if column.wraps else max(column.least, wanted))
+
+
+def _total(widths: dict[int, int], gap: int) -> int:
+    """Return the width of a line of these columns."""
+    return sum(widths.values()) + gap * max(0, len(widths) - 1)
+
 
 BOLD, RED = 'bold', 'red'
 LEVEL_STYLES = {Level.OK: 'green', Level.WARN: 'yellow', Level.ERROR: 'red'}

@@ -20,8 +20,8 @@ from dataclasses import replace
 from oom_sentinel import kernel
 from oom_sentinel import settings
 from oom_sentinel.cli import output
-from oom_sentinel.cli.columns import Column
 from oom_sentinel.cli.output import Unusable
+from oom_sentinel.cli.printer import Column
 from oom_sentinel.cli.printer import Printer
 from oom_sentinel.cli.tree import read
 from oom_sentinel.cli.tree import Reading

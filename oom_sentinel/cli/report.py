@@ -18,7 +18,7 @@ import argparse
 import os
 
 from oom_sentinel.cli import output
-from oom_sentinel.cli import params
+from oom_sentinel.cli import tree
 from oom_sentinel.cli.html import incident
 from oom_sentinel.cli.html import kernel_log
 from oom_sentinel.cli.html import recording
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the page; return 0."""
     if arguments.json:
         raise Unusable('--json: a report is HTML; `kills --json` has the facts')
-    text = page(read(arguments.path, params.load(arguments.params_file)))
+    text = page(read(arguments.path, tree.read_settings(arguments.params_file)))
     target = arguments.output or 'oom_report.html'
     if target == '-':
         output.write(text)

@@ -12,18 +12,19 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""`oom_sentinel status [--watch]`: all statuses in the terminal, as the node publishes them."""
+"""`oom_sentinel status [--watch]`: all statuses in the terminal or as JSON."""
 
 import argparse
+from collections.abc import Sequence
+import re
 import time
 
 from oom_sentinel.cli import output
-from oom_sentinel.cli import params
+from oom_sentinel.cli import tree
 from oom_sentinel.cli import watch
 from oom_sentinel.cli.output import Unusable
 from oom_sentinel.cli.printer import LEVEL_STYLES
 from oom_sentinel.cli.printer import Printer
-from oom_sentinel.cli.status_document import document
 from oom_sentinel.cli.tree import read
 from oom_sentinel.cli.tree import Reading
 from oom_sentinel.cli.tree import view_of
@@ -35,6 +36,47 @@ from oom_sentinel.protection import last_report
 from oom_sentinel.protection.last_report import LastReport
 from oom_sentinel.sentinel import Sentinel
 from oom_sentinel.settings import Settings
+
+_UNIT = re.compile(r'\s*\(([^()]*)\)\s*$')
+_NUMBER = re.compile(r'-?\d{1,15}(\.\d{1,9})?')
+_UNITS = {'%': 'percent', '0..1': '', 'MiB/min': 'mib_per_min', 'MiB/s': 'mib_per_s',
+          'MiB/h': 'mib_per_h', '%/min': 'percent_per_min'}
+
+
+def document(statuses: Sequence[Status], node: str = 'oom_sentinel') -> dict[str, object]:
+    """Return the JSON document of `oom_sentinel status`, as INTERFACE.md has it."""
+    return {'statuses': [
+        {'name': f'{node}: {status.name}', 'level': status.level.name,
+         'message': status.message, 'values': _values(status)} for status in statuses]}
+
+
+def _values(status: Status) -> dict[str, object]:
+    made: dict[str, object] = {}
+    for key, value in status.values:
+        name, number = snake_case(key), 1
+        while name in made:
+            number += 1
+            name = f'{snake_case(key)}_{number}'
+        made[name] = plain(value)
+    return made
+
+
+def snake_case(key: str) -> str:
+    """Return 'MemAvailable (MiB)' as 'mem_available_mib'."""
+    unit = _UNIT.search(key)
+    words = _UNIT.sub('', key)
+    words = re.sub(r'(?<=[a-z0-9])(?=[A-Z])', '_', words)
+    if unit is not None:
+        words += '_' + _UNITS.get(unit.group(1), unit.group(1))
+    return re.sub(r'[^a-z0-9]+', '_', words.lower()).strip('_')
+
+
+def plain(value: str) -> int | float | str:
+    """Return a number where the text is one, else the text."""
+    if not _NUMBER.fullmatch(value):
+        return value
+    return float(value) if '.' in value else int(value)
+
 
 NAME = 'status'
 HELP = ('All statuses: those of the running node, else as the node would publish them; '
@@ -58,7 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the statuses; return 1 when one is not OK."""
     if arguments.watch and arguments.json:
         raise Unusable('--watch and --json exclude each other: JSON is one document')
-    settings = params.load(arguments.params_file)
+    settings = tree.read_settings(arguments.params_file)
     reading = read(arguments.root)
     look = _source(arguments, settings, reading)
     if arguments.json:

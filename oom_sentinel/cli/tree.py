@@ -12,13 +12,14 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The tree that every verb starts from: the live machine or a captured one, read once."""
+"""What every verb starts from: the live machine or a captured tree, and the parameter file."""
 
 from dataclasses import dataclass
 import os
 import time
 
 from oom_sentinel import kernel
+from oom_sentinel.cli import output
 from oom_sentinel.cli.output import Unusable
 from oom_sentinel.facts.host import Host
 from oom_sentinel.facts.memory import MemInfo
@@ -26,8 +27,12 @@ from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.kernel.host import own_domain_id
 from oom_sentinel.kernel.host import ros_prefixes
+from oom_sentinel.kernel.private_files import read_regular
 from oom_sentinel.kernel.root import CaptureError
 from oom_sentinel.protection.eligibility import View
+from oom_sentinel.settings import parameter_file
+from oom_sentinel.settings import Settings
+from oom_sentinel.settings.parameter_file import ParamsError
 from oom_sentinel.settings.programs import OWN_NODE
 
 GROWN_UP_S = 1e6
@@ -81,3 +86,22 @@ def view_of(reading: Reading) -> View:
         return View(os.geteuid(), os.getpid(), own_domain_id())
     uids = [p.uid for p in reading.processes if p.program.ros]
     return View(uids[0] if uids else 0, 0, own_domain_id())
+
+
+def read_settings(path: str | None) -> Settings:
+    """
+    Return the settings of a parameter file, the defaults without one.
+
+    :raises Unusable: naming file and key, when it is unreadable, a value is refused, or it
+        has parameters for other nodes only: the defaults would be a wrong answer.
+    """
+    try:
+        loaded = parameter_file.load(
+            *([] if path is None else [path]), read=read_regular)
+    except ParamsError as error:
+        raise Unusable(str(error)) from error
+    if loaded.warnings and not loaded.named:
+        raise Unusable(loaded.warnings[0])
+    for warning in loaded.warnings:
+        output.complain(f'oom_sentinel: {warning}')
+    return loaded.settings

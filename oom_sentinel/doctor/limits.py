@@ -17,7 +17,6 @@
 from collections.abc import Iterator
 from shlex import quote
 
-from oom_sentinel.doctor.boot import with_words
 from oom_sentinel.doctor.checkup import Checkup
 from oom_sentinel.doctor.checkup import Finding
 from oom_sentinel.doctor.checkup import Severity
@@ -28,6 +27,7 @@ from oom_sentinel.doctor.text import mib
 from oom_sentinel.doctor.text import remark
 from oom_sentinel.doctor.text import remedy
 from oom_sentinel.doctor.text import set_file
+from oom_sentinel.doctor.text import with_words
 from oom_sentinel.facts.cgroup import MemoryCgroup
 from oom_sentinel.facts.memory import MIB
 from oom_sentinel.facts.status import Unavailable

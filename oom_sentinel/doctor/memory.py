@@ -17,12 +17,12 @@
 from collections.abc import Iterator
 from math import isqrt
 
-from oom_sentinel.doctor.boot import board
-from oom_sentinel.doctor.boot import PI
 from oom_sentinel.doctor.checkup import Checkup
 from oom_sentinel.doctor.checkup import Finding
 from oom_sentinel.doctor.checkup import Severity
+from oom_sentinel.doctor.text import board
 from oom_sentinel.doctor.text import mib
+from oom_sentinel.doctor.text import PI
 from oom_sentinel.doctor.text import remark
 from oom_sentinel.doctor.text import remedy
 from oom_sentinel.doctor.text import sysctl

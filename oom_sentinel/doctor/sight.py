@@ -17,13 +17,13 @@
 from collections.abc import Iterator
 from shlex import quote
 
-from oom_sentinel.doctor.boot import with_words
 from oom_sentinel.doctor.checkup import Checkup
 from oom_sentinel.doctor.checkup import Finding
 from oom_sentinel.doctor.checkup import Severity
 from oom_sentinel.doctor.text import remark
 from oom_sentinel.doctor.text import remedy
 from oom_sentinel.doctor.text import sysctl
+from oom_sentinel.doctor.text import with_words
 from oom_sentinel.facts.status import Unavailable
 
 FIRST = (4, 20)  # the kernel that came with pressure stall information

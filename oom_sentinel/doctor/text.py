@@ -21,6 +21,7 @@ that begins with `#` is a remark.  A name from outside is quoted where a shell w
 
 from shlex import quote
 
+from oom_sentinel.doctor.checkup import Checkup
 from oom_sentinel.facts.memory import MIB
 from oom_sentinel.settings.outside import printable
 
@@ -68,3 +69,29 @@ def drop_in(unit: str, file: str, *lines: str, user: bool = False) -> str:
 def set_file(value: object, *path: str) -> str:
     """Return the command that writes a value to a file of /proc or /sys."""
     return f'echo {value} | sudo tee {quote("".join(path))}'
+
+
+PI, JETSON = ('rpi', 'raspi'), ('tegra',)
+
+
+def with_words(words: str, checkup: Checkup) -> str:
+    """Return the commands that boot this host with these words."""
+    if checkup.surroundings.wsl is not None:
+        return remedy(
+            remark('In Windows, write these two lines into %UserProfile%\\.wslconfig (all words '
+                   'for the kernel on the one line), then run: wsl --shutdown'),
+            remark('[wsl2]'), remark(f'kernelCommandLine={words}'))
+    if board(checkup, PI):
+        command = f"sudo sed -i '1s/$/ {words}/' /boot/firmware/cmdline.txt"
+    elif board(checkup, JETSON):
+        command = f"sudo sed -i '/^ *APPEND/ s/$/ {words}/' /boot/extlinux/extlinux.conf"
+    else:
+        command = (f"sudo sed -i 's/^GRUB_CMDLINE_LINUX=\"/&{words} /' /etc/default/grub && "
+                   'sudo update-grub')
+    on_host = '' if checkup.surroundings.container is None else remark('On the host:')
+    return remedy(on_host, command, 'sudo reboot')
+
+
+def board(checkup: Checkup, signs: tuple[str, ...]) -> bool:
+    """Return whether the name of the kernel is that of a board."""
+    return any(sign in checkup.host.kernel_release for sign in signs)

@@ -13,17 +13,45 @@
 # limitations under the License.
 
 """
-Files and folders that belong to this user alone, read and written so that nobody else can.
+Regular files read without waiting, and files that belong to this user alone.
 
 A link is never followed, a FIFO never waited for, and a file of more than the given size never
 read.  What belongs to somebody else, or can be written by somebody else, is refused.
 """
 
 import contextlib
+import errno
 import os
 import stat
 
-from oom_sentinel.kernel.regular_files import read_all
+
+def read_regular(path: str, most: int) -> bytes:
+    """
+    Return the content of a regular file, its first `most` bytes and one more where it is larger.
+
+    :raises OSError: when it cannot be opened, or is a directory, a FIFO or a device.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, 'Not a regular file', path)
+        return read_all(descriptor, most)
+    finally:
+        os.close(descriptor)
+
+
+def read_all(descriptor: int, most: int) -> bytes:
+    """Return what an open file holds, its first `most` bytes and one more where it is larger."""
+    content = bytearray()
+    while len(content) <= most:
+        part = os.read(descriptor, most + 1 - len(content))
+        if not part:
+            break
+        content += part
+    return bytes(content)
 
 
 class Refused(PermissionError):

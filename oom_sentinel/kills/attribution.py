@@ -31,7 +31,7 @@ from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.sample import Sample
-from oom_sentinel.kernel.exits import ExitCodes
+from oom_sentinel.kernel.pidfds import ExitCodes
 from oom_sentinel.kills import circumstances
 from oom_sentinel.kills import inferred
 from oom_sentinel.kills.counter_reader import CounterReader

@@ -36,8 +36,8 @@ from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.kernel import log
-from oom_sentinel.kernel.exits import ExitCodes
-from oom_sentinel.kills import confirmation
+from oom_sentinel.kernel.pidfds import ExitCodes
+from oom_sentinel.kills import records
 from oom_sentinel.kills.attribution import Attribution
 from oom_sentinel.kills.counter_reader import CounterReader
 from oom_sentinel.kills.counters import Counters
@@ -259,7 +259,7 @@ def open_kill_log(root: kernel.Root, table: kernel.Table, directory: str,
     made = KillLog(
         live=root.live, foreign_pids=not table.initial_pid_namespace, directory=directory,
         monotonic=monotonic, wall=wall, exits=ExitCodes(root, host.kernel_version),
-        lives=lambda kill: confirmation.victim_lives(root, kill, wall()),
+        lives=lambda kill: records.victim_lives(root, kill, wall()),
         counters=CounterReader(table.cgroups, machine_counts=(
             table.initial_pid_namespace and table.cgroups.hidden is None)))
     made.stalls.look_back(host.boot_id)

@@ -12,7 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The kernel's records of kills, from the log to the moment at which they can be told."""
+"""
+The kernel's records of kills, from the log until they are confirmed and can be told.
+
+Any program may write to a plain syslog file (logger -t kernel), so a line there may be forged.
+"""
 
 from collections.abc import Callable
 from collections.abc import Iterable
@@ -20,13 +24,48 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import replace
 
+from oom_sentinel import kernel
 from oom_sentinel.facts.kill import OomKill
-from oom_sentinel.kills import confirmation
+from oom_sentinel.facts.kill import UNCONFIRMED
+from oom_sentinel.kernel.process_files import started_s
 from oom_sentinel.kills.attribution import Attribution
 from oom_sentinel.kills.counters import CountedKill
 from oom_sentinel.kills.counters import DEATH_S
 from oom_sentinel.kills.counters import UnexplainedKills
 from oom_sentinel.kills.told import ToldKills
+
+STAMP_S = 1.0  # syslog's stamps are whole seconds
+
+
+def is_open_to_all(source: str | None) -> bool:
+    """Return whether a source of log lines is a text file, so that any program may write there."""
+    return source is not None and source.startswith('/')
+
+
+def confirmed(kill: OomKill, *, victim_lives: bool, counted: bool | None) -> OomKill:
+    """
+    Return a kill of a text file, unconfirmed where something speaks against it.
+
+    :param victim_lives: the process with the victim's PID lives and started before the kill.
+    :param counted: whether the kernel's counters counted a kill; None: there are none.
+    """
+    if victim_lives or counted is False:
+        return replace(kill, certainty=UNCONFIRMED)
+    return kill
+
+
+def victim_lives(root: kernel.Root, kill: OomKill, now_s: float) -> bool:
+    """
+    Return whether the process with the victim's PID lives and started before the kill.
+
+    :param now_s: the wall clock, as in the kill's time.
+    """
+    since_boot_s = root.boottime()
+    if kill.victim_pid is None or kill.time is None or since_boot_s is None:
+        return False
+    started = started_s(root, kill.victim_pid)
+    return started is not None and now_s - since_boot_s + started < kill.time - STAMP_S
+
 
 # How much later than the kill its record is read: what was missing before that was no victim.
 READ_S, READ_OTHER_S = 0.2, 2.0
@@ -46,7 +85,7 @@ class Record:
     @property
     def doubtful(self) -> bool:
         """Return whether any program could have written this record."""
-        return not self.kill.before_start and confirmation.is_open_to_all(self.kill.source)
+        return not self.kill.before_start and is_open_to_all(self.kill.source)
 
 
 class Records:
@@ -83,7 +122,7 @@ class Records:
 
     def _victim_lives(self, kill: OomKill) -> bool:
         """Return whether the victim of a doubtful record lives; foreign PIDs say nothing."""
-        return (confirmation.is_open_to_all(kill.source)
+        return (is_open_to_all(kill.source)
                 and not self._attribution.known.foreign_pids and self._lives(kill))
 
     def ready(self, now_s: float, rescan: Callable[[], None]) -> Iterator[Record]:
@@ -119,6 +158,6 @@ class Records:
             counted = self._explained(record.kill, record.at_s)
         counters = self._attribution.counters
         counting = counters.machine is not None or bool(counters.groups)
-        kill = confirmation.confirmed(
+        kill = confirmed(
             record.kill, victim_lives=lives, counted=counted is not None if counting else None)
         return replace(record, kill=kill, counted=counted)

@@ -27,7 +27,7 @@ import time
 from typing import Any
 
 from oom_sentinel.facts.process import Process
-from oom_sentinel.node.names_of_ros import is_node_name
+from oom_sentinel.node.graph import is_node_name
 from oom_sentinel.settings.programs import COMPONENT_CONTAINER
 
 FIRST_ANSWER_S = 15.0

@@ -13,25 +13,42 @@
 # limitations under the License.
 
 """
-The ROS graph to node names per process.
+The ROS graph to node names per process, those without /rosout too.
 
 Fast DDS writes the low 16 bits of the PID into bytes 4 and 5 of every GUID prefix, after the
 vendor id (01 0f) and two bytes of host id (GuidUtils.hpp of Fast DDS 2.6 to 3.2).  Other
 middlewares hold no PID; then our own PID does not come back and the method is off.
+
+Every endpoint of a participant carries its GUID.  Most nodes publish /parameter_events; the
+rest is asked for one by one, a few at a time.
 """
 
 from collections.abc import Callable
 from collections.abc import Iterable
+import contextlib
 from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import replace
 import os
+import re
 import time
 from typing import Any
 
 from oom_sentinel.facts.process import Process
-from oom_sentinel.node.names_of_ros import is_node_name
-from oom_sentinel.node.names_of_ros import qualified
+
+NAME_MAX = 255  # rcl: RMW_NODE_NAME_MAX_NAME_LENGTH; namespace and name together may have more
+_NODE_NAME = re.compile(r'(?:/[A-Za-z_][A-Za-z0-9_]*)+\Z')
+
+
+def qualified(name: str, namespace: str) -> str:
+    """Return the fully qualified node name."""
+    return '/' + '/'.join(part for part in (namespace.strip('/'), name) if part)
+
+
+def is_node_name(name: str) -> bool:
+    """Return whether this is a fully qualified node name that ROS allows."""
+    return len(name) <= NAME_MAX and _NODE_NAME.match(name) is not None
+
 
 VENDOR_FAST_DDS = b'\x01\x0f'
 TOPIC = '/rosout'
@@ -193,3 +210,52 @@ class Graph:
                 if raw[:PREFIX_BYTES] in prefixes:
                     found.append((name, raw))
         return found
+
+
+EVENTS = '/parameter_events'
+ASKED_MAX = 16  # nodes that are looked for one by one at a time
+TOPICS_MAX = 8  # of each
+
+
+def quiet_nodes(node: Any, known: Iterable[str]) -> tuple[list[tuple[str, bytes]], list[str]]:
+    """
+    Return (node name, GUID) of nodes that are not known yet, and names without any endpoint.
+
+    :param node: an rclpy node, whose graph is asked.
+    :param known: the fully qualified names of those that publish /rosout.
+    """
+    missing = {qualified(name, space): (name, space)
+               for name, space in node.get_node_names_and_namespaces()}
+    for name in (*known, node.get_fully_qualified_name()):
+        missing.pop(name, None)
+    missing = {name: parts for name, parts in missing.items() if is_node_name(name)}
+    if not missing:
+        return [], []
+    found = [(name, gid) for name, gid in _endpoints(node.get_publishers_info_by_topic(EVENTS))
+             if name in missing]
+    for name, _ in found:
+        missing.pop(name, None)
+    for name, parts in list(missing.items())[:ASKED_MAX]:
+        gid = _gid_of(node, name, parts)
+        if gid is not None:
+            found.append((name, gid))
+            del missing[name]
+    return found, sorted(missing)
+
+
+def _gid_of(node: Any, name: str, parts: tuple[str, str]) -> bytes | None:
+    """Return the GUID of any endpoint of a node, None when it has none."""
+    for topics_of, endpoints_of in (
+            (node.get_publisher_names_and_types_by_node, node.get_publishers_info_by_topic),
+            (node.get_subscriber_names_and_types_by_node, node.get_subscriptions_info_by_topic)):
+        with contextlib.suppress(RuntimeError):  # NodeNameNonExistentError: it has just gone
+            for topic, _ in topics_of(*parts)[:TOPICS_MAX]:
+                for endpoint, gid in _endpoints(endpoints_of(topic)):
+                    if endpoint == name:
+                        return gid
+    return None
+
+
+def _endpoints(infos: Iterable[Any]) -> list[tuple[str, bytes]]:
+    return [(qualified(info.node_name, info.node_namespace), bytes(info.endpoint_gid))
+            for info in infos]

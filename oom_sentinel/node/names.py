@@ -24,7 +24,7 @@ from oom_sentinel.facts import parts
 from oom_sentinel.node.containers import Containers
 from oom_sentinel.node.graph import Attribution
 from oom_sentinel.node.graph import Graph
-from oom_sentinel.node.quiet_nodes import quiet_nodes
+from oom_sentinel.node.graph import quiet_nodes
 from oom_sentinel.sentinel import Sentinel
 
 

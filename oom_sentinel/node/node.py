@@ -35,13 +35,13 @@ from oom_sentinel.kills.kill_log import KERNEL_LOG
 from oom_sentinel.node import kills
 from oom_sentinel.node.metrics import Metrics
 from oom_sentinel.node.names import Names
-from oom_sentinel.node.pace import Pace
 from oom_sentinel.node.parameter_services import ParameterServices
 from oom_sentinel.node.parameters import foreign
 from oom_sentinel.node.parameters import Parameters
 from oom_sentinel.node.parameters import refused
 from oom_sentinel.node.shedding import Shedding
 from oom_sentinel.node.topics import Topics
+from oom_sentinel.node.wakes import Pace
 from oom_sentinel.node.wakes import Wakes
 from oom_sentinel.protection.last_report import Writer
 from oom_sentinel.sentinel import Sentinel

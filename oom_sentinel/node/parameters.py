@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-The parameter table as ROS parameters.
+The parameter table as ROS parameters, and the parameter files it was started with.
 
 rclpy checks types before any callback runs and takes `[]` for a list of bytes, so values are
 brought into the table's types before rclpy sees them; every refusal is ours.
@@ -21,19 +21,25 @@ brought into the table's types before rclpy sees them; every refusal is ours.
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Sequence
 import time
 from typing import Any
 
 from oom_sentinel import settings as table
 from oom_sentinel.facts.due import due
 from oom_sentinel.facts.due import NEVER_S
+from oom_sentinel.kernel.private_files import read_regular
 from oom_sentinel.settings import Declaration
 from oom_sentinel.settings import GROUP_PARAMETER
+from oom_sentinel.settings import parameter_file
 from oom_sentinel.settings import Settings
 from oom_sentinel.settings import SettingsError
 from oom_sentinel.settings.declaration import shortened
+from oom_sentinel.settings.outside import LINE_MAX
 from oom_sentinel.settings.outside import NAME_MAX
 from oom_sentinel.settings.outside import printable
+from oom_sentinel.settings.parameter_file import ParamsError
 from rcl_interfaces.msg import FloatingPointRange
 from rcl_interfaces.msg import IntegerRange
 from rcl_interfaces.msg import ParameterDescriptor
@@ -220,3 +226,54 @@ def foreign(name: str) -> bool:
 def refused(reason: str) -> SetParametersResult:
     """Return a refusal."""
     return SetParametersResult(successful=False, reason=reason)
+
+
+OPTION = '--params-file'
+
+
+def parameter_files(words: Sequence[str]) -> Iterator[str]:
+    """Return the files that follow --params-file between --ros-args and --."""
+    inside = False
+    for word, following in zip(words, [*words[1:], '']):
+        if word == '--ros-args':
+            inside = True
+        elif word == '--':
+            inside = False
+        elif inside and word == OPTION and following:
+            yield following
+
+
+def unreadable(words: Sequence[str]) -> str | None:
+    """Return why a file cannot be read, None when all can; rcl would wait for ever on a FIFO."""
+    try:
+        for path in parameter_files(words):
+            parameter_file.text_of(path, read_regular)
+    except ParamsError as error:
+        return printable(str(error), LINE_MAX)
+    return None
+
+
+def refusals(words: Sequence[str]) -> str | None:
+    """Return every refusal of the files with its line, None when our reader has none."""
+    try:
+        parameter_file.load(*parameter_files(words), read=read_regular)
+    except ParamsError as error:
+        return printable(str(error), LINE_MAX)
+    return None
+
+
+def log_files(words: Sequence[str], node_name: str, log: Any) -> None:
+    """Log which files were read; warn about one that has nothing for this node."""
+    files = tuple(parameter_files(words))
+    if not files:
+        log.info('no parameter file: defaults are used')
+        return
+    log.info('parameters from ' + ', '.join(printable(path, LINE_MAX) for path in files))
+    try:
+        loaded = parameter_file.load(*files, node=node_name, read=read_regular)
+    except ParamsError as error:  # rcl could make something of it that we cannot
+        log.warning(printable(str(error), LINE_MAX))
+        return
+    for warning in loaded.warnings:
+        if parameter_file.NOTHING_FOR in warning:
+            log.warning(printable(warning, LINE_MAX))

@@ -29,10 +29,10 @@ import time
 from types import FrameType
 
 from oom_sentinel.kernel.wake import Watch
-from oom_sentinel.node.files_read import log_files
-from oom_sentinel.node.files_read import refusals
-from oom_sentinel.node.files_read import unreadable
 from oom_sentinel.node.node import OomSentinel
+from oom_sentinel.node.parameters import log_files
+from oom_sentinel.node.parameters import refusals
+from oom_sentinel.node.parameters import unreadable
 from oom_sentinel.settings import SettingsError
 import rclpy
 from rclpy.exceptions import NameValidationException

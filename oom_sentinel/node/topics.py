@@ -12,18 +12,41 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The topics of the node: statuses, numbers for plots, and one set of numbers a group."""
+"""The topics of the node and their messages: statuses, and numbers for plots."""
 
 import math
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticStatus
+from diagnostic_msgs.msg import KeyValue
 from oom_sentinel.facts.status import Report
 from oom_sentinel.facts.status import Status
-from oom_sentinel.node import messages
+from oom_sentinel.settings.outside import printable
 from rclpy.clock import Clock
 from rclpy.clock import ClockType  # type: ignore[attr-defined]  # where Humble has it
 from std_msgs.msg import Float64
+
+KEY_MAX, VALUE_MAX, MESSAGE_MAX = 200, 4000, 2000
+
+
+def status(found: Status, node_name: str, hardware_id: str) -> DiagnosticStatus:
+    """Return one status, named `node: status`, the node without its leading slash."""
+    return DiagnosticStatus(
+        level=bytes([found.level]), name=f'{node_name.lstrip("/")}: {found.name}',
+        message=printable(found.message, MESSAGE_MAX), hardware_id=printable(hardware_id),
+        values=[KeyValue(key=printable(key, KEY_MAX), value=printable(value, VALUE_MAX))
+                for key, value in found.values])
+
+
+def array(statuses: tuple[Status, ...], stamp: Any, node_name: str,
+          hardware_id: str) -> DiagnosticArray:
+    """Return the message for /diagnostics."""
+    message = DiagnosticArray(
+        status=[status(found, node_name, hardware_id) for found in statuses])
+    message.header.stamp = stamp
+    return message
+
 
 DEPTH = 10
 NUMBERS = ('memory_available_percent', 'memory_pressure_some_avg10', 'oom_risk',
@@ -56,7 +79,7 @@ class Topics:
 
     def message(self, statuses: tuple[Status, ...]) -> DiagnosticArray:
         """Return the statuses as a message of this node, stamped with system time."""
-        return messages.array(
+        return array(
             statuses, self._system.now().to_msg(), self._node.get_fully_qualified_name(),
             self.used_hardware_id)
 

@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-What wakes the node before its timer, and what it does then.
+What wakes the node before its timer, what it does then, and when it publishes.
 
 New programs are looked at, with their nodes in the graph; a stall of memory, an event of a
 control group and the kernel's log run the cycle at once.
@@ -23,6 +23,8 @@ from collections.abc import Callable
 import contextlib
 import time
 
+from oom_sentinel.facts.due import due
+from oom_sentinel.facts.due import NEVER_S
 from oom_sentinel.facts.sample import Wake
 from oom_sentinel.facts.sample import Waking
 from oom_sentinel.kernel.wake import ALARM
@@ -36,6 +38,7 @@ from oom_sentinel.kernel.wake import Watch
 from oom_sentinel.kills.kill_log import KERNEL_LOG
 from oom_sentinel.sentinel import Sentinel
 from oom_sentinel.settings import Settings
+
 
 # A storm of wakes runs the cycle no more often than this; the first one at once.
 HURRY_S = 0.1
@@ -172,3 +175,26 @@ class Wakes:
         if self._tmpfs is not None:
             self._tmpfs.close()
         self._new_programs.close()
+
+
+EARLY_S = 0.05  # a cycle that comes so much too early still publishes
+
+
+class Pace:
+    """Keeps the period of the diagnostics, whatever is published in between."""
+
+    def __init__(self) -> None:
+        """Let the first report be due."""
+        self._last_s = NEVER_S
+
+    def publishes(self, now_s: float, period_s: float, *, at_once: bool) -> bool:
+        """
+        Return whether the report of this moment is published.
+
+        What goes out at once does not put off the next regular report: the gap would be nearly
+        two periods.
+        """
+        regular = due(now_s, self._last_s, period_s - EARLY_S)
+        if regular:
+            self._last_s = now_s
+        return regular or at_once

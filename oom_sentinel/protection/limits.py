@@ -13,21 +13,26 @@
 # limitations under the License.
 
 """
-The memory domains as protection reads them, and how soon one of them is used up.
+The memory domains: read for the cycle, for a launch or a plan, and how soon one is used up.
 
 What protects in a control group depends on its limit, so a limit that changes asks for a plan at
 once; and where little is left the kernel decides within seconds, so the table is read often.
 """
 
 from collections.abc import Callable
+import time
 
+from oom_sentinel import kernel
 from oom_sentinel.facts.cgroup import CgroupChain
 from oom_sentinel.facts.due import NEVER_S
 from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.memory import SwapDevice
 from oom_sentinel.facts.status import Unavailable
+from oom_sentinel.kernel.cgroups import MemoryCgroups
+from oom_sentinel.kernel.host import swappiness
 from oom_sentinel.protection import domains
 from oom_sentinel.protection.domains import Domain
+
 
 # A domain is nearly used up where less than this share is left, of a control group or of the
 # machine, or where it is used up within so many seconds at the pace of now.
@@ -85,3 +90,20 @@ def nearly_used_up(domain: Domain, before: Domain | None, passed_s: float) -> bo
     if before is None or before.left_pages is None:
         return False
     return left * passed_s < (before.left_pages - left) * SOON_S
+
+
+class DomainReader:
+    """Reads the memory domains for a launch, or for a plan that is only shown."""
+
+    def __init__(self, root: kernel.Root, cgroups: MemoryCgroups, page_size: int) -> None:
+        """Read nothing yet."""
+        self._root = root
+        self._page_size = page_size
+        self._chains = kernel.Chains(cgroups)
+        self._swaps = kernel.Swaps(root)
+
+    def of(self, paths: tuple[str, ...]) -> tuple[Domain, ...]:
+        """Return the machine and the limited control groups of these paths."""
+        now_s, meminfo = time.monotonic(), self._root.meminfo()
+        return domains.domains(self._chains.read(paths, now_s), meminfo, self._page_size,
+                               self._swaps.read(meminfo, now_s), swappiness(self._root))

@@ -28,10 +28,10 @@ from oom_sentinel.facts.protection import Target
 from oom_sentinel.protection import eligibility
 from oom_sentinel.protection import foreign_growth
 from oom_sentinel.protection import level
-from oom_sentinel.protection.choice import Task
 from oom_sentinel.protection.eligibility import View
 from oom_sentinel.protection.foreign_growth import Foreign
 from oom_sentinel.protection.foreign_growth import Member
+from oom_sentinel.protection.foreign_growth import Task
 from oom_sentinel.protection.known import Known
 from oom_sentinel.protection.level import Level
 from oom_sentinel.protection.level import Protected

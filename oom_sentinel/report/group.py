@@ -25,7 +25,7 @@ from oom_sentinel.facts.status import GroupMemory
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Status
 from oom_sentinel.facts.status import Unavailable
-from oom_sentinel.report.achieved import achieved
+from oom_sentinel.report.protection import achieved
 from oom_sentinel.report.text import counted
 from oom_sentinel.report.text import listed
 from oom_sentinel.report.text import mib

@@ -24,7 +24,7 @@ from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import LogLine
 from oom_sentinel.facts.status import Status
-from oom_sentinel.report.achieved import achieved
+from oom_sentinel.report.protection import achieved
 from oom_sentinel.report.protection import GRANT
 from oom_sentinel.report.text import listed
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Judge one sample: levels, time to exhaustion, kill order and leaks."""
+"""Judge one sample: levels, time left, kill order, leaks, and one number for plots."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,7 +28,6 @@ from oom_sentinel.risk import kill_order
 from oom_sentinel.risk import leaks
 from oom_sentinel.risk import levels
 from oom_sentinel.risk import places
-from oom_sentinel.risk import unowned
 from oom_sentinel.risk.badness import Candidate
 from oom_sentinel.risk.exhaustion import Forecast
 from oom_sentinel.risk.headroom import Headroom
@@ -40,8 +39,35 @@ from oom_sentinel.risk.levels import Hold
 from oom_sentinel.risk.levels import Latched
 from oom_sentinel.risk.levels import Verdict
 from oom_sentinel.risk.places import Places
-from oom_sentinel.risk.score import score
 from oom_sentinel.settings import Settings
+
+
+def score(sample: Sample, room: Headroom | None, soonest: Forecast | None,
+          settings: Settings) -> float:
+    """Return the worst of memory, control group, pressure and time left."""
+    parts = [0.0]
+    meminfo = sample.meminfo
+    if not isinstance(meminfo, Unavailable) and meminfo.mem_available_bytes is not None:
+        share = 100.0 * meminfo.mem_available_bytes / meminfo.mem_total_bytes
+        parts.append(_closeness(share, settings))
+        limit, committed = meminfo.commit_limit_bytes, meminfo.committed_as_bytes
+        if sample.policy.overcommit_memory == 2 and limit and committed is not None:
+            parts.append(_closeness(100.0 * (limit - committed) / limit, settings))
+    if room is not None:
+        parts.append(_closeness(room.percent, settings))
+    if not isinstance(sample.pressure, Unavailable):
+        full = sample.pressure.full.avg10 if sample.pressure.full else 0.0
+        parts.append(min(1.0, sample.pressure.some.avg10 / 200 + full / 100))
+    if soonest is not None and settings.exhaustion_warn_s > 0:
+        parts.append(max(0.0, 1.0 - soonest.middle_s / (2 * settings.exhaustion_warn_s)))
+    return round(max(parts), 3)
+
+
+def _closeness(percent: float, settings: Settings) -> float:
+    """Return 0.5 at the warn threshold, rising to 1 at nothing left, 0 at twice the former."""
+    warn = settings.memory_available_warn_percent or 1.0
+    return max(0.0, min(1.0, 1.0 - percent / (2 * warn)))
+
 
 SUBJECTS = ('memory', 'pressure', 'cgroups', 'risk')  # each has a level of its own
 
@@ -144,7 +170,7 @@ def assess(sample: Sample, history: History, settings: Settings,
         oom_risk=score(sample, tightest, soonest, settings),
         leak_suspects=growth.suspects, leaking=growth.leaking, growth=growth.paces,
         unaccounted_bytes=None if isinstance(meminfo, Unavailable)
-        else unowned.unowned_bytes(meminfo, sample.swaps),
+        else leaks.unowned_bytes(meminfo, sample.swaps),
         unaccounted_grows=None if leak is None else leak.middle,
         commit_exhausted=any(f.value == levels.COMMIT_LIMIT for f in found.memory))
     latched = levels.latched(found.machine + found.cgroups)
@@ -183,7 +209,7 @@ def _find(sample: Sample, known: Places, limits: tuple[Headroom, ...],
             known.of(path), f'the limit of {limit.group.label} is reached'))
     return _Found(
         levels.memory(sample.meminfo, sample.policy, settings, last)
-        + unowned.segments(sample.dds_segments, sample.meminfo),
+        + leaks.segments(sample.dds_segments, sample.meminfo),
         levels.pressure(sample.pressure, settings, last),
         places.soon(known.of(None), 'memory is exhausted'),
         in_groups, throttled)
@@ -206,3 +232,14 @@ def _wrong_victims(sample: Sample, found: _Found, limits: tuple[Headroom, ...], 
         judged = made if made.domain == name else kill_order.order(sample, place, protection)
         wrong += kill_order.wrong_victim(judged, protection)
     return wrong
+
+
+SHARE = 2.0  # times memory.available_warn_percent
+
+
+def is_plentiful(sample: Sample, assessment: Assessment, settings: Settings) -> bool:
+    """Return whether much more is available, here and in every limit, than warns."""
+    percent, room = sample.mem_available_percent, assessment.tightest
+    share = SHARE * settings.memory_available_warn_percent
+    return (assessment.risk.level == Level.OK and percent is not None and percent > share
+            and (room is None or room.percent > share))

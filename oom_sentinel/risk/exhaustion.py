@@ -12,16 +12,22 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""When nothing is left, if the fall goes on: soonest, likeliest and latest."""
+"""
+When nothing is left, if the fall goes on; as wide a range as past forecasts were wrong.
+
+A forecast also says when a quarter of what is left will be gone.  When it is gone, the error in
+units of the range is one score; the range is scaled by the score that nine of ten stay below
+(split conformal prediction), of the robot's own scores and of those of generated falls.
+"""
 
 from dataclasses import dataclass
 from math import log
 from math import sqrt
 
 from oom_sentinel.risk import series
-from oom_sentinel.risk.pace import Pace
-from oom_sentinel.risk.pace import STUDENT_95
 from oom_sentinel.risk.series import Left
+from oom_sentinel.risk.series import Pace
+from oom_sentinel.risk.series import STUDENT_95
 
 AHEAD = 4.0  # times the span of a window: farther ahead its pace says nothing
 HABIT_MARGIN = 1.3  # a fall this much deeper than what came back before is no habit
@@ -118,3 +124,72 @@ def _growth(pace: Pace, left: Left, fallen: float, since_s: float) -> float:
     if half_way is None or not EVEN < (peak - half_way) / before < 1 - EVEN:
         return 0.0
     return 2 * log(pace.pace / slower) / since_s
+
+
+QUARTER = 0.25
+SCORES_MAX = 20
+# Scores of generated falls, by bench.replay: nine of ten stay below 1.
+PRIOR = (0.02, 0.05, 0.07, 0.09, 0.11, 0.14, 0.17, 0.2, 0.23, 0.26, 0.3, 0.35, 0.4, 0.45, 0.52,
+         0.65, 0.8, 1.0, 1.44, 2.2)
+COVERED = 0.9
+UNIT = 2.6  # so much wider, in units of the range, is the error of a quarter of the way
+LEAST, MOST = 0.8, 2.5
+OVERDUE = 6.0  # times what was expected: the fall has ended, and says nothing of the range
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """When less than `value` will be left: told at `at_s`, after `seconds`, give or take."""
+
+    at_s: float
+    value: float
+    seconds: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The scores of past forecasts, the latest last, and the one that is being checked."""
+
+    scores: tuple[float, ...] = ()
+    expected: Expected | None = None
+
+    @property
+    def factor(self) -> float:
+        """Return by how much a range must be scaled to hold nine of ten errors."""
+        if not self.scores:
+            return 1.0
+        ordered = sorted((*PRIOR, *self.scores))
+        found = ordered[min(len(ordered) - 1, int(COVERED * (len(ordered) + 1)) - 1)]
+        return min(MOST, max(LEAST, found))
+
+
+def scaled(told: Forecast, factor: float) -> tuple[float, float]:
+    """Return the soonest and the latest end of a range that is so many times as wide."""
+    if factor == 1.0 or told.low_s <= 0:
+        return told.low_s, told.high_s
+    return (told.middle_s * (told.low_s / told.middle_s) ** factor,
+            told.middle_s * (told.high_s / told.middle_s) ** factor)
+
+
+def checked(last: Calibration, told: Forecast | None, now_s: float, value: float) -> Calibration:
+    """
+    Return the calibration with this reading.
+
+    :param told: the forecast before it was scaled, None without a fall.
+    """
+    expected = last.expected
+    scores = last.scores
+    if expected is not None:
+        took_s = now_s - expected.at_s
+        if value <= expected.value and took_s > 0:
+            error = abs(log(took_s / expected.seconds)) / expected.width / UNIT
+            scores, expected = (*scores[1 - SCORES_MAX:], error), None
+        elif took_s < 0 or took_s > OVERDUE * expected.seconds:
+            expected = None
+    if expected is None and told is not None and told.low_s > 0:
+        expected = Expected(now_s, value * (1 - QUARTER), QUARTER * told.middle_s,
+                            log(told.high_s / told.low_s) / 2)
+    if expected is last.expected:
+        return last
+    return Calibration(scores, expected)

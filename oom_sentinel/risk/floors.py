@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-The least that something held in each stretch of time, and whether that floor rises.
+The least that something held in each stretch of time: does it rise, in steps or evenly.
 
 Memory that is allocated and freed in cycles leaves the floor where it is; a leak raises it
 without a rest over half an hour, slowly over two hours, or in equal steps.
@@ -22,11 +22,53 @@ without a rest over half an hour, slowly over two hours, or in equal steps.
 from dataclasses import dataclass
 
 from oom_sentinel.facts.memory import MIB
-from oom_sentinel.risk.stairs import Step
-from oom_sentinel.risk.stairs import steps
 from oom_sentinel.risk.trend import Points
 from oom_sentinel.risk.trend import Trend
 from oom_sentinel.risk.trend import trend
+
+STEP_SHARE = 0.12  # of the whole growth: a smaller rise belongs to no step
+STEP_BYTES = 8 * MIB
+ALL_STEPS = 0.75  # of the growth comes in steps
+ALIKE = 0.7  # the smallest step to the largest
+REGULAR = 0.4  # the shortest interval to the longest
+OVERDUE = 1.2  # times the longest interval: then the steps have ended
+OVERDUE_S = 240.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One rise: when it was complete, and by how many bytes."""
+
+    at_s: float
+    height: float
+
+
+def steps(points: Points) -> tuple[Step, ...]:
+    """Return the equal, regular steps in which this series grows; none when it does not."""
+    grown = points[-1][1] - points[0][1]
+    least = max(STEP_BYTES, STEP_SHARE * grown)
+    found: list[Step] = []
+    rising = 0.0
+    for before, after in zip(points, points[1:]):
+        rise = after[1] - before[1]
+        if rise > least / 4:
+            rising += rise
+            continue
+        if rise < -least / 2:
+            return ()
+        if rising >= least:
+            found.append(Step(before[0], rising))
+        rising = 0.0
+    grown -= rising  # a step that is not complete yet
+    if len(found) < 2 or sum(s.height for s in found) < ALL_STEPS * grown:
+        return ()
+    heights = [s.height for s in found]
+    waits = [b.at_s - a.at_s for a, b in zip(found, found[1:])]
+    if min(heights) < ALIKE * max(heights) or min(waits) < REGULAR * max(waits) \
+            or points[-1][0] - found[-1].at_s > OVERDUE * max(waits) + OVERDUE_S:
+        return ()
+    return tuple(found)
+
 
 POINTS_MAX = 60
 RECENT_EVERY_S, LONG_EVERY_S = 30.0, 120.0

@@ -17,6 +17,8 @@ Leaks: which programs, and which memory that no process owns, grow without a res
 
 Growth is kept by the name of a program, not by its PID: the sum of a family that forks a child
 every few minutes grows, and a node that is respawned goes on where the dead one ended.
+
+GPU and driver buffers are in no line of /proc/meminfo, and neither is what a driver leaks.
 """
 
 from collections.abc import Iterable
@@ -24,17 +26,70 @@ from dataclasses import dataclass
 from dataclasses import replace
 
 from oom_sentinel.facts.due import due
+from oom_sentinel.facts.memory import DdsSegments
+from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.memory import MIB
+from oom_sentinel.facts.memory import SwapDevice
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import TaskMemory
 from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.sample import Sample
+from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.risk import floors
-from oom_sentinel.risk import unowned
 from oom_sentinel.risk.floors import Floors
 from oom_sentinel.risk.floors import Leak
+from oom_sentinel.risk.levels import Finding
+
+UNOWNED = 'memory that no process owns (GPU, driver)'
+SEGMENTS_WARN = 0.05  # of MemTotal, in segments of dead processes
+
+
+def unowned_kinds(meminfo: MemInfo, swaps: tuple[SwapDevice, ...]) -> tuple[tuple[str, int], ...]:
+    """Return (name, bytes) of each kind of memory that can grow without any process growing."""
+    slab, reclaimable = meminfo.slab_bytes, meminfo.s_reclaimable_bytes
+    found = (
+        (UNOWNED, unowned_bytes(meminfo, swaps)),
+        ('shared memory (tmpfs, /dev/shm)', meminfo.shmem_bytes),
+        ('unreclaimable slab of the kernel',
+         None if slab is None or reclaimable is None else slab - reclaimable),
+        ('page tables', meminfo.page_tables_bytes),
+        ('kernel stacks', meminfo.kernel_stack_bytes))
+    return tuple((name, value) for name, value in found if value is not None)
+
+
+def unowned_bytes(meminfo: MemInfo, swaps: tuple[SwapDevice, ...] = ()) -> int | None:
+    """
+    Return MemTotal less everything that /proc/meminfo names, None on kernels that name less.
+
+    Kernel stacks lie in vmalloc memory since 4.9 (VMAP_STACK), so the larger of the two counts;
+    zram's memory is in no line of meminfo.  0 when the parts overlap.
+    """
+    named = (meminfo.buffers_bytes, meminfo.cached_bytes, meminfo.anon_pages_bytes,
+             meminfo.slab_bytes, meminfo.page_tables_bytes)
+    if any(part is None for part in named):
+        return None
+    known = meminfo.mem_free_bytes + sum(part or 0 for part in named)
+    known += max(meminfo.kernel_stack_bytes or 0, meminfo.vmalloc_used_bytes or 0)
+    known += max(0, (meminfo.k_reclaimable_bytes or 0) - (meminfo.s_reclaimable_bytes or 0))
+    known += sum(part or 0 for part in (
+        meminfo.swap_cached_bytes, meminfo.sec_page_tables_bytes, meminfo.percpu_bytes,
+        meminfo.hugetlb_bytes, meminfo.zswap_bytes, meminfo.balloon_bytes))
+    known += sum(swap.zram.used_bytes or 0 for swap in swaps if swap.zram is not None)
+    return max(0, meminfo.mem_total_bytes - known)
+
+
+def segments(found: DdsSegments | Unavailable,
+             meminfo: MemInfo | Unavailable) -> tuple[Finding, ...]:
+    """Return a finding when segments of dead processes hold much memory, with the remedy."""
+    if isinstance(found, Unavailable) or isinstance(meminfo, Unavailable):
+        return ()
+    if found.dead_bytes < SEGMENTS_WARN * meminfo.mem_total_bytes:
+        return ()
+    return (Finding(Level.WARN, f'{found.dead} Fast DDS segments of dead processes hold '
+                    f'{found.dead_bytes / MIB:.0f} MiB in /dev/shm: run fastdds shm clean'),)
+
 
 EVERY_S = 10.0
 SMALL_BYTES = 16 * MIB  # a program that holds less matters only when it is a ROS node
@@ -97,7 +152,7 @@ def watch(last: Growth, sample: Sample, protection: Protection) -> Growth:
     if not isinstance(sample.meminfo, Unavailable):
         before = dict(kinds)
         kinds = tuple((name, floors.extend(before.get(name, Floors()), now_s, float(value)))
-                      for name, value in unowned.kinds(sample.meminfo, sample.swaps))
+                      for name, value in unowned_kinds(sample.meminfo, sample.swaps))
     if sample.processes is last.table and now_s > last.at_s:
         programs = tuple(_repeated(p, now_s) for p in last.programs)
     else:
@@ -108,7 +163,7 @@ def watch(last: Growth, sample: Sample, protection: Protection) -> Growth:
         frozenset(identity for program in leaks for identity in program.identities),
         tuple((min(p.identities), p.floors.bytes_per_s) for p in programs
               if p.identities and p.floors.bytes_per_s is not None),
-        _suspects(programs, kinds), dict(kinds).get(unowned.UNOWNED, Floors()).leak)
+        _suspects(programs, kinds), dict(kinds).get(UNOWNED, Floors()).leak)
 
 
 def _repeated(last: Program, now_s: float) -> Program:

@@ -25,10 +25,10 @@ from oom_sentinel.facts.memory import VmStat
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Unavailable
-from oom_sentinel.risk import calibration
+from oom_sentinel.risk import exhaustion
 from oom_sentinel.risk import series
 from oom_sentinel.risk import starts
-from oom_sentinel.risk.calibration import Calibration
+from oom_sentinel.risk.exhaustion import Calibration
 from oom_sentinel.risk.exhaustion import Forecast
 from oom_sentinel.risk.exhaustion import forecast
 from oom_sentinel.risk.headroom import Headroom
@@ -190,10 +190,10 @@ def _place(last: Place, now_s: float, reading: _Reading, started_s: float,
 def _calibrated(last: Calibration, told: Forecast | None, now_s: float,
                 left: float) -> tuple[Calibration, Forecast | None]:
     """Return the errors of this robot's forecasts so far, and the forecast scaled by them."""
-    found = calibration.checked(last, told, now_s, left)
+    found = exhaustion.checked(last, told, now_s, left)
     if told is None:
         return found, None
-    low_s, high_s = calibration.scaled(told, found.factor)
+    low_s, high_s = exhaustion.scaled(told, found.factor)
     return found, replace(told, low_s=low_s, high_s=high_s)
 
 

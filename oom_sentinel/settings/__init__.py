@@ -19,8 +19,8 @@ from oom_sentinel.settings.declaration import SettingsError
 from oom_sentinel.settings.groups import Group
 from oom_sentinel.settings.groups import group_declarations
 from oom_sentinel.settings.groups import GROUP_PARAMETER
-from oom_sentinel.settings.shipped_groups import PRESET_MATCH
-from oom_sentinel.settings.shipped_groups import PRESET_OOM_SCORE_ADJ
+from oom_sentinel.settings.groups import PRESET_MATCH
+from oom_sentinel.settings.groups import PRESET_OOM_SCORE_ADJ
 from oom_sentinel.settings.table import build
 from oom_sentinel.settings.table import closest
 from oom_sentinel.settings.table import declarations

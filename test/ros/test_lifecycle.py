@@ -24,7 +24,7 @@ pytest.importorskip('lifecycle_msgs', reason='needs lifecycle_msgs')
 from observer import Observer  # noqa: E402,I100
 from oom_sentinel.facts.process import Process  # noqa: E402
 from oom_sentinel.facts.process import Program  # noqa: E402
-from oom_sentinel.node.lifecycle import Lifecycle  # noqa: E402
+from oom_sentinel.node.shedding import Lifecycle  # noqa: E402
 
 MANAGED = """
 import rclpy

@@ -22,7 +22,6 @@ is for others to say.
 from collections.abc import Callable
 from functools import partial
 
-from oom_sentinel.kernel.log.feed import Feed
 from oom_sentinel.kernel.log.journal import GRANT as JOURNAL_GRANT
 from oom_sentinel.kernel.log.journal import Journal
 from oom_sentinel.kernel.log.kmsg import GRANT as KMSG_GRANT
@@ -31,6 +30,7 @@ from oom_sentinel.kernel.log.kmsg import looks_like_dmesg
 from oom_sentinel.kernel.log.logfile import GRANT as FILE_GRANT
 from oom_sentinel.kernel.log.logfile import LOG_FILES
 from oom_sentinel.kernel.log.logfile import LogFile
+from oom_sentinel.kernel.log.source import Feed
 from oom_sentinel.kernel.log.source import Nothing
 from oom_sentinel.kernel.log.source import Refused
 from oom_sentinel.kernel.log.source import Source

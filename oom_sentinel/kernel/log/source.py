@@ -12,8 +12,15 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What every source is, and the one that has nothing to read."""
+"""
+What every source of log lines is, and how lines pass from its thread to the cycle.
 
+The waiting thread only moves bytes and looks for one word: of a chatty kernel log nothing
+else wakes the sentinel.
+"""
+
+from collections import deque
+import threading
 from typing import Protocol
 
 
@@ -59,3 +66,54 @@ class Nothing:
 
     def close(self) -> None:
         """Do nothing."""
+
+
+# Up to 5.0 "Kill process" stood a line earlier; "Killed process" is in every version.
+MARK = b'Killed process'
+LINES_MAX = 1 << 16
+
+
+class Feed:
+    """A source, and what was read of it and not yet taken; safe between two threads."""
+
+    def __init__(self, source: Source) -> None:
+        """Take over the source."""
+        self.source = source
+        self._lines: deque[bytes] = deque()
+        self._dropped = 0
+        self._lock = threading.Lock()
+        self.trouble: str | None = None
+
+    @property
+    def missed(self) -> int:
+        """Return how many messages were lost."""
+        return self.source.missed + self._dropped
+
+    def drain(self) -> bool:
+        """Read what is there; tell whether a kill is among it."""
+        with self._lock:
+            if self.source.descriptor is None:
+                return False
+            try:
+                lines = self.source.read()
+            except OSError as error:
+                self.trouble = f'{self.source.name}: {error.strerror}'
+                return False
+            self._lines.extend(lines)
+            while len(self._lines) > LINES_MAX:
+                self._lines.popleft()
+                self._dropped += 1
+        return any(MARK in line for line in lines)
+
+    def take(self) -> list[bytes]:
+        """Read what is there and return everything not yet taken."""
+        self.drain()
+        with self._lock:
+            lines = list(self._lines)
+            self._lines.clear()
+        return lines
+
+    def close(self) -> None:
+        """Close the source; a thread that still waits finds nothing to read."""
+        with self._lock:
+            self.source.close()

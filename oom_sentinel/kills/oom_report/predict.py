@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-Whom the kernel would have chosen by the task table of its own report, and why it may differ.
+Whom the kernel would have chosen by the report's own task table, and why it may differ.
 
 Badness is that of the `badness` room; the rules of old kernels (a floor of 1 before 5.9, 3 percent
 for root before 4.17) are added here.  What the log leaves open (the machine's swap in the report
@@ -25,8 +25,12 @@ from dataclasses import dataclass
 from math import gcd
 
 from oom_sentinel.facts.kill import OomTask
+from oom_sentinel.kills.oom_report.draft import Draft
+from oom_sentinel.kills.oom_report.message import Killed
 from oom_sentinel.kills.oom_report.scene import Scene
 from oom_sentinel.kills.oom_report.scene import Usage
+from oom_sentinel.kills.oom_report.table import Row
+from oom_sentinel.kills.oom_report.table import table_pages
 from oom_sentinel.risk import badness
 
 UNLIMITED_KB = 1 << 52
@@ -202,3 +206,58 @@ def predict(rated: tuple[Rated, ...], bounds: tuple[int, int] | None,
             return low, None
         first = low if first is None else first
     return first, None if first is not None else 'no task of the table can be chosen'
+
+
+def verdict(draft: Draft, killed: Killed, tasks: tuple[OomTask, ...],
+            rows: list[tuple[Row, dict[str, int]]], columns: tuple[str, ...],
+            page_size: int | None,
+            bounds: tuple[int, int] | None) -> tuple[int | None, str | None]:
+    """Return the PID that the table predicts, and why the kernel's choice is another."""
+    chosen = draft.choice.pid if draft.choice is not None else killed.pid
+    if not rows and chosen != killed.pid:
+        return None, _child(chosen, killed.pid)
+    if not rows:
+        return None, 'the log holds no task table (rate-limited, cut, or vm.oom_dump_tasks=0)'
+    if draft.columns is None:
+        return None, 'the head of the task table is cut off'
+    if draft.cut:
+        return None, 'the task table has more rows than are kept'
+    rated = []
+    for task, (_, named) in zip(tasks, rows):
+        pages = table_pages(named)
+        if pages is None and task.page_table_bytes is not None and page_size is not None:
+            pages = task.page_table_bytes // page_size
+        pages = held(task, pages)
+        if pages is None:
+            return None, ('the page size is unknown' if page_size is None else
+                          'the task table of this kernel lacks swap or page tables')
+        if task.pid not in draft.dead:
+            rated.append(Rated(task, pages))
+    rules = rules_of(draft.scene.kernel, killed.kernel_format, columns)
+    predicted, why = predict(tuple(rated), bounds, rules, chosen)
+    if predicted == killed.pid:
+        return predicted, None
+    if predicted is not None and predicted == chosen:
+        return predicted, _child(chosen, killed.pid)
+    return predicted, why or _why(draft, killed, chosen, predicted, rated)
+
+
+def _child(chosen: int, victim: int) -> str:
+    return f'PID {chosen} was chosen and its child {victim} sacrificed (kernels before 5.1)'
+
+
+def _why(draft: Draft, killed: Killed, chosen: int, predicted: int | None,
+         rated: list[Rated]) -> str:
+    """Return why the kernel chose another than the table's worst."""
+    said = killed.message or (draft.choice.message if draft.choice is not None else b'')
+    if b'oom_kill_allocating_task' in said:
+        return 'vm.oom_kill_allocating_task kills the task that asked for memory'
+    if said.startswith(b'No available memory'):
+        return 'the task that asked was bound to memory nodes and is killed itself'
+    constraint = draft.parsed_summary().constraint
+    if constraint in ('CONSTRAINT_CPUSET', 'CONSTRAINT_MEMORY_POLICY'):
+        return f'{constraint}: only tasks that may use the short memory nodes are candidates'
+    if not any(entry.task.pid == chosen for entry in rated):
+        return f'PID {chosen} is not in the task table'
+    return (f'PID {predicted} has more badness in the table; it may have been exiting, '
+            'already reaped, or in vfork, or grown after the choice')

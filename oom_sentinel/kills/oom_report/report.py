@@ -24,11 +24,11 @@ from oom_sentinel.facts.kill import THE_KERNEL_SAID_SO
 from oom_sentinel.kills.oom_report import cause
 from oom_sentinel.kills.oom_report import message
 from oom_sentinel.kills.oom_report import predict
-from oom_sentinel.kills.oom_report import tasks as tasks_of
+from oom_sentinel.kills.oom_report import table as tasks_of
 from oom_sentinel.kills.oom_report.draft import Draft
-from oom_sentinel.kills.oom_report.explain import verdict
 from oom_sentinel.kills.oom_report.message import Killed
 from oom_sentinel.kills.oom_report.message import Reaped
+from oom_sentinel.kills.oom_report.predict import verdict
 from oom_sentinel.kills.oom_report.record import Record
 from oom_sentinel.kills.oom_report.record import unescape
 

@@ -12,12 +12,14 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The task table of a report: its head and its rows (mm/oom_kill.c, dump_task())."""
+"""The task table of a report: its head, its rows (mm/oom_kill.c, dump_task()), and their facts."""
 
 from dataclasses import dataclass
 from functools import lru_cache
 import re
 
+from oom_sentinel.facts.kill import OomTask
+from oom_sentinel.kills.oom_report import message
 from oom_sentinel.kills.oom_report.record import unescape
 
 TASK_COMM_LEN = 16
@@ -53,3 +55,38 @@ def row(line: bytes, columns: int | None, escaped: bool) -> Row | None:
             return Row(int(m.group(1)), tuple(map(int, m.group(2).split())),
                        unescape(name) if escaped else name)
     return None
+
+
+_TABLES = ('nr_ptes', 'nr_pmds', 'nr_puds')
+# The layouts without a head: what follows uid, tgid, total_vm and rss is not certain.
+_HEADLESS = {
+    7: ('uid', 'tgid', 'total_vm', 'rss', '', 'swapents', 'oom_score_adj'),
+    8: ('uid', 'tgid', 'total_vm', 'rss', '', '', 'swapents', 'oom_score_adj'),
+    10: ('uid', 'tgid', 'total_vm', 'rss', '', '', '', 'pgtables_bytes', 'swapents',
+         'oom_score_adj'),
+}
+
+
+def named(columns: tuple[str, ...] | None, row: Row) -> dict[str, int]:
+    """Return the numbers of a row by the names of their columns."""
+    names = columns or _HEADLESS.get(len(row.numbers), ())
+    return {name: value for name, value in zip(names, row.numbers) if name}
+
+
+def task(row: Row, named: dict[str, int], page_size: int | None) -> OomTask:
+    """Return the facts of a row; without the page size page tables are None on old kernels."""
+    table_bytes = named.get('pgtables_bytes')
+    pages = table_pages(named)
+    if table_bytes is None and pages is not None and page_size is not None:
+        table_bytes = pages * page_size
+    return OomTask(
+        pid=row.pid, uid=named.get('uid'), tgid=named.get('tgid'),
+        total_vm_pages=named.get('total_vm'), rss_pages=named.get('rss'),
+        page_table_bytes=table_bytes, swap_entries=named.get('swapents'),
+        oom_score_adj=named.get('oom_score_adj'), name=message.text(row.name))
+
+
+def table_pages(named: dict[str, int]) -> int | None:
+    """Return nr_ptes and what 4.x printed beside it, in pages."""
+    counts = [named[name] for name in _TABLES if name in named]
+    return sum(counts) if counts else None

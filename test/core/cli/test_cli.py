@@ -31,8 +31,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from oom_sentinel.cli import main
 from oom_sentinel.cli import output
-from oom_sentinel.cli import params
 from oom_sentinel.cli import plan
+from oom_sentinel.cli import tree
 from oom_sentinel.cli.output import Unusable
 from oom_sentinel.cli.plan import Permission
 from oom_sentinel.facts.process import Process
@@ -265,7 +265,8 @@ def test_node_keys_as_rcl_matches_them(key, meant):
     '/**: {ros__parameters: {memory.available_warn_percent: 20}}'])
 def test_every_shape_of_parameter_file(tmp_path, text, capsys):
     """Nested or dotted, wildcard or name, in one namespace; what comes later wins, as in rcl."""
-    assert params.load(str(params_file(tmp_path, text))).memory_available_warn_percent == 20.0
+    settings = tree.read_settings(str(params_file(tmp_path, text)))
+    assert settings.memory_available_warn_percent == 20.0
     assert capsys.readouterr().err == ''
 
 
@@ -279,7 +280,7 @@ def test_a_file_for_other_nodes_only_is_refused(tmp_path, capsys):
 def test_an_unknown_parameter_is_a_warning_with_the_nearest_name(tmp_path, capsys):
     """What rclpy itself declares is known."""
     path = params_file(tmp_path, '/**: {ros__parameters: {scan_perod: 3, use_sim_time: true}}')
-    params.load(str(path))
+    tree.read_settings(str(path))
     assert 'scan_perod is unknown, did you mean scan_period?' in capsys.readouterr().err
 
 
@@ -304,7 +305,7 @@ def test_a_bad_parameter_file_is_exit_code_2_and_one_line(tmp_path, capsys, text
 def test_arbitrary_parameter_files_raise_nothing_else(tmp_path, text):
     """Any text is settings or one refusal."""
     with contextlib.suppress(Unusable):
-        params.load(str(params_file(tmp_path, text)))
+        tree.read_settings(str(params_file(tmp_path, text)))
 
 
 def test_without_pyyaml_it_is_said(tmp_path, capsys, monkeypatch):

@@ -34,11 +34,11 @@ from hypothesis import strategies as st
 from oom_sentinel import settings
 from oom_sentinel.cli import main
 from oom_sentinel.cli.gauges import gauges
-from oom_sentinel.cli.growth import Growth
+from oom_sentinel.cli.gauges import Growth
 from oom_sentinel.cli.picture import Picture
 from oom_sentinel.cli.printer import new_console
-from oom_sentinel.cli.status_document import plain
-from oom_sentinel.cli.status_document import snake_case
+from oom_sentinel.cli.status import plain
+from oom_sentinel.cli.status import snake_case
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import Program
 from oom_sentinel.facts.process import TaskMemory

@@ -21,8 +21,8 @@ import time
 from conftest import wait_for
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.kernel import Root
-from oom_sentinel.kernel.exits import ExitCodes
 from oom_sentinel.kernel.files import stat
+from oom_sentinel.kernel.pidfds import ExitCodes
 from oom_sentinel.kernel.wake.execs import ExecEvents
 import pytest
 

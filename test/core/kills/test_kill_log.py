@@ -37,8 +37,8 @@ from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Unavailable
-from oom_sentinel.kills import confirmation
 from oom_sentinel.kills import kill_log
+from oom_sentinel.kills import records
 from oom_sentinel.kills.counters import Counters
 from oom_sentinel.report import kills as report_kills
 import pytest
@@ -576,16 +576,16 @@ def test_a_process_that_is_older_than_the_kill_lives():
     """By its start time in /proc; a later one has taken the PID over; a zombie has ended."""
     root, now_s = kernel.Root('/'), time.time()
     kill = OomKill(victim_pid=os.getpid(), victim_comm='amcl', time=now_s + 2.0)
-    assert confirmation.victim_lives(root, kill, now_s + 2.0)
-    assert not confirmation.victim_lives(root, replace(kill, time=1.0), now_s)
+    assert records.victim_lives(root, kill, now_s + 2.0)
+    assert not records.victim_lives(root, replace(kill, time=1.0), now_s)
     child = subprocess.Popen(['true'])
     stat = pathlib.Path(f'/proc/{child.pid}/stat')
     while b') Z' not in stat.read_bytes():
         time.sleep(0.01)
     ended = replace(kill, victim_pid=child.pid)
-    assert not confirmation.victim_lives(root, ended, now_s + 2.0)
+    assert not records.victim_lives(root, ended, now_s + 2.0)
     child.wait()
-    assert not confirmation.victim_lives(root, ended, now_s + 2.0)
+    assert not records.victim_lives(root, ended, now_s + 2.0)
 
 
 @pytest.mark.parametrize('lives, counted, certainty', [
@@ -594,5 +594,5 @@ def test_a_process_that_is_older_than_the_kill_lives():
 def test_what_speaks_against_a_line_of_a_text_file(lives, counted, certainty):
     """A living victim, or a counter that stands still; a missing counter says nothing."""
     kill = OomKill(victim_pid=5, source=SYSLOG)
-    assert confirmation.confirmed(
+    assert records.confirmed(
         kill, victim_lives=lives, counted=counted).certainty == certainty

@@ -13,7 +13,7 @@
 # limitations under the License.
 """A report between two regular ones does not put off the second."""
 
-from oom_sentinel.node.pace import Pace
+from oom_sentinel.node.wakes import Pace
 import pytest
 
 

@@ -21,11 +21,11 @@ from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import Program
 from oom_sentinel.protection import foreign_growth
 from oom_sentinel.protection import level
-from oom_sentinel.protection.choice import Loss
-from oom_sentinel.protection.choice import losses
-from oom_sentinel.protection.choice import Task
 from oom_sentinel.protection.domains import Domain
+from oom_sentinel.protection.foreign_growth import Loss
+from oom_sentinel.protection.foreign_growth import losses
 from oom_sentinel.protection.foreign_growth import Member
+from oom_sentinel.protection.foreign_growth import Task
 
 MIB = 256  # pages
 

@@ -34,9 +34,7 @@ from oom_sentinel.facts.process import Program
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Unavailable
-from oom_sentinel.risk import calibration
 from oom_sentinel.risk import exhaustion
-from oom_sentinel.risk import pace
 from oom_sentinel.risk import places
 from oom_sentinel.risk import series
 import pytest
@@ -152,7 +150,7 @@ def test_eight_seconds_are_needed_for_eight_blocks_and_four_for_four():
     """Three steps of a fall say nothing."""
     for count, expected in ((4, ()), (5, (4,)), (8, (4,)), (9, (4, 8))):
         points = tuple((float(i), 1000.0 - 50 * i) for i in range(count))
-        assert tuple(p.span_s for p in pace.paces(points, pace.FINEST)) == expected
+        assert tuple(p.span_s for p in series.paces(points, series.FINEST)) == expected
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 500), st.one_of(
@@ -402,37 +400,37 @@ def told_at(middle_s, width=2.0):
 
 def test_a_range_grows_with_the_errors_of_this_robot():
     """A quarter of what was left took six times as long as was said, again and again."""
-    known, now_s, value = calibration.Calibration(), 0.0, 1000.0
+    known, now_s, value = exhaustion.Calibration(), 0.0, 1000.0
     for _ in range(12):
-        known = calibration.checked(known, told_at(100.0, 1.2), now_s, value)
+        known = exhaustion.checked(known, told_at(100.0, 1.2), now_s, value)
         assert known.expected.seconds == 25.0 and known.expected.value == 0.75 * value
         now_s, value = now_s + 140.0, 0.75 * value
-        known = calibration.checked(known, None, now_s, value)
-    assert known.factor == calibration.MOST and len(known.scores) == 12
-    low_s, high_s = calibration.scaled(told_at(100.0, 1.2), known.factor)
+        known = exhaustion.checked(known, None, now_s, value)
+    assert known.factor == exhaustion.MOST and len(known.scores) == 12
+    low_s, high_s = exhaustion.scaled(told_at(100.0, 1.2), known.factor)
     assert low_s < 100 / 1.2 ** 2.4 and high_s > 100 * 1.2 ** 2.4
 
 
 def test_a_range_hardly_shrinks_when_this_robot_is_foretold_well():
     """Every quarter came when it was expected; without a score nothing changes."""
-    known, now_s, value = calibration.Calibration(), 0.0, 1000.0
+    known, now_s, value = exhaustion.Calibration(), 0.0, 1000.0
     assert known.factor == 1.0
     for _ in range(25):
-        known = calibration.checked(known, told_at(100.0), now_s, value)
+        known = exhaustion.checked(known, told_at(100.0), now_s, value)
         now_s, value = now_s + 25.0, 0.75 * value
-        known = calibration.checked(known, None, now_s, value)
-    assert len(known.scores) == calibration.SCORES_MAX
-    assert known.factor == calibration.LEAST
-    assert calibration.scaled(told_at(100.0), 1.0) == (50.0, 200.0)
+        known = exhaustion.checked(known, None, now_s, value)
+    assert len(known.scores) == exhaustion.SCORES_MAX
+    assert known.factor == exhaustion.LEAST
+    assert exhaustion.scaled(told_at(100.0), 1.0) == (50.0, 200.0)
 
 
 def test_a_fall_that_ended_is_no_error():
     """It never lost the quarter: the forecast said if it goes on so."""
-    known = calibration.checked(calibration.Calibration(), told_at(100.0), 0.0, 1000.0)
-    known = calibration.checked(known, None, 100.0, 900.0)
+    known = exhaustion.checked(exhaustion.Calibration(), told_at(100.0), 0.0, 1000.0)
+    known = exhaustion.checked(known, None, 100.0, 900.0)
     assert known.expected is not None
-    known = calibration.checked(known, None, 151.0, 900.0)
-    assert known == calibration.Calibration()
+    known = exhaustion.checked(known, None, 151.0, 900.0)
+    assert known == exhaustion.Calibration()
 
 
 def test_one_reading_alone_gives_no_level():

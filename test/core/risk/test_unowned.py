@@ -32,7 +32,7 @@ from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Unavailable
-from oom_sentinel.risk import unowned
+from oom_sentinel.risk import leaks
 import tree_files
 import trees
 
@@ -43,7 +43,7 @@ SETTINGS = settings.build({})
 def of(text, tmp_path):
     """Return the MiB that nobody owns by this meminfo."""
     root = kernel.Root(str(tree_files.Tree('6.1', files={'/proc/meminfo': text}).write(tmp_path)))
-    found = unowned.unowned_bytes(root.meminfo())
+    found = leaks.unowned_bytes(root.meminfo())
     return None if found is None else found // MIB
 
 
@@ -61,7 +61,7 @@ def test_this_machine_owns_up_to_its_memory():
     """Less than a tenth of it is unaccounted, and it is not negative."""
     root = kernel.Root('/')
     info = root.meminfo()
-    found = unowned.unowned_bytes(info, kernel.Swaps(root).read(info, 0.0))
+    found = leaks.unowned_bytes(info, kernel.Swaps(root).read(info, 0.0))
     assert found is not None and 0 <= found < 0.1 * info.mem_total_bytes
 
 
