@@ -77,6 +77,7 @@ class Sentinel:
         self._limits = limits.Limits(self._read_limits, self.host.page_size)
         self.kill_log = kill_log.open_kill_log(
             self.root, self.table, settings.incident_directory, monotonic, wall)
+        self.kill_log.use_written_values(self.guard.values_written)
         self.shedder = Shedder(self.root, os.geteuid(), saved.default_directory())
         self._missing_nodes: tuple[str, ...] = ()
         self._unproven_nodes: tuple[str, ...] = ()
@@ -118,8 +119,7 @@ class Sentinel:
         nobody: tuple[Process, ...] = ()
         met = self.parts.run(parts.NEW_PROGRAMS, lambda: self.table.read_started(
             pids or self.table.new_pids(now_s), now_s), nobody)
-        fresh = tuple(p for p in met if eligibility.eligible(
-            p, self.settings, self.guard.view))
+        fresh = tuple(p for p in met if eligibility.eligible(p, self.settings, self.guard.view))
         levels = self.guard.planned.levels
         if any(grouping.group_of(p, self.settings) or (p.program.ros and not levels)
                for p in fresh):
@@ -127,13 +127,13 @@ class Sentinel:
         elif fresh:
             self.parts.run(parts.PROTECTION, lambda: self.guard.protect_new(
                 fresh, self.scanner.processes, self.settings, now_s, self._wall()), 0)
+            self.parts.run(parts.KNOWN_PROCESSES, lambda: self.kill_log.remember_new(fresh), None)
         return len(met)
 
     def read_young_again(self) -> None:
         """Read user, control group and program of young processes; scan if one changed."""
         now_s = self.parts.now_s = self._monotonic()
-        if self.parts.run(parts.NEW_PROGRAMS,
-                          lambda: self.table.read_young_again(now_s), False):
+        if self.parts.run(parts.NEW_PROGRAMS, lambda: self.table.read_young_again(now_s), False):
             self.scan(new=True)
 
     def scan(self, *, new: bool = False) -> None:

@@ -41,7 +41,6 @@ from oom_sentinel.kills.counters import Counters
 from oom_sentinel.kills.counters import nearest
 from oom_sentinel.kills.known_processes import Known
 from oom_sentinel.kills.known_processes import KnownProcesses
-from oom_sentinel.kills.known_processes import with_victim_facts
 
 VICTIMS_MAX = 256
 CLOCK_S = 0.1
@@ -144,7 +143,7 @@ class Attribution:
         known, how = self.known.find(kill, self.may_be(counted, at_s))
         if known is not None:
             self._victims.append(known.process.identity)
-            kill = with_victim_facts(kill, known)
+            kill = inferred.with_victim_facts(kill, known)
         elsewhere = circumstances.is_elsewhere(
             kill, None if known is None else known.process,
             [k.process for k in self.known.living], os.geteuid(),
@@ -163,7 +162,7 @@ class Attribution:
         known = self.known.with_pid(kill.victim_pid, kill.victim_comm)
         how = 'unknown: the program names no known process' if known is None else 'by PID'
         if known is not None:
-            kill = with_victim_facts(kill, known)
+            kill = inferred.with_victim_facts(kill, known)
         return self._seen_kill(kill, known, how, sample, now_s, elsewhere=False)
 
     def _seen_kill(self, kill: OomKill, known: Known | None, how: str, sample: Sample,

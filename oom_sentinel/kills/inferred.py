@@ -33,7 +33,6 @@ from oom_sentinel.kills.counters import DEATH_S
 from oom_sentinel.kills.counters import infer
 from oom_sentinel.kills.counters import Inference
 from oom_sentinel.kills.known_processes import Known
-from oom_sentinel.kills.known_processes import with_victim_facts
 
 SOURCE = 'counters'
 NOT_SEEN = 'unknown: a counter rose and no known process is missing'
@@ -137,3 +136,11 @@ def _kill(counted: CountedKill, path: str | None, sample: Sample) -> OomKill:
     return OomKill(time=sample.wall_s, constraint=constraint, oom_memcg=short,
                    task_memcg=path if path is not None else counted.group, source=SOURCE,
                    certainty=INFERRED)
+
+
+def with_victim_facts(kill: OomKill, known: Known) -> OomKill:
+    """Return the kill with the node names and the group of its victim."""
+    target = known.target
+    return replace(kill, node_names=known.process.node_names,
+                   group=None if target is None else target.group,
+                   wanted=None if target is None or target.group is None else target.wanted)

@@ -31,6 +31,7 @@ from oom_sentinel.facts.kill import SeenKill
 from oom_sentinel.facts.kill import SignalDeath
 from oom_sentinel.facts.kill import THE_KERNEL_SAID_SO
 from oom_sentinel.facts.kill import UNCONFIRMED
+from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.sample import Sample
@@ -135,6 +136,14 @@ class KillLog:
                            targets: Iterable[Target]) -> None:
         """Remember the processes of a scan, so that a victim has a name after its death."""
         self.attribution.remember_processes(processes, targets, self._monotonic())
+
+    def remember_new(self, met: Iterable[Process]) -> None:
+        """Remember processes that began between two scans: they may die before the next one."""
+        self.attribution.known.add(met, self._monotonic())
+
+    def use_written_values(self, written: Callable[[Identity], tuple[int, ...]]) -> None:
+        """Take what returns the last values of oom_score_adj that were written to a process."""
+        self.attribution.known.written = written
 
     def use_signal_deaths(
             self, deaths: Callable[[float], tuple[SignalDeath, ...] | None]) -> None:

@@ -82,6 +82,8 @@ class KnownProcesses:
         self._targets: dict[Identity, Target] = {}
         self._dead: deque[Known] = deque(maxlen=DEAD_MAX)
         self._updated_s = float('-inf')
+        # Set by the sentinel: the last values that it wrote to a process, newer than those read.
+        self.written: Callable[[Identity], tuple[int, ...]] = lambda identity: ()
 
     def update(self, processes: Iterable[Process], targets: Iterable[Target],
                now_s: float) -> None:
@@ -96,12 +98,19 @@ class KnownProcesses:
         for pid, last in self._alive.items():
             now = alive.get(pid)
             if now is None or now.start_time != last.start_time:
-                self._dead.append(Known(last, self._targets.get(last.identity), now_s,
-                                        self._updated_s))
+                self._dead.append(replace(self._living(last), gone_s=now_s))
         self._alive, self._updated_s = alive, now_s
         self._targets = {t.process.identity: t for t in targets}
         while self._dead and now_s - (self._dead[0].gone_s or 0.0) > DEAD_KEPT_S:
             self._dead.popleft()
+
+    def add(self, met: Iterable[Process], now_s: float) -> None:
+        """Take processes that began between two scans: they may not live until the next one."""
+        for process in met:
+            last = self._alive.get(process.pid)
+            if last is not None and last.start_time != process.start_time:
+                self._dead.append(replace(self._living(last), gone_s=now_s))
+            self._alive[process.pid] = process
 
     def _living(self, process: Process) -> Known:
         return Known(process, self._targets.get(process.identity), alive_s=self._updated_s)
@@ -171,7 +180,7 @@ class KnownProcesses:
             if comm is not None and _has_comm(k.process, comm)
             and (path is None or (k.process.cgroup is not None and path.endswith(
                 k.process.cgroup.rstrip('/'))))
-            and _has_adj(k, adj) and may_be(k))
+            and self._has_adj(k, adj) and may_be(k))
 
     def find(self, kill: OomKill,
              may_be: Callable[[Known], bool] = lambda known: True) -> tuple[Known | None, str]:
@@ -214,12 +223,19 @@ class KnownProcesses:
                             or k.process.cgroup == like[0].process.cgroup)),
                       key=lambda k: (k.process.start_time, k.process.pid))
         if len(tasks) != len(ours) or any(
-                not _has_adj(k, t.oom_score_adj) for t, k in zip(tasks, ours)):
+                not self._has_adj(k, t.oom_score_adj) for t, k in zip(tasks, ours)):
             return None
         for task, known in zip(tasks, ours):
             if task.pid == kill.victim_pid:
                 return known if known in like else None
         return None
+
+    def _has_adj(self, known: Known, adj: int | None) -> bool:
+        """Return whether a process may have this oom_score_adj: as read, or as we wrote it."""
+        own = known.process.oom_score_adj
+        return adj is None or own is None or adj == own or (
+            known.target is not None and adj == known.target.value
+        ) or adj in self.written(known.process.identity)
 
     def largest_processes(self, kill: OomKill, now_s: float) -> tuple[str, ...]:
         """Return the largest tasks of the report's table, else the largest known processes."""
@@ -247,14 +263,6 @@ class KnownProcesses:
         return f'{label} (PID {task.pid})'
 
 
-def with_victim_facts(kill: OomKill, known: Known) -> OomKill:
-    """Return the kill with the node names and the group of its victim."""
-    target = known.target
-    return replace(kill, node_names=known.process.node_names,
-                   group=None if target is None else target.group,
-                   wanted=None if target is None or target.group is None else target.wanted)
-
-
 def printed_rss_bytes(kill: OomKill) -> int:
     """Return the resident memory of the victim as the kernel printed it, 0 when it did not."""
     return sum(b or 0 for b in (kill.anon_rss_bytes, kill.file_rss_bytes, kill.shmem_rss_bytes))
@@ -280,13 +288,6 @@ def _pages(task: OomTask) -> int:
 def _has_comm(process: Process, comm: str | None) -> bool:
     """Return whether the names agree; the kernel cuts them to 15 bytes."""
     return comm is None or process.program.comm[:COMM_BYTES] == comm[:COMM_BYTES]
-
-
-def _has_adj(known: Known, adj: int | None) -> bool:
-    """Return whether a process may have this oom_score_adj: its own, or the one we wrote."""
-    own = known.process.oom_score_adj
-    return adj is None or own is None or adj == own or (
-        known.target is not None and adj == known.target.value)
 
 
 def inside(process: Process, path: str) -> bool:

@@ -124,6 +124,10 @@ class Guard:
         """Return what was changed and not given back."""
         return dict(self._memory.changes)
 
+    def values_written(self, identity: Identity) -> tuple[int, ...]:
+        """Return the last values written to a process that lives or ended a short time ago."""
+        return self._memory.values_written(identity)
+
     @property
     def refused(self) -> tuple[Outcome, ...]:
         """Return the writes that were denied or failed, of processes that still run."""
@@ -159,7 +163,7 @@ class Guard:
                 self._writes.outcomes.pop(identity, None)
         else:
             self._memory.sizes.add(table, now_s)
-        self._inherit(table)
+        self._memory.inherit(table, self.view)
         domains = domains_of(self._memory.protected_cgroups(table, settings, self.view))
         written, before = 0, self.changes
         for _ in range(PLANS_MAX):
@@ -190,7 +194,7 @@ class Guard:
             return 0
         before = self.changes
         self._memory.sizes.add(met, now_s)
-        self._inherit((*parents, *met))
+        self._memory.inherit((*parents, *met), self.view)
         known = self._known(met, (), settings)
         made = plan.plan(met, settings, self.view, replace(known, levels=levels),
                          self._memory.group_of)
@@ -216,9 +220,6 @@ class Guard:
 
     def _idle(self, settings: Settings) -> bool:
         return bool(self.watching) or self.paused or not settings.protection_enabled
-
-    def _inherit(self, table: tuple[Process, ...]) -> None:
-        self._memory.inherit(table, self.view)
 
     def _known(self, table: tuple[Process, ...], domains: tuple[Domain, ...],
                settings: Settings) -> Known:
@@ -266,7 +267,7 @@ class Guard:
         """
         if self.watching:
             return (0, 0)
-        self._inherit(tuple(table))
+        self._memory.inherit(tuple(table), self.view)
         entries = list(self._memory.changes.values())
         if self._writes.own_change is not None:
             entries.append(self._writes.own_change)

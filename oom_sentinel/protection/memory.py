@@ -39,6 +39,7 @@ from oom_sentinel.settings import Settings
 
 UNMAPPED_LEAST_BYTES = 4 << 20
 WRITTEN_KEPT = 4  # values of one process that a child may have inherited
+DEAD_MAX = 256  # ended processes whose values are known, until the kernel's record has come
 
 
 class Memory:
@@ -53,6 +54,7 @@ class Memory:
         self.sizes = Sizes()
         self.unmapped: dict[Identity, tuple[UnmappedFile, ...]] = {}
         self._written: dict[Identity, tuple[int, ...]] = {}
+        self._written_to_dead: dict[Identity, tuple[int, ...]] = {}
         self._groups: dict[int, tuple[tuple[object, ...], Group | None]] = {}
         self._devices: dict[Identity, bool] = {}
 
@@ -74,7 +76,11 @@ class Memory:
         self.floors.pop(identity, None)
         self.asked.pop(identity, None)
         self.unmapped.pop(identity, None)
-        self._written.pop(identity, None)
+        written = self._written.pop(identity, None)
+        if written:
+            self._written_to_dead[identity] = written
+            if len(self._written_to_dead) > DEAD_MAX:
+                del self._written_to_dead[next(iter(self._written_to_dead))]
         self._devices.pop(identity, None)
 
     def believe(self, launched: Mapping[Identity, Launched]) -> None:
@@ -91,6 +97,10 @@ class Memory:
         original = before if change is None else change.original
         self.changes[identity] = Change(identity, original, now)
         self._written[identity] = (*self._written.get(identity, ())[1 - WRITTEN_KEPT:], now)
+
+    def values_written(self, identity: Identity) -> tuple[int, ...]:
+        """Return the last values written to a process that lives or ended a short time ago."""
+        return self._written.get(identity) or self._written_to_dead.get(identity, ())
 
     def inherit(self, table: tuple[Process, ...], view: View) -> None:
         """Take the processes that carry a value of ours by inheritance as changed by us."""

@@ -144,6 +144,26 @@ def test_in_a_namespace_the_oom_score_adj_must_agree(adj, wanted, value, meant):
     assert bool(found(made, kill(pid=99, oom_score_adj=adj))[0]) is meant
 
 
+def test_in_a_namespace_a_value_that_was_written_since_the_last_scan_agrees():
+    """A raised process is in no group, and its value may change several times a second."""
+    one, other = process(10), process(11)
+    made = register((one, other), (), foreign_pids=True)
+    assert found(made, kill(pid=99, oom_score_adj=449))[0] == ()
+    made.written = {one.identity: (400, 449), other.identity: (400, 430)}.get
+    known, _ = made.find(kill(pid=99, oom_score_adj=449))
+    assert known is not None and known.process == one
+
+
+def test_a_process_that_began_and_ended_between_two_scans_is_known():
+    """It was met when it began."""
+    made = register((process(10),), foreign_pids=True)
+    made.add((process(11, 'late'),), 0.5)
+    made.add((process(12, 'later'), process(11, 'again', start=7)), 0.7)
+    made.update((process(10),), (), 1.0)
+    for name in ('late', 'later', 'again'):
+        assert found(made, kill(pid=99, comm=name))[0] == (f'/{name}',)
+
+
 def test_in_a_namespace_the_place_in_the_task_table_tells_equal_names_apart():
     """Both namespaces give PIDs in the same order."""
     ours = [process(pid, start=pid, adj=adj, cgroup='/x')

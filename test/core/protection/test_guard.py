@@ -265,3 +265,16 @@ def test_a_process_that_has_ended_is_not_counted_as_restored(guard_over):
     table = fake.table()
     del fake.processes[1001]
     assert guard.restore(table, SETTINGS) == (1, 1)
+
+
+def test_the_values_that_a_process_had_are_known_after_its_death(guard_over):
+    """The kernel's record of a kill holds the last one, and comes later than the next scan."""
+    driver, talker = robot()
+    guard, fake = guard_over(driver, talker)
+    protect(guard, fake)
+    raised = fake.values()[1001]
+    assert guard.values_written(talker.identity) == (raised,) and raised > 0
+    del fake.processes[1001]
+    protect(guard, fake, 1.0)
+    assert guard.values_written(talker.identity) == (raised,)
+    assert guard.values_written(driver.identity) == (0,)
