@@ -169,7 +169,7 @@ def main():
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--seeds', default='1-8', help='FIRST-LAST')
     parser.add_argument('--kinds', default='all', help='all, or some of: '
-                        + ' '.join(scenes.KINDS))
+                        + ' '.join(scenes.KINDS + scenes.MORE_KINDS))
     parser.add_argument('--simulate', action='store_true', help='without a kernel, in seconds')
     parser.add_argument('--out', help='append each pair to this file, as JSON lines')
     arguments = parser.parse_args()

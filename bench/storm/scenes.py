@@ -19,6 +19,8 @@ import random
 
 KINDS = ('unmatched', 'expendable', 'nonros', 'protected', 'container', 'fork_ros', 'fork_nonros',
          'respawn', 'late_ros', 'late_nonros', 'child', 'shm', 'shmmap', 'cache')
+# More kinds, by name only: a protected node that forks, and one that is started again.
+MORE_KINDS = ('fork_protected', 'respawn_protected')
 SPEEDS = (10, 50, 200, 1000)  # MiB a second, in turns by seed
 GROUPS = {'bringup': -500, 'drivers': -400, 'navigation': -300, 'expendable': 300}
 PROTECTED = tuple(name for name, value in GROUPS.items() if value < 0)
@@ -102,6 +104,11 @@ def _leaker(kind, i, base, chance):
         return Actor(f'expendable_leaky_{i}', 'leaker', 'expendable', True, base, 'leak')
     if kind == 'nonros':
         return Actor(f'hog_{i}', 'leaker', None, False, base, 'leak')
+    if kind in MORE_KINDS:
+        return Actor(f'bringup_leaky_{i}', 'leaker', 'bringup', True,
+                     5 if kind == 'fork_protected' else base,
+                     'fork' if kind == 'fork_protected' else 'leak',
+                     respawn=0 if kind == 'fork_protected' else 3)
     if kind == 'protected':
         group = chance.choice(PROTECTED)
         return Actor(f'{group}_leaky_{i}', 'leaker', group, True, base, 'leak')

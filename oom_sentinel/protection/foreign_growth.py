@@ -32,8 +32,10 @@ from dataclasses import replace
 
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.protection.level import Level
+from oom_sentinel.protection.level import SOON_S
 
 KILLS_MAX = 512
+NOTHING = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Task:
 
     `critical` is a protected process; one that grows is the leak itself and no loss.  Of what it
     holds `shared_pages` map files that others map too: killing it does not free them.
+    `forks` says that it grows by children of its size: no badness rises.
     """
 
     identity: Identity
@@ -50,6 +53,7 @@ class Task:
     critical: bool = False
     pages_per_s: float = 0.0
     shared_pages: int = 0
+    forks: bool = False
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -82,7 +86,8 @@ def losses(tasks: Iterable[Task], values: Mapping[Identity, int], room_pages: in
             break
         pace = sum(t.pages_per_s for t in growing)
         for task in growing:
-            held[task.identity] += room * task.pages_per_s / pace
+            if not task.forks:
+                held[task.identity] += room * task.pages_per_s / pace
         largest = max(growing, key=lambda t: held[t.identity] + values[t.identity] * point)
         top = held[largest.identity] + values[largest.identity] * point
         if resting and resting[-1][0] > top:
@@ -94,12 +99,6 @@ def losses(tasks: Iterable[Task], values: Mapping[Identity, int], room_pages: in
             growing.remove(largest)
             room = held[largest.identity] - largest.shared_pages
     return Loss(critical, innocent)
-
-
-# Growth counts when it would exhaust the domain within so many seconds; what counted before
-# counts until it is twice as slow.
-SOON_S = 300.0
-NOTHING = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +154,13 @@ def judge(level: Level, members: Sequence[Member], last: Identity | None = None
     if fastest is None or fastest.raised or fastest.task.critical or domain.left_pages is None:
         return None
     task = fastest.task
-    soon_s = SOON_S * (2 if task.identity == last else 1)
+    soon_s = SOON_S * (2 if task.identity == last else 1)  # so that it does not come and go
     if domain.left_pages > task.pages_per_s * soon_s:
         return None
     tasks = [m.task for m in members]
-    foreseen = task.held_pages + domain.left_pages + fastest.own * domain.point
+    foreseen = task.held_pages + fastest.own * domain.point
+    if not task.forks:
+        foreseen += domain.left_pages
     below = foreseen - domain.point
 
     def loss(cap_pages: int | None) -> Loss:

@@ -21,6 +21,7 @@ from dataclasses import field
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.protection import UnmappedFile
 from oom_sentinel.protection.domains import Domain
+from oom_sentinel.protection.families import Family
 from oom_sentinel.protection.level import Level
 from oom_sentinel.protection.sizes import Size
 
@@ -35,7 +36,8 @@ class Known:
     `kept` are children that keep the value of their group's process.  `unmapped` are files in
     memory that only their writer's end keeps from growing.  `spared` are nodes of no
     group that hold a driver's device open.  `foreign` are the growing processes found last.
-    `levels` are those of an earlier plan, None to find them.
+    `levels` are those of an earlier plan, None to find them.  `families` are those of the
+    processes that were forked, or forked others, without exec.
     """
 
     floors: Mapping[Identity, int] = field(default_factory=dict)
@@ -47,4 +49,5 @@ class Known:
     spared: frozenset[Identity] = frozenset()
     foreign: Mapping[str | None, Identity] = field(default_factory=dict)
     levels: tuple[Level, ...] | None = None
+    families: Mapping[Identity, Family] = field(default_factory=dict)
     page_size: int = 4096

@@ -31,6 +31,8 @@ EXPENDABLE_MORE = 30  # points by which an expendable process is above an innoce
 # A written value is kept while it is this many points above, or below, what the level asks: a
 # small change of a size costs no write.  Below uses up a fifth of the head start.
 KEEP_ABOVE, KEEP_BELOW = 20, 10
+# A leak counts when it would exhaust its domain within so many seconds.
+SOON_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,8 @@ class Protected:
     """
     A protected process that may not be lowered as far as wanted.
 
-    `rest_pages` is what it holds at rest, `now_pages` what it holds now, `value` the lowest
+    `rest_pages` is what it holds at rest, `now_pages` what it holds now, `grown_pages` by how
+    much it and what it forked are above their size at rest, `value` the lowest
     oom_score_adj that is permitted.  `itself` is the sentinel: others are raised for its sake
     only where they are raised for that of a robot's process.
     """
@@ -46,8 +49,29 @@ class Protected:
     process: Process
     rest_pages: int
     now_pages: int
+    grown_pages: int
     value: int
     itself: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """The leak of a fork family: pages above its rest, and the pages that it grows a second."""
+
+    grown_pages: int
+    pages_per_s: float
+
+    def lift_pages(self, domain: Domain) -> int:
+        """
+        Return the pages by which its members are lifted above the level of a domain.
+
+        Whole head starts, so that a leak is written a few times and not at every scan; none
+        where the leak would take longer than SOON_S to exhaust the domain.
+        """
+        if domain.left_pages is None or domain.left_pages > self.pages_per_s * SOON_S:
+            return 0
+        step = max(1, domain.head_start_pages)
+        return -(-self.grown_pages // step) * step
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +105,19 @@ def level(domain: Domain, protected: Iterable[Protected]) -> Level | None:
 def outgrown(member: Protected, made: Level) -> bool:
     """Return whether a protected process has used up its head start and shall be the victim."""
     return made.domain.holds(member.process) and \
-        member.now_pages - member.rest_pages > made.domain.head_start_pages
+        member.grown_pages > made.domain.head_start_pages
 
 
-def asked(levels: Iterable[Level], process: Process, held_pages: int) -> int | None:
-    """Return the largest value that the levels of its domains ask, None outside of all."""
-    values = [made.asks(held_pages) for made in levels if made.domain.holds(process)]
+def asked(levels: Iterable[Level], process: Process, held_pages: int,
+          leak: Leak | None = None) -> int | None:
+    """
+    Return the largest value that the levels of its domains ask, None outside of all.
+
+    :param leak: of its family, so that each member has the badness of one process that would
+        have leaked all of it.
+    """
+    values = [made.asks(held_pages - (0 if leak is None else leak.lift_pages(made.domain)))
+              for made in levels if made.domain.holds(process)]
     return max(values, default=None)
 
 

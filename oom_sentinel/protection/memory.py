@@ -32,6 +32,7 @@ from oom_sentinel.protection import grouping
 from oom_sentinel.protection import originals
 from oom_sentinel.protection.domains import Domain
 from oom_sentinel.protection.eligibility import View
+from oom_sentinel.protection.families import Families
 from oom_sentinel.protection.known import Known
 from oom_sentinel.protection.sizes import Sizes
 from oom_sentinel.settings import Group
@@ -52,6 +53,7 @@ class Memory:
         self.floors: dict[Identity, int] = {}
         self.asked: dict[Identity, int] = {}
         self.sizes = Sizes()
+        self.families = Families()
         self.unmapped: dict[Identity, tuple[UnmappedFile, ...]] = {}
         self._written: dict[Identity, tuple[int, ...]] = {}
         self._written_to_dead: dict[Identity, tuple[int, ...]] = {}
@@ -61,6 +63,8 @@ class Memory:
     def read(self, table: tuple[Process, ...], now_s: float) -> frozenset[Identity]:
         """Take a whole process table; forget and return the changed processes that ended."""
         self.sizes.read(table, now_s)
+        if self.floors:  # only where something may be raised
+            self.families.read(table, self.sizes.known, now_s)
         if len(self._groups) > 2 * len(table) + 64:
             self._groups.clear()
         alive = {p.identity for p in table}
@@ -169,7 +173,7 @@ class Memory:
             kept=kept_children(table, frozenset(keeps)), sizes=self.sizes.known,
             domains=domains, unmapped=self.unmapped,
             spared=frozenset(i for i, holds in self._devices.items() if holds),
-            foreign=foreign, page_size=self.page_size)
+            foreign=foreign, page_size=self.page_size, families=self.families.by_member)
 
 
 def kept_children(table: Iterable[Process], keeps: frozenset[Identity]) -> frozenset[Identity]:

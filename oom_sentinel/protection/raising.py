@@ -33,6 +33,7 @@ from oom_sentinel.protection.foreign_growth import Foreign
 from oom_sentinel.protection.foreign_growth import Member
 from oom_sentinel.protection.foreign_growth import Task
 from oom_sentinel.protection.known import Known
+from oom_sentinel.protection.level import Leak
 from oom_sentinel.protection.level import Level
 from oom_sentinel.protection.level import Protected
 from oom_sentinel.protection.sizes import held_bytes
@@ -82,8 +83,11 @@ class Raising:
             if denied and process.memory is not None:
                 size = self._known.sizes.get(process.identity)
                 now = held_bytes(process.memory)
-                yield Protected(process, self._pages(now if size is None else size.high),
-                                self._pages(now), value, target is None)
+                rest = now if size is None else size.high
+                family = self._known.families.get(process.identity)
+                grown = max(now - rest, 0 if family is None else family.grown)
+                yield Protected(process, self._pages(rest), self._pages(now),
+                                self._pages(grown), value, target is None)
 
     # What each process gets
 
@@ -92,8 +96,9 @@ class Raising:
         member = self._denied.get(target.process.identity)
         if member is None:
             return target
-        asked = [made.asks(member.now_pages) for made in self.levels
-                 if level.outgrown(member, made)]
+        leak = self._leak(target.process)
+        asked = [level.asked((made,), target.process, member.now_pages, leak) or 0
+                 for made in self.levels if level.outgrown(member, made)]
         if not asked:
             return target
         self.outgrown.append(target.process)
@@ -129,7 +134,7 @@ class Raising:
             return None
         size = self._known.sizes.get(process.identity)
         held = held_bytes(process.memory) if size is None else size.low
-        asked = level.asked(self.levels, process, self._pages(held))
+        asked = level.asked(self.levels, process, self._pages(held), self._leak(process))
         if asked is None:
             return None
         wanted = min(level.OOM_SCORE_ADJ_MAX,
@@ -137,6 +142,13 @@ class Raising:
         ours = process.identity in self._known.originals
         return level.kept(wanted, process.oom_score_adj if ours else None, own=own,
                           growing=size is None or size.growing)
+
+    def _leak(self, process: Process) -> Leak | None:
+        """Return the leak of the family that a process belongs to, None where none leaks."""
+        family = self._known.families.get(process.identity)
+        if family is None or not family.leaks:
+            return None
+        return Leak(self._pages(family.grown), family.size.bytes_per_s / self._known.page_size)
 
     def _unmapped_points(self, process: Process) -> int:
         """
@@ -182,4 +194,22 @@ class Raising:
                      self._pages(files)),
                 process.label, own, self._pages(size.low),
                 not critical and self._may_raise(process)))
-        return found
+        return self._with_families(found)
+
+    def _with_families(self, members: list[Member]) -> list[Member]:
+        """Return the members with the growth of each fork family at its largest process."""
+        largest: dict[Identity, Member] = {}
+        for member in members:
+            family = self._known.families.get(member.task.identity)
+            if family is not None and family.leaks:
+                known = largest.get(family.first)
+                if known is None or member.task.held_pages > known.task.held_pages:
+                    largest[family.first] = member
+        leaking = {member.task.identity for member in largest.values()}
+        return [self._forking(m) if m.task.identity in leaking else m for m in members]
+
+    def _forking(self, member: Member) -> Member:
+        family = self._known.families[member.task.identity]
+        pace = family.size.bytes_per_s / self._known.page_size
+        return replace(member, label=family.label,
+                       task=replace(member.task, pages_per_s=pace, forks=True))

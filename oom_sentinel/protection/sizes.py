@@ -89,19 +89,37 @@ def held_bytes(memory: TaskMemory) -> int:
     return memory.rss_bytes + memory.swap_bytes + memory.page_table_bytes
 
 
-def first(memory: TaskMemory, now_s: float, *, label: str = '', leaky: bool = False) -> Size:
-    """Return the size of a process that is seen for the first time."""
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """How a process leaked that has ended: the most it held at rest, its pace at the end."""
+
+    rest: int
+    bytes_per_s: float
+
+
+def first(memory: TaskMemory, now_s: float, *, label: str = '', leak: Leak | None = None
+          ) -> Size:
+    """
+    Return the size of a process that is seen for the first time.
+
+    :param leak: of the process of the same label before it: one that is started again goes on
+        with the same leak, so its rest and pace are known.
+    """
     held = held_bytes(memory)
-    return Size(memory, now_s, now_s, held, held, held, leaky=leaky, label=label,
+    size = Size(memory, now_s, now_s, held, held, held, label=label,
                 stretch_s=now_s, stretch_low=held, stretch_high=held, before_low=held,
                 before_high=held)
+    if leak is None:
+        return size
+    return replace(size, leaky=True, settled=True, high=leak.rest,
+                   bytes_per_s=leak.bytes_per_s)
 
 
 def extend(last: Size, memory: TaskMemory, now_s: float) -> Size:
     """Return the size with a reading more; one that comes too soon replaces nothing but `now`."""
     held, passed_s = held_bytes(memory), now_s - last.read_s
     if passed_s < 0:
-        return first(memory, now_s, label=last.label, leaky=last.leaky)
+        return replace(first(memory, now_s, label=last.label), leaky=last.leaky)
     if passed_s < APART_S:
         return replace(last, memory=memory, now=held, low=min(last.low, held),
                        read_s=last.read_s, high=last.high if last.settled else held)
@@ -142,7 +160,7 @@ class Sizes:
     def __init__(self) -> None:
         """Start with no process known."""
         self._sizes: dict[Identity, Size] = {}
-        self._leaky: dict[str, None] = {}
+        self._leaks: dict[str, Leak] = {}
 
     @property
     def known(self) -> Mapping[Identity, Size]:
@@ -166,16 +184,16 @@ class Sizes:
         before = self._sizes.get(process.identity)
         if before is None:
             label = process.label
-            return first(memory, now_s, label=label, leaky=label in self._leaky)
+            return first(memory, now_s, label=label, leak=self._leaks.get(label))
         return before if before.memory is memory else extend(before, memory, now_s)
 
     def _remember_leak(self, size: Size) -> None:
-        """Keep the label of a process that ended while it grew: its successor may too."""
+        """Keep the leak of a process that ended while it grew: its successor may leak too."""
         if size.settled and size.now - size.low > LEAKED_BYTES and size.bytes_per_s > 0:
-            self._leaky.pop(size.label, None)
-            self._leaky[size.label] = None
-            if len(self._leaky) > LEAKY_LABELS_MAX:
-                del self._leaky[next(iter(self._leaky))]
+            self._leaks.pop(size.label, None)
+            self._leaks[size.label] = Leak(size.high, size.bytes_per_s)
+            if len(self._leaks) > LEAKY_LABELS_MAX:
+                del self._leaks[next(iter(self._leaks))]
 
     def forget(self, identity: Identity) -> None:
         """Forget a process that has ended."""

@@ -1,0 +1,177 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Fork families and processes that are started again: each counts as one leak."""
+
+from dataclasses import replace
+
+from oom_sentinel.protection import foreign_growth
+from oom_sentinel.protection import level
+from oom_sentinel.protection.domains import Domain
+from oom_sentinel.protection.families import Families
+from oom_sentinel.protection.foreign_growth import Member
+from oom_sentinel.protection.sizes import Sizes
+from test_plan import at_rest
+from test_plan import holding
+from test_plan import MIB
+from test_plan import node
+from test_plan import process
+from test_plan import values
+
+PAGES = 256  # of a MiB
+ROBOT = Domain('/robot', 300 * PAGES, 100 * PAGES)
+DRIVER = holding(node(1000, 'rplidar_ros/rplidar_node', cgroup='/robot'), 100)
+DENIED = {DRIVER.identity: 0}
+
+
+def forked(pid, mib, command='/usr/bin/forker', ppid=2000, **more):
+    """Return a process in the robot's control group."""
+    return holding(process(pid, command, ppid=ppid, cgroup='/robot', **more), mib)
+
+
+def read(*tables):
+    """Return the families and sizes after these (seconds, processes)."""
+    sizes, families = Sizes(), Families()
+    for now_s, table in tables:
+        sizes.read(table, now_s)
+        families.read(table, sizes.known, now_s)
+    return families.by_member, sizes.known
+
+
+def storm(command='/usr/bin/forker', parent_mib=15, end_s=12, **more):
+    """Return tables in which a process forks a child that takes 8 MiB, every second from 5 s."""
+    def table(now_s):
+        return (forked(2000, parent_mib, command, ppid=1, **more), *(
+            forked(2001 + n, parent_mib + (0 if now_s == n + 5 else 8), command, **more)
+            for n in range(max(0, now_s - 4))))
+    return [(s, table(s)) for s in range(end_s + 1)]
+
+
+def test_the_growth_of_a_process_and_its_forks_is_summed():
+    """Eight forks, of which the last has taken nothing yet; what they share counts once."""
+    families, _ = read(*storm())
+    family = families[forked(2000, 0).identity]
+    assert len(family.members) == 9 and family.label == 'forker' and family.leaks
+    assert family.size.now == (15 + 7 * 8) * MIB and family.grown == 7 * 8 * MIB
+    assert families[forked(2003, 0).identity] is family
+
+
+def test_another_program_is_no_family_of_its_parent():
+    """A shell's tool, a node of a launch."""
+    families, _ = read((0, (forked(2000, 5, ppid=1), forked(2001, 90, '/usr/bin/other'))))
+    assert not families
+
+
+def test_a_fork_that_starts_another_program_leaves_its_family():
+    """Between fork and exec it still looks like a copy."""
+    copy, other = forked(2001, 5), forked(2001, 5, '/usr/bin/other')
+    first = forked(2000, 5, ppid=1)
+    assert read((0, (first, copy)))[0]
+    assert not read((0, (first, copy)), (1, (first, other)))[0]
+
+
+def test_orphans_stay_in_their_family():
+    """The process that forked them has been killed; what they hold is still one leak."""
+    orphans = tuple(forked(2001 + n, 23, ppid=1) for n in range(8))
+    families, _ = read(*storm(), (13, orphans))
+    family = families[orphans[0].identity]
+    assert len(family.members) == 8 and family.size.now == 8 * 8 * MIB
+
+
+def test_workers_that_rest_are_no_leak():
+    """A pool of eight workers which has stood for a while."""
+    families, _ = read(*storm(), *((13 + s, storm()[-1][1]) for s in range(30)))
+    assert families[forked(2000, 0).identity].grown == 0
+
+
+def lifted(tables, *, left_mib=100, **more):
+    """Return the values of the members, and of an innocent of their size, and the plan."""
+    families, sizes = read(*tables)
+    table = (DRIVER, forked(1500, 23, '/usr/bin/innocent', ppid=1), *tables[-1][1])
+    found, made = values(
+        table, more.pop('floors', DENIED), families=families,
+        sizes={**at_rest(table), **sizes}, domains=(replace(ROBOT, left_pages=left_mib * PAGES),),
+        **more)
+    return found, made
+
+
+def test_each_member_of_a_leak_is_raised_by_the_growth_of_all():
+    """As if one process held it, so that a large innocent is not taken for the leaker."""
+    found, _ = lifted(storm())
+    alone, _ = lifted(storm(end_s=5))
+    assert found[1500] == alone[1500]  # the innocent is raised to the level as ever
+    step = ROBOT.head_start_pages
+    lift = -(-7 * 8 * PAGES // step) * step
+    asks = -(-(115 * PAGES + lift - 23 * PAGES) // ROBOT.point)
+    assert found[2001] == asks > found[1500]
+
+
+def test_growth_that_would_take_hours_lifts_nobody():
+    """7 MiB a second need longer than five minutes for 100 GiB."""
+    found, _ = lifted(storm(), left_mib=100 * 1024)
+    assert found[2001] == found[1500]
+
+
+def test_a_protected_node_that_forks_outgrows_its_head_start():
+    """No child of it is above its own size at rest."""
+    tables = storm('/opt/ros/jazzy/lib/nav2_amcl/amcl --ros-args -r __node:=amcl')
+    floors = {**DENIED, **{p.identity: 0 for p in tables[-1][1]}}
+    found, made = lifted(tables, floors=floors)
+    assert {p.pid for p in made.outgrown} == set(range(2000, 2009))
+    assert found[2001] > found[1500]
+
+
+def test_the_successor_of_a_protected_leak_does_not_lift_the_level():
+    """It rests where the one before it rested, though it has not rested yet itself."""
+    sizes = Sizes()
+
+    def leaky(pid, mib):
+        return holding(node(pid, 'nav2_amcl/amcl', 'amcl'), mib)
+    for now_s, mib in [(0, 40), (1, 40), (2, 60), (3, 80), (4, 100)]:
+        sizes.read((leaky(1, mib),), now_s)
+    for now_s, mib in [(5, 10), (6, 60), (7, 110)]:
+        sizes.read((leaky(2, mib),), now_s)
+    size = sizes.known[leaky(2, 0).identity]
+    assert size.settled and size.high == 40 * MIB and size.grown == 70 * MIB
+    sizes.read((leaky(2, 0), leaky(3, 10)), 8)
+    assert sizes.known[leaky(3, 0).identity].bytes_per_s > 0
+
+
+def member(pid, held_mib, *, critical=False, raised=False, mib_s=0.0, forks=False):
+    """Return a member of the domain."""
+    task = foreign_growth.Task(node(pid, 'a/b').identity, held_mib * PAGES, critical,
+                               mib_s * PAGES, forks=forks)
+    return Member(task, f'p{pid}', 0, held_mib * PAGES, raised)
+
+
+def test_a_foreign_family_is_foreseen_at_the_size_of_its_members():
+    """Its badness never rises, so the raised ones would die for it one by one."""
+    critical, innocents = member(1, 15, critical=True), [
+        member(10 + i, 20, raised=True) for i in range(3)]
+    made = level.Level(ROBOT, 30 * PAGES, 'critical')
+    for forks, below in ((True, True), (False, False)):
+        found = foreign_growth.judge(
+            made, [critical, *innocents, member(9, 22, mib_s=8.0, forks=forks)])
+        assert (found.cap_pages is not None) is below
+        assert not below or found.cap_pages < 22 * PAGES
+        assert found.chosen == foreign_growth.Loss(0, 0)
+
+
+def test_the_sum_of_a_foreign_family_decides_whether_it_counts():
+    """The members of another user grow by nothing each."""
+    tables = storm(uid=1234)
+    found, made = lifted(tables)
+    entry = made.foreign['/robot']
+    assert entry.label.startswith('forker') and 2001 not in found
+    assert not lifted(tables, left_mib=100 * 1024)[1].foreign
