@@ -43,7 +43,9 @@ from bench.storm.ground import KernelLog
 from bench.storm.ground import Spawner
 from bench.storm.ground import until
 
-UID = 61000  # a user of its own, for a sentinel touches only its user's processes
+# Users of this run's own: a sentinel touches only its user's processes, and a second one of the
+# same user only watches.
+UID = 61000 + 2 * (os.getpid() % 1000)
 ROLES = ('critical', 'innocent', 'expendable')
 
 

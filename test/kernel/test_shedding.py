@@ -13,6 +13,7 @@
 # limitations under the License.
 """Shedding for real: a recorder that leaks in a control group ends before the kernel kills."""
 
+import os
 import pathlib
 import sys
 
@@ -79,7 +80,7 @@ def recorder(robot, cgroup, metadata, manner='polite', pause_s=0.1):
     """Start a recorder that leaks a MiB each `pause_s` seconds."""
     program = robot.prefix / 'lib' / 'rosbag' / 'recorder'
     program.parent.mkdir(parents=True, exist_ok=True)
-    program.write_text(f'#!{sys.executable}\n{RECORDER}')
+    program.write_text(f'#!{os.path.realpath(sys.executable)}\n{RECORDER}')
     program.chmod(0o755)
     robot.command = lambda *_args, **_more: [
         sys.executable, '-IS', str(program), str(metadata), manner, str(pause_s),

@@ -98,7 +98,7 @@ def test_a_node_name_that_is_not_utf_8_stops_nothing(observer):
 def test_a_container_whose_node_name_is_no_ros_name_is_not_asked(observer, tmp_path):
     """A client of an impossible service name raises."""
     program = tmp_path / 'component_container'
-    program.write_text(f'#!{sys.executable} -I\nimport time\ntime.sleep(600)\n')
+    program.write_text(f'#!{os.path.realpath(sys.executable)} -I\nimport time\ntime.sleep(600)\n')
     program.chmod(0o755)
     with running_sentinel(FAST):
         child = subprocess.Popen([str(program), '--ros-args', '-r', '__node:=a b'])

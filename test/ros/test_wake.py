@@ -80,8 +80,8 @@ def test_a_new_program_has_its_value_long_before_the_next_scan(robot):
     with running_sentinel(parameters):
         first = robot.start('rosbag', 'recorder')
         wait_for(lambda: oom_score_adj(first.pid) == 300, 'the sentinel is up')
-        late = subprocess.Popen(['sh', '-c', f'sleep 2; exec {sys.executable} -I '
-                                 f'{robot.prefix}/lib/rosbag/recorder 0 0 -'],
+        late = subprocess.Popen(['sh', '-c', 'sleep 2; exec "$0" -I "$1" 0 0 -',
+                                 sys.executable, f'{robot.prefix}/lib/rosbag/recorder'],
                                 stdout=subprocess.DEVNULL)
         try:
             wait_for(lambda: oom_score_adj(late.pid) == 300, 'the wrapper became the node', 10)

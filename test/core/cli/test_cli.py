@@ -385,8 +385,8 @@ def test_a_shown_name_cannot_disturb_a_terminal(text):
 def test_a_reader_that_leaves_early_is_no_error():
     """`oom_sentinel order --json | head -1`."""
     done = subprocess.run(
-        ['sh', '-c', f'{{ {sys.executable} -m oom_sentinel.cli order --json; echo $? >&2; }}'
-                     ' | head -c 1'], cwd=ROOT, capture_output=True, text=True)
+        ['sh', '-c', '{ "$0" -m oom_sentinel.cli order --json; echo $? >&2; } | head -c 1',
+         sys.executable], cwd=ROOT, capture_output=True, text=True)
     assert (done.stdout, done.stderr.strip()) == ('{', '0')
 
 

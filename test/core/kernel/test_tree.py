@@ -201,10 +201,9 @@ def test_proc_with_hidepid_shows_only_own_processes():
     if os.geteuid() != 0 or not shutil.which('unshare') or not shutil.which('setpriv'):
         pytest.skip('mounting /proc anew needs root, unshare and setpriv')
     inner = ('mount -t proc -o hidepid=2 proc /proc || exit 77; exec setpriv --reuid=65534 '
-             '--regid=65534 --clear-groups sh -c \'exec "$0" -m oom_sentinel.cli order --json\' '
-             f'{sys.executable}')
-    done = subprocess.run(['unshare', '--mount', 'sh', '-c', inner], capture_output=True,
-                          text=True, cwd=pathlib.Path(__file__).parents[3])
+             '--regid=65534 --clear-groups "$0" -m oom_sentinel.cli order --json')
+    done = subprocess.run(['unshare', '--mount', 'sh', '-c', inner, sys.executable],
+                          capture_output=True, text=True, cwd=pathlib.Path(__file__).parents[3])
     if done.returncode in (77, 126) or 'Permission denied' in done.stderr:
         pytest.skip(f'not possible here: {done.stderr.strip()[-120:]}')
     assert done.returncode == 0, done.stderr
