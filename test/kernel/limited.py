@@ -14,6 +14,7 @@
 
 """A memory control group of the tests' own, in which the kernel kills for real."""
 
+import fcntl
 import os
 import time
 
@@ -21,6 +22,16 @@ from conftest import wait_for
 import pytest
 
 LIMIT_MIB = 300
+
+
+@pytest.fixture
+def raising_alone():
+    """Wait until no other test's sentinel raises all processes of this user."""
+    lock = os.open(f'/tmp/oom_sentinel_test_raising_{os.geteuid()}',
+                   os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    yield
+    os.close(lock)
 
 
 class Cgroup:

@@ -22,6 +22,7 @@ import sys
 import xml.etree.ElementTree as ElementTree
 
 from limited import memory_folder
+from limited import raising_alone  # noqa: F401
 import pytest
 
 pytest.importorskip('rclpy', reason='needs rclpy: the demo is played by nodes')
@@ -49,7 +50,8 @@ def in_order(text, *pieces):
 
 
 @pytest.mark.skipif(memory_folder() is None, reason='needs root and a memory controller')
-def test_without_the_sentinel_navigation_dies_and_with_it_the_recorder(tmp_path, monkeypatch):
+def test_without_the_sentinel_navigation_dies_and_with_it_the_recorder(
+        tmp_path, monkeypatch, raising_alone):  # noqa: F811
     """The real thing, three times as fast; no control group and no process is left behind."""
     folder = memory_folder()[0]
     place = tmp_path / 'tmp'

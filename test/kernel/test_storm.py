@@ -27,6 +27,7 @@ from conftest import oom_score_adj
 from conftest import running_sentinel
 from conftest import wait_for
 from limited import limited_cgroup  # noqa: F401
+from limited import raising_alone  # noqa: F401
 from oom_sentinel.protection.sizes import APART_S
 import pytest
 
@@ -142,7 +143,7 @@ def test_a_leak_in_a_component_container_takes_only_itself(robot, cgroup, tmp_pa
 @pytest.mark.parametrize('raises, pace, critical, innocent', [
     ('user', 400.0, 150, 5), ('user', 20.0, 30, 40), ('ros', 20.0, 30, 40)])
 def test_a_leak_outside_ros_kills_no_more_than_without_the_sentinel(
-        robot, cgroup, tmp_path, raises, pace, critical, innocent):
+        robot, cgroup, raising_alone, tmp_path, raises, pace, critical, innocent):  # noqa: F811
     """
     Where it is raised like a node, and where only nodes are: compare all deaths.
 
