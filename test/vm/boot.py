@@ -47,6 +47,7 @@ TIMEOUT_S = float(os.environ.get('VM_TIMEOUT_S', '1200'))
 # TCG works everywhere; /dev/kvm may exist and not work.
 ACCELERATOR = os.environ.get('VM_ACCEL', 'tcg,thread=multi')
 RESULTS_BYTES = 32 << 20
+SWAP_MIB = int(os.environ.get('VM_SWAP_MIB', '0'))  # as /dev/vdd; the guest makes swap of it
 
 
 def missing() -> list[str]:
@@ -94,6 +95,8 @@ def pack(target: pathlib.Path, arguments: list[str]) -> None:
             if (ROOT / name).exists():
                 archive.add(ROOT / name, str(ROOT / name))
         archive.add(settings, '/guest/settings')
+        if os.environ.get('VM_EXTRA'):  # a folder of files that the guest shall have besides
+            archive.add(os.environ['VM_EXTRA'], '/')
         archive.add(pathlib.Path(__file__).parent / 'guest' / 'init', '/guest/init')
 
 
@@ -110,7 +113,7 @@ def command(run: pathlib.Path) -> list[str]:
             # Else a busy host makes it panic: IO-APIC + timer doesn't work.
             'no_timer_check',
             *disk(VM / 'root.img', ',snapshot=on'), *disk(run / 'sources.tar', ',readonly=on'),
-            *disk(run / 'results'), '-serial', f'file:{run / "console.log"}',
+            *disk(run / 'results'), *(disk(run / 'swap') if SWAP_MIB else ()), '-serial', f'file:{run / "console.log"}',
             '-chardev', 'stdio,id=tests,signal=off', '-serial', 'chardev:tests']
 
 
@@ -168,6 +171,9 @@ def main() -> int:
         pack(run / 'sources.tar', sys.argv[1:])
         with open(run / 'results', 'wb') as stream:
             stream.truncate(RESULTS_BYTES)
+        if SWAP_MIB:
+            with open(run / 'swap', 'wb') as stream:
+                stream.truncate(SWAP_MIB << 20)
         ended = boot(run)
         if not ended:
             print(f'vm-test: the guest did not end by itself within {TIMEOUT_S:g} s')

@@ -1,0 +1,119 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+What acting early is worth: the gaps of a 50 Hz loop while memory runs out, in an emulated guest.
+
+python -m bench.acting [--scenes machine,swap,group] [--rounds 20] [--pace 20]
+    [--contenders nothing,sentinel,sentinel-shedding,earlyoom,nohang]
+
+Needs what make vm-test needs.  earlyoom and nohang come from Debian's packages, unpacked, with
+Debian's settings; systemd-oomd needs systemd as process 1, which this guest has not.  Emulation
+makes everything slower: compare with the guest's own gaps at rest, in the same table.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import shlex
+import shutil
+import subprocess
+import sys
+from statistics import median
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+SCENES = 'machine,swap,group'
+CONTENDERS = 'nothing,sentinel,sentinel-shedding,earlyoom,nohang'
+PACKAGES = ('earlyoom', 'nohang')
+SWAP_MIB = 256
+LEFT_OUT = ('usr/share/doc', 'usr/share/man', 'lib', 'etc/init.d', 'etc/logrotate.d')
+
+
+def peers(folder):
+    """Return a folder with the programs of the packages, downloaded by apt unless it is there."""
+    target = folder / 'programs'
+    if not target.exists():
+        packages = folder / 'packages'
+        packages.mkdir(parents=True, exist_ok=True)
+        subprocess.run(['apt-get', '-q', 'download', *PACKAGES], cwd=packages, check=True,
+                       stdout=subprocess.DEVNULL)
+        for package in packages.glob('*.deb'):
+            subprocess.run(['dpkg', '-x', str(package), str(target)], check=True)
+        for name in LEFT_OUT:
+            shutil.rmtree(target / name, ignore_errors=True)
+    return target
+
+
+def rounds(arguments):
+    """Boot the guest, pass on what it prints and yield each round."""
+    inside = [sys.executable, '-m', 'bench.acting.guest', arguments.scenes, arguments.contenders,
+              str(arguments.rounds), str(arguments.pace)]
+    env = {**os.environ, 'PYTHON': sys.executable, 'VM_COMMAND': shlex.join(inside),
+           'VM_EXTRA': str(peers(ROOT / '.vm' / 'acting')), 'VM_SWAP_MIB': str(SWAP_MIB),
+           'VM_TIMEOUT_S': str(arguments.timeout)}
+    child = subprocess.Popen([str(ROOT / 'test/vm/run')], env=env, text=True,
+                             stdout=subprocess.PIPE, errors='replace')
+    for line in child.stdout:
+        print(line, end='', flush=True)
+        if line.startswith('ROUND '):
+            yield json.loads(line.removeprefix('ROUND '))
+    child.wait()
+
+
+def table(found):
+    """Yield the lines of the table: medians over the rounds, the longest gap of all, counts."""
+    yield ('| scene | MiB/s | with | rounds | longest gap: median, largest (ms) | p99 gap (ms) |'
+           ' at rest: longest, p99 (ms) | critical died | others died | kernel kills |'
+           ' recording lost |')
+    yield '|' + '---|' * 11
+    for key in dict.fromkeys((r['scene'], r['pace'], r['contender']) for r in found):
+        these = [r for r in found if (r['scene'], r['pace'], r['contender']) == key]
+
+        def middle(name, these=these):
+            known = [r[name] for r in these if r[name] is not None]
+            return f'{median(known):.0f}' if known else '-'
+        longest = [r['longest_ms'] for r in these if r['longest_ms'] is not None]
+        yield (f'| {key[0]} | {key[1]:g} | {key[2]} | {len(these)} | {middle("longest_ms")}, '
+               f'{max(longest, default=0):.0f} | {middle("p99_ms")} | '
+               f'{middle("idle_longest_ms")}, {middle("idle_p99_ms")} | '
+               f'{sum(r["critical_died"] for r in these)} | '
+               f'{sum(r["innocents_died"] for r in these)} | '
+               f'{sum(r["kernel_kills"] for r in these)} | '
+               f'{sum(r["recorder"] == "lost its file" for r in these)} |')
+
+
+def main():
+    """Measure, and print the table; with --add, together with the rounds of earlier runs."""
+    parser = argparse.ArgumentParser(prog='python -m bench.acting')
+    parser.add_argument('--scenes', default=SCENES)
+    parser.add_argument('--contenders', default=CONTENDERS)
+    parser.add_argument('--rounds', type=int, default=20)
+    parser.add_argument('--pace', type=float, default=20.0, help='MiB/s')
+    parser.add_argument('--timeout', type=float, default=14400.0, help='s for the guest')
+    parser.add_argument('--add', type=pathlib.Path, help='file of rounds: read, and added to')
+    arguments = parser.parse_args()
+    found = []
+    if arguments.add and arguments.add.exists():
+        found = [json.loads(line) for line in arguments.add.read_text().splitlines()]
+    for one in rounds(arguments) if arguments.rounds else ():
+        found.append(one)
+        if arguments.add:
+            with open(arguments.add, 'a', encoding='ascii') as stream:
+                stream.write(json.dumps(one) + '\n')
+    print('\n'.join(table(found)))
+
+
+if __name__ == '__main__':
+    main()
