@@ -29,9 +29,9 @@ import os
 import pathlib
 import shlex
 import shutil
+from statistics import median
 import subprocess
 import sys
-from statistics import median
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SCENES = 'machine,swap,group'

@@ -53,7 +53,11 @@ class Shortage:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A process that may be shed; `frees_bytes` is its anonymous memory, swap included."""
+    """
+    A process that may be shed; `frees_bytes` is its anonymous memory, swap included.
+
+    `nodes` are those of its nodes that belong to the group: a container may hold others.
+    """
 
     process: Process
     group: str
@@ -61,6 +65,7 @@ class Candidate:
     steps: tuple[Step, ...]
     frees_bytes: int
     grows_bytes_per_s: float = 0.0
+    nodes: tuple[str, ...] = ()
 
     @property
     def kind(self) -> tuple[str, str]:
@@ -73,6 +78,7 @@ class Brought(Enum):
 
     ENDED = 'ended'
     DEACTIVATED = 'deactivated'
+    NO_ANSWER = 'no answer'
     STILL_RUNS = 'still runs'
     REFUSED = 'refused'
     WOULD = 'would be done'
@@ -106,7 +112,7 @@ class Shedding:
 
     `mode` is the parameter's.  `intent` says in words what is about to happen, '' when nothing
     is.  `fresh` are the actions of this cycle, `deactivated` the nodes that wait to be
-    activated again.
+    activated again, `unloaded` the components that only their launch file can load again.
     """
 
     mode: str = 'off'
@@ -115,3 +121,4 @@ class Shedding:
     done: int = 0
     last: Action | None = None
     deactivated: tuple[str, ...] = ()
+    unloaded: tuple[str, ...] = ()

@@ -75,6 +75,7 @@ class Containers:
         self._clients: dict[tuple[int, str], Any] = {}
         self._asked: dict[tuple[int, str], tuple[float, Any]] = {}
         self._answers: dict[tuple[int, str], tuple[str, ...]] = {}
+        self._ids: dict[tuple[int, str], dict[str, int]] = {}
         self._since_s: dict[tuple[int, str], float] = {}
 
     def names(self, processes: Iterable[Process], known: Iterable[int]
@@ -101,6 +102,13 @@ class Containers:
         for key, (_, future) in self._asked.items():
             if key[0] in changed and future is None:
                 self._asked[key] = (float('-inf'), None)
+
+    def component(self, pid: int, name: str) -> tuple[str, int] | None:
+        """Return the container of a component and its ID there, None when it is not known."""
+        for (at, container), ids in self._ids.items():
+            if at == pid and name in ids:
+                return container, ids[name]
+        return None
 
     @property
     def silent(self) -> frozenset[int]:
@@ -130,12 +138,14 @@ class Containers:
     def _take(self, key: tuple[int, str], future: Any) -> None:
         self._asked[key] = (self._asked[key][0], None)
         if future.exception() is None and future.result() is not None:
-            names = future.result().full_node_names
-            self._answers[key] = tuple(sorted(
-                name for name in itertools.islice(names, NODES_MAX) if is_node_name(name)))
+            said = future.result()
+            names = list(itertools.islice(said.full_node_names, NODES_MAX))
+            self._answers[key] = tuple(sorted(name for name in names if is_node_name(name)))
+            self._ids[key] = dict(zip(names, said.unique_ids))
 
     def _forget(self, key: tuple[int, str]) -> None:
         self._node.destroy_client(self._clients.pop(key))
         self._asked.pop(key, None)
         self._answers.pop(key, None)
+        self._ids.pop(key, None)
         self._since_s.pop(key, None)

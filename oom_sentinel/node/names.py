@@ -36,6 +36,7 @@ class Names:
         self._sentinel = sentinel
         self._graph = Graph(node, others=lambda known: quiet_nodes(node, known))
         self._containers = Containers(node)
+        self.component = self._containers.component
         self._attribution = Attribution()
         self._inside: dict[int, tuple[str, ...]] = {}
 

@@ -95,8 +95,8 @@ class OomSentinel(Node):
                            lambda text: self.get_logger().warning(text))
         self.kills = kills.Kills(self, watch, self.sentinel.kill_log.feed,
                                  self.topics.message)
-        self.shedding = Shedding(self, self.sentinel.shedder, self._answer,
-                                 self.topics.message)
+        self.shedding = Shedding(self, self.sentinel.shedder, self.names.component,
+                                 self._answer, self.topics.message)
         self.create_service(Trigger, '~/apply', self._apply)
         self.create_service(Trigger, '~/restore', self._restore)
         settings = self.parameters.settings

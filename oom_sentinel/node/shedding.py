@@ -13,13 +13,15 @@
 # limitations under the License.
 
 """
-Shedding to ROS: ~/actions, ~/shed, ~/resume, and lifecycle nodes asked to be inactive.
+Shedding to ROS: ~/actions, ~/shed, ~/resume, nodes made inactive and components unloaded.
 
-`change_state` of lifecycle_msgs works on every middleware.  Nothing waits for an answer: a node
-that never answers is passed over when the step's time is up.
+`change_state` of lifecycle_msgs and `unload_node` of composition_interfaces work on every
+middleware.  Nothing waits for an answer: a node that never answers is passed over when the
+step's time is up.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -31,9 +33,12 @@ from rclpy.qos import QoSProfile
 from std_srvs.srv import Trigger
 
 NODES_MAX = 20  # of one container
+KEPT_MAX = 100  # names of nodes that were asked
+
+Component = tuple[str, int]  # the node name of its container, and its unique ID there
 
 
-def _messages() -> Any:
+def _lifecycle() -> Any:
     """Return the service type and the transitions, None where lifecycle_msgs is missing."""
     try:
         from lifecycle_msgs.msg import Transition
@@ -43,28 +48,95 @@ def _messages() -> Any:
     return ChangeState, Transition
 
 
-class Lifecycle:
-    """Asks nodes to change their state."""
+def _unload_node() -> Any:
+    """Return the service type, None where composition_interfaces is missing."""
+    try:
+        from composition_interfaces.srv import UnloadNode
+    except ImportError:
+        return None
+    return UnloadNode
 
-    def __init__(self, node: Any) -> None:
-        """Keep the node that asks."""
+
+@dataclass(slots=True)
+class _Question:
+    """A request about a node that waits for its service or its answer."""
+
+    name: str
+    client: Any
+    request: Any
+    activates: bool = False
+    unloads: bool = False
+    future: Any = None
+
+
+class NodeStates:
+    """Asks lifecycle nodes to change their state, and containers to unload a component."""
+
+    def __init__(self, node: Any, component: Callable[[int, str], Component | None],
+                 lifecycle: Any = None, unload_node: Any = None) -> None:
+        """
+        Keep the node that asks.
+
+        :param component: returns container and ID of a component by PID and node name.
+        :param lifecycle: service type and transitions, those installed unless given.
+        :param unload_node: the service type, the one installed unless given.
+        """
+        self.active_again: tuple[str, ...] = ()
+        self.unloaded: tuple[str, ...] = ()
         self._node = node
-        self._messages = _messages()
-        self._clients: dict[str, Any] = {}
+        self._component = component
+        self._lifecycle = lifecycle or _lifecycle()
+        self._unload_node = unload_node or _unload_node()
+        self._questions: list[_Question] = []
+        self._confirmed: frozenset[str] = frozenset()
 
-    def deactivate(self, process: Process) -> tuple[str, ...]:
-        """Ask the lifecycle nodes of a process to become inactive; return their names."""
-        if self._messages is None:
-            return ()
-        names = [name for name in process.node_names[:NODES_MAX] if self._has_lifecycle(name)]
-        transition = self._messages[1].TRANSITION_DEACTIVATE
-        return tuple(name for name in names if self._ask(name, transition))
+    def deactivate(self, process: Process, names: tuple[str, ...]) -> tuple[str, ...]:
+        """
+        Ask these nodes of a process to become inactive; return those that can be asked.
 
-    def activate(self, names: tuple[str, ...]) -> None:
-        """Ask these nodes to become active again."""
-        if self._messages is not None:
-            for name in names:
-                self._ask(name, self._messages[1].TRANSITION_ACTIVATE)
+        A component that is no lifecycle node is unloaded: only its launch file knows how to
+        load it again.
+        """
+        asked = tuple(name for name in names[:NODES_MAX]
+                      if self._deactivates(name) or self._unloads(process.pid, name))
+        self._confirmed -= set(asked)
+        self._look()
+        return asked
+
+    def activate(self) -> tuple[str, ...]:
+        """Ask what was deactivated to be active again, once; return the names."""
+        names, self.active_again = self.active_again, ()
+        for name in names:
+            self._change(name, self._lifecycle[1].TRANSITION_ACTIVATE)
+        self._look()
+        return names
+
+    @property
+    def confirmed(self) -> frozenset[str]:
+        """Return the nodes that answered that they are inactive now, or unloaded."""
+        self._look()
+        return self._confirmed
+
+    def _deactivates(self, name: str) -> bool:
+        """Ask a lifecycle node to become inactive; return False where it is none."""
+        if self._lifecycle is None or not self._has_lifecycle(name):
+            return False
+        self._change(name, self._lifecycle[1].TRANSITION_DEACTIVATE)
+        if name not in self.active_again:
+            self.active_again = (*self.active_again, name)[-KEPT_MAX:]
+        return True
+
+    def _unloads(self, pid: int, name: str) -> bool:
+        """Ask the container of a component to unload it; return False where it is none."""
+        found = None if self._unload_node is None else self._component(pid, name)
+        if found is None:
+            return False
+        container, unique_id = found
+        request = self._unload_node.Request()
+        request.unique_id = unique_id
+        self._ask(_Question(name, self._node.create_client(
+            self._unload_node, f'{container}/_container/unload_node'), request, unloads=True))
+        return True
 
     def _has_lifecycle(self, name: str) -> bool:
         """Return whether a node offers change_state, without waiting for discovery."""
@@ -75,29 +147,62 @@ class Lifecycle:
             return False
         return any(service == f'{name}/change_state' for service, _ in offered)
 
-    def _ask(self, name: str, transition: int) -> bool:
-        """Send a transition; return whether the service is there."""
-        if name not in self._clients:
-            self._clients[name] = self._node.create_client(
-                self._messages[0], f'{name}/change_state')
-        request = self._messages[0].Request()
+    def _change(self, name: str, transition: int) -> None:
+        request = self._lifecycle[0].Request()
         request.transition.id = transition
-        self._clients[name].call_async(request)
-        return True
+        self._ask(_Question(
+            name, self._node.create_client(self._lifecycle[0], f'{name}/change_state'), request,
+            activates=transition == self._lifecycle[1].TRANSITION_ACTIVATE))
+
+    def _ask(self, question: _Question) -> None:
+        """Ask when the service is there; an older question to the node is given up."""
+        for older in [q for q in self._questions if q.name == question.name]:
+            self._forget(older)
+        if len(self._questions) >= KEPT_MAX:
+            self._forget(self._questions[0])
+        self._questions.append(question)
+
+    def _look(self) -> None:
+        """Send what waited for its service, and take the answers that have come."""
+        for question in list(self._questions):
+            if question.future is None and question.client.service_is_ready():
+                question.future = question.client.call_async(question.request)
+            if question.future is not None and question.future.done():
+                self._answered(question)
+                self._forget(question)
+
+    def _answered(self, question: _Question) -> None:
+        answer = None if question.future.exception() else question.future.result()
+        did = bool(answer is not None and answer.success)
+        if question.activates:
+            return
+        if did:
+            self._confirmed |= {question.name}
+        elif not question.unloads:  # it was not active: it must not be activated later
+            self.active_again = tuple(n for n in self.active_again if n != question.name)
+        if did and question.unloads:
+            self.unloaded = (*self.unloaded, question.name)[-KEPT_MAX:]
+
+    def _forget(self, question: _Question) -> None:
+        self._questions.remove(question)
+        self._node.destroy_client(question.client)
 
 
 QOS = QoSProfile(depth=20, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-LOOK_S = 0.2  # while a process is being ended: its memory is awaited
+LOOK_S = 0.2  # while a process is being ended or is about to be
 
 
 class Shedding:
     """Offers what shed.mode asks for, and publishes each step once."""
 
-    def __init__(self, node: Any, shedder: Shedder, answer: Callable[[Any, Any], Any],
+    def __init__(self, node: Any, shedder: Shedder,
+                 component: Callable[[int, str], Component | None],
+                 answer: Callable[[Any, Any], Any],
                  message: Callable[[tuple[Status, ...]], DiagnosticArray]) -> None:
         """
         Offer nothing yet.
 
+        :param component: returns container and ID of a component by PID and node name.
         :param answer: fills the response of a Trigger service with what a function returns.
         :param message: makes a message of statuses.
         """
@@ -108,9 +213,7 @@ class Shedding:
         self._publisher: Any = None
         self._services: tuple[Any, ...] = ()
         self._timer: Any = None
-        self._lifecycle = Lifecycle(node)
-        shedder.deactivate = self._lifecycle.deactivate
-        shedder.activate = self._lifecycle.activate
+        shedder.nodes = NodeStates(node, component)
 
     def follow(self, mode: str, shed_now: Callable[[], tuple[bool, str]]) -> None:
         """Create or destroy topic and services as shed.mode says."""
@@ -136,7 +239,7 @@ class Shedding:
                 self._publisher.publish(self._message((action,)))
 
     def look_soon(self, cycle: Callable[[], None], clock: Any) -> None:
-        """Run cycles quickly while a process is being ended."""
+        """Run cycles quickly while a process is being ended or is about to be."""
         if self._shedder.busy and self._timer is None:
             self._timer = self._node.create_timer(LOOK_S, cycle, clock=clock)
         elif not self._shedder.busy and self._timer is not None:

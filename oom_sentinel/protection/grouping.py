@@ -56,6 +56,19 @@ def group_of(process: Process, settings: Settings) -> Group | None:
     return graph
 
 
+def nodes_by_group(process: Process, group: Group, settings: Settings
+                   ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """
+    Return the nodes of a process that belong to a group, and its components that do not.
+
+    A container's own node is no component; what runs in it is known once it has been asked.
+    """
+    mine = tuple(name for name in process.node_names
+                 if getattr(_first(settings, process, name), 'name', None) == group.name)
+    components = process.listed_node_names or process.program.node_names
+    return mine, tuple(name for name in components if name not in mine)
+
+
 def unproven_nodes(processes: Iterable[Process], settings: Settings) -> tuple[str, ...]:
     """Return the nodes that a node: selector matches by a name that only the ROS graph knows."""
     found = []

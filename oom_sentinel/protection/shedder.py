@@ -14,14 +14,14 @@
 """
 Shedding as it goes on: ends processes step by step, each through a pidfd.
 
-What is chosen and when is decided by `shed_plan`.  A lifecycle node is deactivated by the door,
-which hands in how.
+What is chosen and when is decided by `shed_plan`.  The door deactivates lifecycle nodes and
+unloads components.
 """
 
-from collections.abc import Callable
 import contextlib
 from dataclasses import replace
 import signal
+from typing import Protocol
 
 from oom_sentinel.facts.due import due
 from oom_sentinel.facts.due import NEVER_S
@@ -39,11 +39,55 @@ from oom_sentinel.kernel import Root
 from oom_sentinel.kernel.pidfds import Pidfds
 from oom_sentinel.protection import respawn_hold
 from oom_sentinel.protection import shed_plan
+from oom_sentinel.protection import shed_steps
 from oom_sentinel.risk import Assessment
 from oom_sentinel.settings import Settings
 
 SIGNALS = {Step.INTERRUPT: signal.SIGINT, Step.TERMINATE: signal.SIGTERM,
            Step.KILL: signal.SIGKILL}
+SOON_S = 2.0  # before something is shed, looks come quickly
+
+
+class Nodes(Protocol):
+    """
+    The nodes of a process, asked without waiting for an answer.
+
+    `active_again` are lifecycle nodes that were asked to be inactive, `unloaded` components
+    that their container unloaded.
+    """
+
+    active_again: tuple[str, ...]
+    unloaded: tuple[str, ...]
+
+    @property
+    def confirmed(self) -> frozenset[str]:
+        """Return the names of those that did it."""
+
+    def deactivate(self, process: Process, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Ask these nodes of a process to become inactive; return those that can be asked."""
+
+    def activate(self) -> tuple[str, ...]:
+        """Ask what was deactivated to be active again, once; return the names."""
+
+
+class NoNodes:
+    """No node can be asked: without ROS."""
+
+    active_again: tuple[str, ...] = ()
+    unloaded: tuple[str, ...] = ()
+
+    @property
+    def confirmed(self) -> frozenset[str]:
+        """Return no name."""
+        return frozenset()
+
+    def deactivate(self, process: Process, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Ask nobody."""
+        return ()
+
+    def activate(self) -> tuple[str, ...]:
+        """Ask nobody."""
+        return ()
 
 
 class Shedder:
@@ -60,23 +104,21 @@ class Shedder:
         self._directory = directory
         self._held_s = NEVER_S
         self._uid = uid
-        self._state = shed_plan.State()
+        self._state = shed_steps.State()
         self._pidfds = Pidfds(root)
         self._refused: set[Identity] = set()
+        self._asked: dict[Identity, tuple[str, ...]] = {}
         self._reported: set[Identity] = set()
         self._plentiful_since_s: float | None = None
+        self._soon = False
         self._done = 0
         self._last: Action | None = None
-        self.deactivated: tuple[str, ...] = ()
-        # How the door deactivates and activates the lifecycle nodes of a process; the names
-        # of the nodes it asked come back.
-        self.deactivate: Callable[[Process], tuple[str, ...]] = lambda process: ()
-        self.activate: Callable[[tuple[str, ...]], None] = lambda names: None
+        self.nodes: Nodes = NoNodes()
 
     @property
     def busy(self) -> bool:
-        """Return whether a process is being ended, so that a look is due soon."""
-        return bool(self._state.endings)
+        """Return whether a process is being ended or is about to be: a look is due soon."""
+        return bool(self._state.endings) or self._soon
 
     def update(self, sample: Sample, assessment: Assessment, targets: tuple[Target, ...],
                settings: Settings) -> Shedding:
@@ -88,8 +130,9 @@ class Shedder:
         among = shed_plan.candidates(targets, assessment, settings, self._uid)
         if settings.shed_mode == 'report':
             return self._report(sample, short, among, settings)
-        orders, fresh, self._state = shed_plan.advance(
-            self._state, sample, short, self._running(), frozenset(self._refused))
+        left = {path: left for path, (_, left) in shed_plan.places(sample).items()}
+        orders, fresh, self._state = shed_steps.advance(
+            self._state, sample, left, short, self._seen())
         for order in orders:
             self._take(order.candidate, order.step)
         for shortage in short:
@@ -97,8 +140,10 @@ class Shedder:
                 self._begin(shortage, among, sample, settings)
         self._close_ended()
         self._activate_again(sample.monotonic_s, bool(short), settings.shed_restore_s)
-        self._hold_respawns(sample.monotonic_s, bool(short or self.busy))
-        return self._said('act', self._intent(short, among, sample, settings), fresh)
+        self._hold_respawns(sample.monotonic_s, bool(short or self._state.endings))
+        intent = self._intent(short, among, sample, settings)
+        self._soon = bool(intent) and short[0].due_s < SOON_S
+        return self._said('act', intent, fresh)
 
     def shed_now(self, sample: Sample, assessment: Assessment, targets: tuple[Target, ...],
                  settings: Settings) -> tuple[bool, str]:
@@ -116,25 +161,34 @@ class Shedder:
 
     def resume(self) -> tuple[bool, str]:
         """Activate again what was deactivated, as `~/resume` asks."""
-        names, self.deactivated = self.deactivated, ()
-        self._state = shed_plan.State(self._state.endings)
-        if not names:
-            return True, 'No node waits to be activated again.'
-        self.activate(names)
-        return True, f'Asked to be active again: {", ".join(names)}.'
+        names, unloaded = self.nodes.activate(), self.nodes.unloaded
+        self._state = shed_steps.State(self._state.endings)
+        said = f'Asked to be active again: {", ".join(names)}.' if names \
+            else 'No node waits to be activated again.'
+        if unloaded:
+            said += f'  Unloaded, its launch file can load it again: {", ".join(unloaded)}.'
+        return True, said
 
     def close(self) -> None:
         """Activate what was deactivated; leave a process that is being ended to itself."""
-        if self.deactivated:
+        if self.nodes.active_again:
             self.resume()
+        self._soon = False
         self._close_all()
 
     def _begin(self, shortage: Shortage, among: tuple[Candidate, ...], sample: Sample,
                settings: Settings) -> Candidate | None:
-        chosen = shed_plan.choose(shortage, among, self._state, sample, settings.shed_target_s)
-        if chosen is None or not self._take(chosen, chosen.steps[0]):
-            return None
-        self._state = replace(self._state, endings=(*self._state.endings, shed_plan.begin(
+        """Take the first step on the process that is chosen; return it, None without one."""
+        while True:
+            chosen = shed_plan.choose(shortage, among, self._state, sample,
+                                      settings.shed_target_s)
+            if chosen is None:
+                return None
+            if self._take(chosen, chosen.steps[0]):
+                break
+            self._state = replace(self._state, spared=self._state.spared | {
+                chosen.process.identity})  # it has ended by itself: look for another one
+        self._state = replace(self._state, endings=(*self._state.endings, shed_steps.begin(
             chosen, shortage, sample.monotonic_s)))
         return chosen
 
@@ -144,22 +198,29 @@ class Shedder:
     def _take(self, candidate: Candidate, step: Step) -> bool:
         """Take one step on a process; return False when it is gone.  A refusal is remembered."""
         identity = candidate.process.identity
+        self._refused.discard(identity)
         try:
             self._pidfds.hold(identity)
-            if step == Step.DEACTIVATE:
-                self.deactivated += tuple(name for name in self.deactivate(candidate.process)
-                                          if name not in self.deactivated)
-            else:
+            if step != Step.DEACTIVATE:
                 self._pidfds.send(identity, SIGNALS[step])
+                return True
         except ProcessLookupError:
             return False
         except OSError:
             self._refused.add(identity)
+            return True
+        self._asked[identity] = self.nodes.deactivate(candidate.process, candidate.nodes)
+        if not self._asked[identity]:
+            self._refused.add(identity)
         return True
 
-    def _running(self) -> frozenset[Identity]:
-        """Return which of them still run; one that could not be opened is taken to."""
-        return self._pidfds.running() | (self._refused - self._pidfds.held)
+    def _seen(self) -> shed_steps.Seen:
+        """Return what became of them; one that could not be opened is taken to run."""
+        confirmed = self.nodes.confirmed
+        return shed_steps.Seen(
+            self._pidfds.running() | (self._refused - self._pidfds.held),
+            frozenset(self._refused),
+            frozenset(i for i, names in self._asked.items() if confirmed & set(names)))
 
     def _report(self, sample: Sample, short: tuple[Shortage, ...],
                 among: tuple[Candidate, ...], settings: Settings) -> Shedding:
@@ -169,7 +230,7 @@ class Shedder:
             self._reported.clear()
         fresh = []
         for shortage in short:
-            chosen = shed_plan.choose(shortage, among, shed_plan.State(), sample,
+            chosen = shed_plan.choose(shortage, among, shed_steps.State(), sample,
                                       settings.shed_target_s)
             if chosen is None or shortage.due_s > 0 \
                     or chosen.process.identity in self._reported:
@@ -196,11 +257,12 @@ class Shedder:
         self._done += sum(action.result in (Brought.ENDED, Brought.DEACTIVATED)
                           for action in fresh)
         self._last = fresh[-1] if fresh else self._last
-        return Shedding(mode, intent, fresh, self._done, self._last, self.deactivated)
+        return Shedding(mode, intent, fresh, self._done, self._last, self.nodes.active_again,
+                        self.nodes.unloaded)
 
     def _activate_again(self, now_s: float, short: bool, restore_s: float) -> None:
         """Activate what was deactivated when memory has been plentiful for long enough."""
-        if short or not self.deactivated:
+        if short or not self.nodes.active_again:
             self._plentiful_since_s = None
         elif self._plentiful_since_s is None:
             self._plentiful_since_s = now_s
@@ -219,7 +281,8 @@ class Shedder:
         ending = {e.candidate.process.identity for e in self._state.endings}
         self._pidfds.keep(frozenset(ending))
         self._refused &= ending
+        self._asked = {i: names for i, names in self._asked.items() if i in ending}
 
     def _close_all(self) -> None:
-        self._state = shed_plan.State()
+        self._state = shed_steps.State()
         self._close_ended()

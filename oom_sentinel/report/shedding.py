@@ -41,6 +41,8 @@ def _what(done: Action) -> str:
         return f'{done.label} would be {DONE[done.step]}'
     if done.result == Brought.REFUSED:
         return f'{done.label} could not be {DONE[done.step]}'
+    if done.result == Brought.NO_ANSWER:
+        return f'{done.label} was asked to be inactive and did not answer'
     if done.result == Brought.STILL_RUNS:
         return f'{done.label} was {DONE[done.step]} and still runs'
     return f'{done.label} was {DONE[done.step]}'
@@ -54,4 +56,5 @@ def values(shedding: Shedding) -> tuple[tuple[str, str], ...]:
             ('about to be shed', shedding.intent or 'none'),
             ('shed since start', str(shedding.done)),
             ('last action', 'none' if shedding.last is None else _what(shedding.last)),
-            ('deactivated nodes', ', '.join(shedding.deactivated) or 'none'))
+            ('deactivated nodes', ', '.join(shedding.deactivated) or 'none'),
+            ('unloaded components', ', '.join(shedding.unloaded) or 'none'))

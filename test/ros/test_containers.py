@@ -101,8 +101,10 @@ def test_an_answer_serves_the_next_question(inside, node):
     assert inside.names([container(7)], ()) == {}
     assert node.clients[0].name == '/nav2_container/_container/list_nodes'
     node.clients[0].futures[0].set_result(
-        SimpleNamespace(full_node_names=['/planner_server', '/amcl']))
+        SimpleNamespace(full_node_names=['/planner_server', '/amcl'], unique_ids=[2, 5]))
     assert inside.names([container(7)], ()) == {7: ('/amcl', '/planner_server')}
+    assert inside.component(7, '/amcl') == ('/nav2_container', 5)
+    assert inside.component(8, '/amcl') is None and inside.component(7, '/map') is None
     assert len(node.clients[0].futures) == 1
 
 
@@ -159,7 +161,8 @@ def test_a_change_in_the_graph_lets_the_container_be_asked_again(inside, node, c
     """It may have loaded a component; else it is asked once a minute."""
     inside.names([container(7)], ())
     assert inside.silent == {7}
-    node.clients[0].futures[0].set_result(SimpleNamespace(full_node_names=['/amcl']))
+    node.clients[0].futures[0].set_result(SimpleNamespace(
+        full_node_names=['/amcl'], unique_ids=[5]))
     inside.names([container(7)], ())
     assert inside.silent == frozenset()
     clock.now_s = 59.0
@@ -169,7 +172,8 @@ def test_a_change_in_the_graph_lets_the_container_be_asked_again(inside, node, c
     inside.ask_soon([7])
     inside.names([container(7)], ())
     assert len(node.clients[0].futures) == 2
-    node.clients[0].futures[1].set_result(SimpleNamespace(full_node_names=['/amcl', '/map']))
+    node.clients[0].futures[1].set_result(SimpleNamespace(
+        full_node_names=['/amcl', '/map'], unique_ids=[5, 6]))
     inside.names([container(7)], ())
     assert inside.names([container(7)], ()) == {7: ('/amcl', '/map')}
 

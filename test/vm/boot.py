@@ -113,7 +113,8 @@ def command(run: pathlib.Path) -> list[str]:
             # Else a busy host makes it panic: IO-APIC + timer doesn't work.
             'no_timer_check',
             *disk(VM / 'root.img', ',snapshot=on'), *disk(run / 'sources.tar', ',readonly=on'),
-            *disk(run / 'results'), *(disk(run / 'swap') if SWAP_MIB else ()), '-serial', f'file:{run / "console.log"}',
+            *disk(run / 'results'), *(disk(run / 'swap') if SWAP_MIB else ()),
+            '-serial', f'file:{run / "console.log"}',
             '-chardev', 'stdio,id=tests,signal=off', '-serial', 'chardev:tests']
 
 

@@ -26,12 +26,14 @@ from oom_sentinel.facts.process import Program
 from oom_sentinel.facts.process import TaskMemory
 from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.shedding import Brought
+from oom_sentinel.facts.status import Level
 from oom_sentinel.kernel.files import stat
 from oom_sentinel.protection import respawn_hold
 from oom_sentinel.protection.shedder import Shedder
 from oom_sentinel.risk import Assessment
 import pytest
 from test_shed_plan import ends_in
+from test_shed_plan import GROUP
 from test_shed_plan import sample
 
 ROOT = kernel.Root('/')
@@ -76,28 +78,168 @@ def test_a_pid_that_was_given_anew_is_never_hit(child, tmp_path):
     wait_for(lambda: child.poll() is not None, 'the right one is hit')
 
 
+class Camera:
+    """A lifecycle node /camera, which answers when the test says so."""
+
+    def __init__(self, active_again=('/camera',), unloaded=()):
+        """Begin deactivated, unless the test says otherwise."""
+        self.active_again = active_again
+        self.unloaded = unloaded
+        self.confirmed = frozenset()
+        self.asked = []
+
+    def deactivate(self, _process, names):
+        """Note who is asked."""
+        self.asked.append(('deactivate', names))
+        self.active_again = names
+        return names
+
+    def activate(self):
+        """Note who is asked."""
+        names, self.active_again = self.active_again, ()
+        self.asked.append(('activate', names))
+        return names
+
+
+def shedder_with(nodes, directory):
+    """Return a shedder that asks these nodes."""
+    made = Shedder(ROOT, os.geteuid(), str(directory))
+    made.nodes = nodes
+    return made
+
+
 @pytest.mark.parametrize('end', [
     lambda shedder: shedder.close(),
     lambda shedder: shedder.update(sample(), Assessment(), (), settings.build({}))])
 def test_what_was_deactivated_is_activated_when_shedding_ends(tmp_path, end):
     """At the end of the node, and when shed.mode is turned off."""
-    shedder, asked = Shedder(ROOT, os.geteuid(), str(tmp_path)), []
-    shedder.activate, shedder.deactivated = asked.append, ('/camera',)
-    end(shedder)
-    assert asked == [('/camera',)] and shedder.deactivated == ()
+    camera = Camera()
+    end(shedder_with(camera, tmp_path))
+    assert camera.asked == [('activate', ('/camera',))]
+
+
+def test_an_unloaded_component_is_named_as_not_to_be_had_back(tmp_path):
+    """Only its launch file knows how it was loaded."""
+    camera = Camera((), ('/camera',))
+    done, said = shedder_with(camera, tmp_path).resume()
+    assert done and 'its launch file can load it again: /camera' in said
+
+
+DEACTIVATES = settings.build({
+    'shed.mode': 'act', 'groups': ['expendable'], 'group.expendable.match': ['exe:sleep'],
+    'group.expendable.oom_score_adj': 300, 'group.expendable.shed': ['deactivate', 'terminate']})
+
+
+@pytest.mark.parametrize('answers', [True, False])
+def test_a_node_is_deactivated_and_its_process_ended_while_memory_stays_short(
+        child, tmp_path, answers):
+    """A node that never answers is said not to have; either way the next step follows."""
+    camera = Camera(())
+    shedder = shedder_with(camera, tmp_path)
+    named = target(child)
+    named = replace(named, process=replace(named.process, program=Program(
+        'sleep', executable='sleep', node_names=('/camera',))))
+    shedder.update(sample(), ends_in(5), (named,), DEACTIVATES)
+    assert camera.asked == [('deactivate', ('/camera',))] and child.poll() is None
+    camera.confirmed = frozenset(('/camera',) if answers else ())
+    assert shedder.update(sample(102.0), ends_in(5), (named,), DEACTIVATES).fresh == ()
+    said = shedder.update(sample(103.1), ends_in(5), (named,), DEACTIVATES)
+    assert [action.result for action in said.fresh] == [
+        Brought.DEACTIVATED if answers else Brought.NO_ANSWER]
+    assert child.wait(20) == -signal.SIGTERM
+
+
+def test_a_process_without_a_node_to_ask_is_ended_at_once(child, tmp_path):
+    """No grace is spent on a step that nobody can take."""
+    shedder = shedder_with(Camera(()), tmp_path)
+    shedder.nodes.deactivate = lambda process, names: ()
+    shedder.update(sample(), ends_in(5), (target(child),), DEACTIVATES)
+    said = shedder.update(sample(100.2), ends_in(5), (target(child),), DEACTIVATES)
+    assert [action.result for action in said.fresh] == [Brought.REFUSED]
+    assert child.wait(20) == -signal.SIGTERM
+
+
+def test_looks_come_quickly_before_and_while_a_process_is_ended(child, tmp_path):
+    """Memory goes fast then; while nothing can be shed, looks stay as they are."""
+    shedder = Shedder(ROOT, os.geteuid(), str(tmp_path))
+    for told, targets, busy in ((ends_in(25, 29), (target(child),), False),
+                                (ends_in(16, 20), (target(child),), True),
+                                (ends_in(16, 20), (), False),
+                                (Assessment(), (target(child),), False)):
+        shedder.update(sample(), told, targets, ACTS)
+        assert shedder.busy == busy
+    assert child.poll() is None
+
+
+def test_everything_expendable_is_gone_already(tmp_path):
+    """Nothing is ended, nothing fails, and nothing is promised."""
+    shedder = Shedder(ROOT, os.geteuid(), str(tmp_path))
+    for at_s in (100.0, 100.2, 101.0):
+        said = shedder.update(sample(at_s), ends_in(2), (), ACTS)
+        assert (said.intent, said.fresh) == ('', ())
+    assert not shedder.shed_now(sample(), ends_in(2), (), ACTS)[0]
+
+
+def test_a_process_that_ended_by_itself_meanwhile_gives_its_turn_to_another(child, tmp_path):
+    """The table is of the last scan."""
+    ended = subprocess.Popen(['sleep', '600'])
+    gone = target(ended)
+    gone = replace(gone, process=replace(gone.process, memory=TaskMemory(100 << 20, 0, 0, 0)))
+    ended.kill()
+    ended.wait()
+    shedder = Shedder(ROOT, os.geteuid(), str(tmp_path))
+    assert shedder.update(sample(), ends_in(2), (gone,), ACTS).fresh == ()
+    shedder.update(sample(100.2), ends_in(2), (gone, target(child)), ACTS)
+    assert child.wait(20) == -signal.SIGTERM
+
+
+def test_a_sentinel_that_stalled_itself_takes_no_step_too_much(child, tmp_path):
+    """A look that comes 50 s late finds memory free: the process is left as it is."""
+    deaf = subprocess.Popen(['sh', '-c', 'trap "" TERM; echo; sleep 600'], stdout=subprocess.PIPE)
+    deaf.stdout.readline()
+    try:
+        steps = settings.build({
+            'shed.mode': 'act', 'groups': ['expendable'],
+            'group.expendable.match': ['exe:sleep'], 'group.expendable.oom_score_adj': 300,
+            'group.expendable.shed': ['terminate', 'kill']})
+        shedder = Shedder(ROOT, os.geteuid(), str(tmp_path))
+        shedder.update(sample(), ends_in(2), (target(deaf),), steps)
+        said = shedder.update(sample(150.0, 900), Assessment(), (target(deaf),), steps)
+        assert [action.result for action in said.fresh] == [Brought.STILL_RUNS]
+        assert deaf.poll() is None and not shedder.busy
+    finally:
+        deaf.kill()
+        deaf.wait()
+        deaf.stdout.close()
+
+
+def test_two_places_at_once_have_a_process_each(child, tmp_path):
+    """And one that is being ended for one place is not chosen for the other as well."""
+    other = subprocess.Popen(['sleep', '600'])
+    try:
+        both = (target(child), target(other))
+        made = sample(100.0, 100, chains=(GROUP,), members=(('/robot', frozenset({child.pid})),))
+        told = Assessment(forecasts=tuple(
+            (path, ends_in(5).forecasts[0][1], Level.ERROR) for path in ('/robot', None)))
+        shedder = Shedder(ROOT, os.geteuid(), str(tmp_path))
+        shedder.update(made, told, both, ACTS)
+        assert (child.wait(20), other.wait(20)) == (-signal.SIGTERM, -signal.SIGTERM)
+    finally:
+        other.kill()
+        other.wait()
 
 
 def test_nodes_are_activated_again_after_a_while_of_plenty(tmp_path):
     """shed.restore_s without any shortage; a shortage starts the while anew."""
-    shedder, asked = Shedder(ROOT, os.geteuid(), str(tmp_path)), []
-    shedder.activate, shedder.deactivated = asked.append, ('/camera',)
+    camera = Camera()
+    shedder = shedder_with(camera, tmp_path)
     chosen = replace(ACTS, shed_restore_s=10.0)
     for at_s, told in ((100, Assessment()), (108, ends_in(5)), (109, Assessment()),
                        (118, Assessment())):
         shedder.update(sample(at_s), told, (), chosen)
-        assert asked == []
+        assert camera.asked == []
     shedder.update(sample(119.0), Assessment(), (), chosen)
-    assert asked == [('/camera',)]
+    assert camera.asked == [('activate', ('/camera',))]
 
 
 def test_a_process_that_cannot_be_opened_is_refused_and_not_ended(child, tmp_path, monkeypatch):

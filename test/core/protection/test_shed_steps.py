@@ -1,0 +1,139 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Which step comes next for a process that is being ended, and what each brought."""
+
+from dataclasses import replace
+
+from oom_sentinel.facts.shedding import Brought
+from oom_sentinel.facts.shedding import Candidate
+from oom_sentinel.facts.shedding import Step
+from oom_sentinel.protection import shed_plan
+from oom_sentinel.protection import shed_steps
+from oom_sentinel.protection.shed_steps import Seen
+from oom_sentinel.protection.shed_steps import State
+import pytest
+from test_shed_plan import ends_in
+from test_shed_plan import MIB
+from test_shed_plan import sample
+from test_shed_plan import SETTINGS
+from test_shed_plan import target
+
+
+def ending(steps=('interrupt', 'terminate', 'kill'), frees=50):
+    """Return a state in which one process is being ended since 100 s, and its identity."""
+    process = target(9, 'expendable', 300, frees).process
+    candidate = Candidate(process, 'expendable', 300, tuple(map(Step, steps)), frees * MIB)
+    short = shed_plan.shortages(sample(), ends_in(5), SETTINGS)
+    return State((shed_steps.begin(candidate, short[0], 100.0),)), process.identity
+
+
+def look(state, at_s, available=100, running=(), refused=(), confirmed=(), short=True):
+    """Return what one look brings."""
+    made = sample(at_s, available)
+    return shed_steps.advance(
+        state, made, {None: available * MIB},
+        shed_plan.shortages(made, ends_in(5), SETTINGS) if short else (),
+        Seen(frozenset(running), frozenset(refused), frozenset(confirmed)))
+
+
+def test_memory_that_comes_back_late_is_waited_for():
+    """Up to a second after the process has gone."""
+    state, _ = ending()
+    orders, actions, state = look(state, 100.5)
+    assert (orders, actions) == ((), ()) and state.endings
+    orders, (action,), state = look(state, 101.0, available=150)
+    assert action.result == Brought.ENDED and action.brought_bytes == 50 * MIB
+    assert action.took_s == 1.0 and not state.endings and not state.useless
+
+
+def test_a_process_whose_end_brings_nothing_makes_its_kind_useless():
+    """Its memory was another's."""
+    state, _ = ending()
+    _, _, state = look(state, 100.5)
+    _, (action,), state = look(state, 101.6)
+    assert action.brought_bytes == 0 and state.useless == {('expendable', 'rviz2')}
+
+
+def test_each_step_has_its_grace_and_the_next_one_follows():
+    """SIGINT, then SIGTERM, then SIGKILL; then the process is left alone."""
+    state, identity = ending()
+    taken = []
+    for at_s in (103.9, 104.1, 106.0, 106.2, 108.3):
+        orders, actions, state = look(state, at_s, running=(identity,))
+        taken.append(([order.step.value for order in orders],
+                      [action.result for action in actions]))
+    assert taken == [([], []), (['terminate'], [Brought.STILL_RUNS]), ([], []),
+                     (['kill'], [Brought.STILL_RUNS]), ([], [Brought.STILL_RUNS])]
+    assert state.spared == {identity} and not state.endings
+
+
+def test_a_refused_signal_does_not_wait():
+    """EPERM: the next step would be refused as well, and is tried at once."""
+    state, identity = ending(('interrupt', 'kill'))
+    orders, (action,), state = look(state, 100.1, running=(identity,), refused=(identity,))
+    assert action.result == Brought.REFUSED and [o.step for o in orders] == [Step.KILL]
+
+
+def test_no_further_step_is_taken_when_memory_is_enough_again():
+    """Another process may have ended meanwhile."""
+    state, identity = ending()
+    orders, (action,), state = look(state, 105.0, 900, (identity,), short=False)
+    assert orders == () and state == State() and action.result == Brought.STILL_RUNS
+
+
+@pytest.mark.parametrize('availables, hasty', [
+    ((100, 60, 30), True), ((100, 96, 92), False), ((100, 100, 100), False),
+    ((100, 130, 160), False)])
+def test_the_next_step_comes_early_when_memory_would_end_first(availables, hasty):
+    """A process that ignores SIGINT and leaks 150 MiB/s leaves no 4 s; one that rests has them."""
+    state, identity = ending()
+    ordered = []
+    for at_s, available in zip((100.2, 100.4, 100.6), availables):
+        orders, _, state = look(state, at_s, available, (identity,))
+        ordered += [order.step.value for order in orders]
+    assert ordered == (['terminate'] if hasty else [])
+
+
+@pytest.mark.parametrize('confirmed, result', [
+    (True, Brought.DEACTIVATED), (False, Brought.NO_ANSWER)])
+def test_a_node_that_never_answers_was_not_deactivated(confirmed, result):
+    """Its step ends after its grace, and the next one follows while memory is short."""
+    state, identity = ending(('deactivate', 'interrupt'))
+    said = {'running': (identity,), 'confirmed': (identity,) if confirmed else ()}
+    assert look(state, 102.9, **said)[:2] == ((), ())
+    orders, (action,), state = look(state, 103.1, **said)
+    assert action.result == result and [o.step for o in orders] == [Step.INTERRUPT]
+
+
+def test_a_process_that_forked_while_it_ended_is_over_and_its_kind_is_left_alone():
+    """Its child kept the memory: nothing came back, and the child is of the same kind."""
+    state, _ = ending()
+    _, _, state = look(state, 100.5, available=98)
+    _, (action,), state = look(state, 101.6, available=98)
+    assert action.brought_bytes == -2 * MIB and state.useless == {('expendable', 'rviz2')}
+
+
+def test_two_places_are_looked_at_apart():
+    """What is left in one says nothing of the other; each has a process of its own."""
+    (machine,) = ending()[0].endings
+    process = target(10, 'expendable', 300, 50).process
+    inside = shed_steps.begin(
+        Candidate(process, 'expendable', 300, (Step.INTERRUPT, Step.KILL), 50 * MIB),
+        shed_plan.shortages(sample(), ends_in(5), SETTINGS)[0], 100.0)
+    inside = replace(inside, path='/robot')
+    _, actions, state = shed_steps.advance(
+        State((machine, inside)), sample(100.5, 100), {None: 150 * MIB, '/robot': 100 * MIB},
+        (), Seen(frozenset({process.identity})))
+    assert [(a.place, a.result) for a in actions] == [('this machine', Brought.ENDED)]
+    assert state.endings[0].path == '/robot'
