@@ -47,6 +47,14 @@ def test_foxglove_shows_topics_of_ours_and_each_panel_once():
     others = {panel.get('topicToRender') or panel.get('topicPath')
               for panel in data['configById'].values()} - {None}
     assert others == {'/diagnostics', '/oom_sentinel/oom_kills'}
+    kinds = {name.partition('!')[0] for name in data['configById']}
+    # DiagnosticStatusPanel shows nothing without a hardware id, and ours is each host's name.
+    assert kinds == {'DiagnosticSummary', 'Plot', 'RawMessages'}
+    for panel in data['configById'].values():
+        assert panel['foxglovePanelTitle'] == panel['lichtblickPanelTitle']
+        assert 'paths' not in panel or {
+            'showLegend', 'legendDisplay', 'showPlotValuesInLegend', 'showXAxisLabels',
+            'showYAxisLabels', 'isSynced', 'xAxisVal', 'sidebarDimension'} <= set(panel)
 
 
 def test_plotjuggler_plots_topics_of_ours():
@@ -56,6 +64,11 @@ def test_plotjuggler_plots_topics_of_ours():
     curves = {curve.get('name') for curve in root.iter('curve')}
     assert topics and topics <= TOPICS
     assert curves == {topic + '/data' for topic in topics}
+    plugin = root.find('Plugins/plugin')
+    # Newer PlotJuggler reads the attribute, and takes a missing number for 0.
+    assert set(plugin.find('selected_topics').get('value').split(';')) == topics
+    assert int(plugin.find('max_array_size').get('value')) > 0
+    assert root.find('previouslyLoaded_Streamer').get('name') == plugin.get('ID')
     splitter = root.find('.//DockSplitter')
     assert int(splitter.get('count')) == len(splitter) == len(splitter.get('sizes').split(';'))
 
