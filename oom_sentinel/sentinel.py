@@ -271,8 +271,8 @@ class Sentinel:
             return False, f'Nothing was changed by this sentinel: {self.guard.watching}.'
         self.guard.paused = True
         done, total = self._give_back()
-        return done == total, (f'{done} of {total} changed processes have their old value '
-                               'again; protection rests until ~/apply.')
+        return done == total, (report.given_back(done, total)
+                               + '  Protection is off until ~/apply.')
 
     def _give_back(self) -> tuple[int, int]:
         """Restore every value, of processes that began since the last scan too."""
@@ -291,7 +291,7 @@ class Sentinel:
             if why is not None:
                 return f'Values stay as they are: {why}.'
             done, total = self._give_back()
-            return f'{done} of {total} changed processes have their old value again.'
+            return report.given_back(done, total)
         finally:
             self.guard.release()
             self.kill_log.close()

@@ -67,7 +67,7 @@ def cause(kill: OomKill) -> str:
         return kill.cause
     if kill.constraint == 'CONSTRAINT_MEMCG' or kill.oom_memcg is not None:
         return 'a control group reached its memory limit'
-    return 'the log does not tell why'
+    return 'the log does not say why'
 
 
 def told(kill: OomKill) -> list[str]:
@@ -77,7 +77,7 @@ def told(kill: OomKill) -> list[str]:
         return [f'Because {cause(kill)}{asked}.', _source(kill)]
     said = [f'Killed because {cause(kill)}{_with_swap(kill)}{asked}.'
             if kill.cause or kill.constraint or kill.oom_memcg
-            else f'The log does not tell why it was killed{asked}.']
+            else f'The log does not say why it was killed{asked}.']
     held = [f'{_mib(value)} {what}' for what, value in (
         ('anonymous', kill.anon_rss_bytes), ('of files', kill.file_rss_bytes),
         ('shared', kill.shmem_rss_bytes), ('of page tables', kill.page_table_bytes))
@@ -96,7 +96,7 @@ def _checked(kill: OomKill) -> list[str]:
     if kill.disagreement is not None:
         return [f'Not as the task table predicts: {kill.disagreement}.'
                 if kill.predicted_victim_pid is not None
-                else f'Not to be checked: {kill.disagreement}.']
+                else f'Cannot be checked: {kill.disagreement}.']
     return [] if kill.predicted_victim_pid is None else ['The task table predicts this victim.']
 
 
@@ -134,7 +134,7 @@ def _protection(kill: OomKill) -> str:
     adj = kill.oom_score_adj
     group = '' if kill.group is None else f'; group {kill.group} wanted {kill.wanted}'
     if adj is None:
-        return f'Whether it was protected the log does not tell{group}.'
+        return f'The log does not say whether it was protected{group}.'
     if adj < 0:
         # Scores count neither for the members of a killed group nor for the one that asked.
         chosen = 'memory.oom.group' not in (kill.disagreement or '') and (

@@ -81,7 +81,7 @@ def plain(value: str) -> int | float | str:
 NAME = 'status'
 HELP = ('All statuses: those of the running node, else as the node would publish them; '
         'writes nothing.')
-WATCHING = 'this command only looks'
+WATCHING = 'this command changes nothing'
 PROTECTING = ', the sentinel with PID {} protects'
 LATE = 5  # periods without a report: then its age is shown
 

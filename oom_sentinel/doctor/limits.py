@@ -38,7 +38,8 @@ ROOMIER = 1.5  # times the present limit; a limit stays a limit
 MACHINE_MOST = 0.9  # of the machine's memory: above it the machine itself runs out first
 BOOT = 'cgroup_enable=memory cgroup_memory=1'
 UNITS = ('.service', '.slice', '.scope')
-ON_PURPOSE = 'This is a larger limit, not none.  Was it set on purpose, rather shrink the nodes.'
+ON_PURPOSE = ('This raises the limit and does not remove it.  If the limit was set on purpose, '
+              'make the nodes smaller instead.')
 
 
 def check(checkup: Checkup) -> Iterator[Finding]:
@@ -163,8 +164,8 @@ def _rlimits(checkup: Checkup) -> Iterator[Finding]:
                           f'{name} is {mib(value)} in this shell: a node started from it '
                           'aborts there by a failing malloc, without an OOM kill',
                           remedy(remark('In the shell that starts the robot; for good in '
-                                        '/etc/security/limits.conf.  This is a larger limit, '
-                                        'not none:'), f'ulimit -S{flag} {larger}'))
+                                        '/etc/security/limits.conf.  It raises the limit '
+                                        'and does not remove it:'), f'ulimit -S{flag} {larger}'))
     files = checkup.limits.open_files
     if files is not None and files < 256:
         yield Finding('open_files', Severity.WARNING,

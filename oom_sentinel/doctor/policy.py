@@ -77,12 +77,12 @@ def _min_ttl(value: int) -> Finding:
     """
     if value > MIN_TTL_MUCH_MS:
         return Finding('lru_gen_min_ttl', Severity.WARNING,
-                       f'lru_gen/min_ttl_ms is {value}: the kernel kills rather than swap out '
-                       'what was used so long ago, though memory could be freed',
+                       f'lru_gen/min_ttl_ms is {value}: the kernel kills a process instead of '
+                       f'swapping out what was used in the last {value} ms',
                        f'echo 1000 | sudo tee {MIN_TTL}')
     return Finding('lru_gen_min_ttl', Severity.INFO,
-                   f'lru_gen/min_ttl_ms is {value}: when what was used in this time no longer '
-                   'fits, the kernel kills at once instead of letting the machine stall',
+                   f'lru_gen/min_ttl_ms is {value}: when what was used in the last {value} ms no '
+                   'longer fits, the kernel kills at once instead of letting the machine stall',
                    remark(f'Leave {MIN_TTL} as it is: with 0 the robot freezes for minutes '
                           'before the same kill.'))
 
@@ -104,8 +104,8 @@ def _overcommit(checkup: Checkup) -> Iterator[Finding]:
     mode, info = checkup.policy.overcommit_memory, checkup.meminfo
     if mode == 1:
         yield Finding('overcommit_always', Severity.INFO,
-                      'vm.overcommit_memory is 1: every malloc succeeds, however absurd, and '
-                      'the OOM killer pays for it', sysctl('vm.overcommit_memory', 0))
+                      'vm.overcommit_memory is 1: every malloc succeeds, of any size, and the '
+                      'OOM killer runs when the memory is used', sysctl('vm.overcommit_memory', 0))
     if mode != 2:
         return
     limit, committed = info.commit_limit_bytes, info.committed_as_bytes

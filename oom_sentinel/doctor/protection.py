@@ -45,10 +45,9 @@ def _floor(checkup: Checkup) -> Iterator[Finding]:
     if isinstance(floor, Unavailable) or floor <= WANTED:
         return
     yield Finding('no_floor', Severity.WARNING,
-                  f'the lowest oom_score_adj permitted to what {checkup.user or "this user"} '
-                  f'starts here is {floor}, and lowering below it needs CAP_SYS_RESOURCE: '
-                  f'values down to {WANTED} would be denied and other ROS processes raised '
-                  'instead', _grant(checkup))
+                  f'what {checkup.user or "this user"} starts here may not go below '
+                  f'oom_score_adj {floor} without CAP_SYS_RESOURCE: values down to {WANTED} '
+                  'would be denied, and other processes raised instead', _grant(checkup))
 
 
 def _grant(checkup: Checkup) -> str:

@@ -117,7 +117,7 @@ def _sender(killers: Sequence[str]) -> str:
     """Return who may have sent a signal."""
     if not killers:
         return 'someone'
-    return f'someone, perhaps {" or ".join(killers)} (running here; its log tells),'
+    return f'someone, perhaps {" or ".join(killers)} (running here; see its log),'
 
 
 def terminated(label: str, killers: Sequence[str]) -> Verdict | None:
@@ -125,7 +125,7 @@ def terminated(label: str, killers: Sequence[str]) -> Verdict | None:
     if not killers:
         return None
     return Verdict(None, f'{label} was ended by SIGTERM, perhaps by {" or ".join(killers)}, '
-                   'which runs here and ends processes so when memory is short; its log tells')
+                   'which runs here and ends processes so when memory is short; see its log')
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ def unproven_nodes(processes: Iterable[Process], settings: Settings) -> tuple[st
         for name in process.graph_node_names:
             if name not in process.trusted_node_names and _is_selected(name, settings) \
                     and group is not _first(settings, process, name):
-                found.append(f'{name} (the ROS graph alone says that it is PID {process.pid}; '
+                found.append(f'{name} (only the ROS graph says that it is PID {process.pid}; '
                              f'select exe:{process.program.executable} instead)')
     return tuple(found)
 

@@ -63,17 +63,16 @@ def notes(denied: Iterable[Target], spared: tuple[Process, ...], known: Known,
     refused = list(denied)
     wanted = {t.wanted for t in refused}
     if len(wanted) > len({t.value for t in refused}):
-        found.append('the negative groups are equal among themselves: each is at the lowest '
-                     'permitted value')
+        found.append('all negative groups are at the same value, the lowest permitted one')
     if refused:
-        found.append('processes of other users and those that are never raised are no less '
-                     'safe than the protected ones')
+        found.append('processes of other users and those that are never raised are as safe '
+                     'as the protected ones')
     if spared:
         names = ', '.join(p.label for p in spared[:3]) + (', ...' if len(spared) > 3 else '')
         found.append(f'not raised, because no group names it and it looks like a driver or a '
                      f'controller: {names}')
-    found += [f'{file.path} ({file.size_bytes // MIB} MiB) takes memory that the size of no '
-              f'process shows; PID {identity.pid} holds it open and is raised by as much'
+    found += [f'{file.path} ({file.size_bytes // MIB} MiB) takes memory that counts for no '
+              f'process; PID {identity.pid} holds it open and is raised by as much'
               for identity, files in known.unmapped.items() for file in files][:3]
     found += _absurd(known, settings)
     return tuple(found) + _values(settings)

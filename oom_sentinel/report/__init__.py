@@ -90,8 +90,15 @@ def why_values_stay(orderly: bool, settings: Settings,
     if not settings.protection_restore_on_exit:
         return 'protection.restore_on_exit is false'
     if assessment is not None and assessment.risk.level != Level.OK:
-        return 'memory is at risk, protection outlives me'
+        return 'memory is short, so protection stays'
     return None
+
+
+def given_back(done: int, total: int) -> str:
+    """Return how many of the changed processes have their old value again, as a sentence."""
+    if not total:
+        return 'No process was changed, so nothing is given back.'
+    return f'{done} of {total} changed processes have their old value again.'
 
 
 def marked(status: Status, running: Parts) -> Status:

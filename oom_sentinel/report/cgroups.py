@@ -24,7 +24,7 @@ from oom_sentinel.report.text import sentence
 from oom_sentinel.risk import Assessment
 
 NAME = 'Control groups'
-UNLIMITED = 'no memory limit applies to the sentinel, to a ROS or to a protected process'
+UNLIMITED = 'no memory limit applies to the sentinel, to ROS processes or to protected processes'
 LIMIT_KEYS = ('version', 'limit (MiB)', 'usage (MiB)', 'headroom (MiB)',
               'headroom with swap (MiB)', 'memory.high (MiB)')
 
@@ -32,7 +32,7 @@ LIMIT_KEYS = ('version', 'limit (MiB)', 'usage (MiB)', 'headroom (MiB)',
 def compose(sample: Sample, assessment: Assessment) -> Status:
     """Return the status; the keys are the same with and without a limit."""
     verdict, room, chains = assessment.cgroups, assessment.tightest, sample.chains
-    own = sample.own_cgroup or 'unavailable (/proc/self/cgroup tells none)'
+    own = sample.own_cgroup or 'unavailable (/proc/self/cgroup names none)'
     if isinstance(chains, Unavailable):
         missing = str(chains)
         return Status(NAME, verdict.level,

@@ -79,7 +79,7 @@ def protected(protection: Protection) -> str:
             lowered.append(f'{label} {value}')
         elif value is not None and value > 0:
             raised.append(f'{label} {value}')
-    said = [f'{word} {len(names)}: {listed(names, NAMED)}' for word, names in (
+    said = [f'{word} for {len(names)}: {listed(names, NAMED)}' for word, names in (
         ('lowered', lowered), ('raised', raised), ('denied', denied)) if names]
     if not said:
         return ''

@@ -47,8 +47,8 @@ WHY = {
     'CONSTRAINT_MEMORY_POLICY': 'the memory nodes of its memory policy were used up',
 }
 CONTAINER = re.compile(r'/\Z|docker|libpod|podman|containerd|crio|kubepods|lxc|/machine\.slice')
-BUILD = ('it was a job of a parallel build: colcon build --executor sequential, MAKEFLAGS=-j1 '
-         'or more swap let it end')
+BUILD = ('it was a job of a parallel build: build with MAKEFLAGS=-j1 and --executor sequential, '
+         'or add swap')
 
 
 def level(seen: SeenKill) -> Level:
@@ -87,7 +87,7 @@ def one(seen: SeenKill) -> Status:
     """Return the status that tells one kill on ~/oom_kills and in the log."""
     parts = [*_told(seen)]
     if seen.eaters:
-        parts.append(f'most memory had {listed(list(map(printable, seen.eaters)))}')
+        parts.append(f'most memory was used by {listed(list(map(printable, seen.eaters)))}')
     return Status(NAME, level(seen), _joined(parts),
                   (*_facts(seen), ('before start', str(seen.kill.before_start).lower())))
 
@@ -114,7 +114,7 @@ def _message(kills: Kills, held: Sequence[SeenKill], stalled: bool) -> list[str]
         parts += _told(main)
         more = sum(s.count for s in held if s not in doubtful) - main.count
         if more > 0:
-            parts.append(f'{more} more a moment ago')
+            parts.append(f'{more} more recently')
     elif elsewhere:
         parts.append(f"no OOM kill of this user's processes; {len(elsewhere)} in other control "
                      f'groups, the last: {victim(elsewhere[-1].kill)}')
@@ -134,7 +134,7 @@ def _message(kills: Kills, held: Sequence[SeenKill], stalled: bool) -> list[str]
 def _no_kill(kills: Kills) -> str:
     """Return what may be said without a kill: nothing where nobody watched."""
     if kills.watched_s is None:
-        return 'OOM kills were not watched: this is a single look at the machine'
+        return 'one look cannot see new OOM kills: oom_sentinel kills lists those of the past'
     if kills.blind is not None:
         return f'OOM kills cannot be seen here: {kills.blind}'
     if kills.watched_s < JUST_STARTED_S:
@@ -183,7 +183,7 @@ def label(kill: OomKill) -> str:
 def victim(kill: OomKill) -> str:
     """Return the victim as an operator knows it: nodes, program, PID."""
     if kill.victim_pid is None and kill.victim_comm is None:
-        return 'a process that is not known'
+        return 'an unknown process'
     program = printable(kill.victim_comm or 'a program without a name')
     inside = f'PID {kill.victim_pid}' if kill.victim_pid is not None else 'PID unknown'
     if kill.node_names:
@@ -225,7 +225,7 @@ def protection(kill: OomKill) -> tuple[str, str]:
     elif kill.wanted >= 0:
         words = f'it is expendable in group {kill.group}'
     elif kill.oom_score_adj is not None and kill.oom_score_adj > kill.wanted:
-        words = f'group {kill.group} wants {kill.wanted} for it, which it did not have'
+        words = f'group {kill.group} wants {kill.wanted} for it, but it did not have that value'
     else:
         words = f'group {kill.group} protected it'
     return words, words + (f' ({adj})' if adj else '')
@@ -274,7 +274,7 @@ def _clock(wall_s: float, date: bool = False) -> str:
 
 def _since_start(kills: Kills) -> str:
     if kills.watched_s is None:
-        return 'unavailable (nobody watched)'
+        return 'unavailable (not watched)'
     return f'unavailable ({kills.blind})' if kills.blind else str(kills.since_start)
 
 

@@ -97,7 +97,7 @@ def compose(assessment: Assessment, protection: Protection, settings: Settings,
     found = verdict(_findings(assessment, protection, settings))
     refused = [t for t in protection.targets if denied(t, protection)]
     lifted = () if protection.watching else raised(protection)
-    parts = (*found.reasons, _calm(protection, bool(refused), len(lifted)), *_too_low(settings))
+    parts = (*found.reasons, _calm(protection, len(refused), len(lifted)), *_too_low(settings))
     return Status('Protection', found.level, sentence(parts), (
         *((f'group {g.name}', _group(g, protection)) for g in settings.protection_groups),
         ('denied', f'{counted(len(refused))}: {_named(refused)}; {GRANT}'
@@ -162,7 +162,8 @@ def applied(protection: Protection) -> str:
         parts.append(f'{counted(len(lifted))} raised by {_by(lifted)} instead')
     if missed:
         target, why = missed[0]
-        parts.append(f'{counted(len(missed))} not reached, as {_label(target.process)}: {why}')
+        parts.append(f'{counted(len(missed))} not reached, for example '
+                     f'{_label(target.process)}: {why}')
     return sentence(parts)
 
 
@@ -188,17 +189,19 @@ def _findings(assessment: Assessment, protection: Protection,
     leaking = [t.process.label for t in protection.targets if t.group is not None
                and t.wanted < 0 and t.process.identity in assessment.leaking]
     if leaking:
-        warn.append(f'a protected node grows without a rest: {listed(leaking, 3)}')
+        warn.append(f'the memory of a protected node keeps growing: {listed(leaking, 3)}')
     return tuple(found + [Finding(Level.WARN, text) for text in warn])
 
 
-def _calm(protection: Protection, refused: bool, lifted: int) -> str:
+def _calm(protection: Protection, refused: int, lifted: int) -> str:
     if protection.watching is not None:
         return f'only watching: {protection.watching}'
     matched = [t for t in protection.targets if t.group is not None]
     if refused and lifted:
         return (f'lowering is denied; the wanted order is kept by raising '
                 f'{counted(lifted)} instead')
+    if refused:
+        return f'lowering is denied for {counted(refused)}; no other process had to be raised'
     if not matched:
         return 'no process matches a group yet'
     right = sum(1 for t in matched if achieved(t, protection) == t.value == t.wanted)

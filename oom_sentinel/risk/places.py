@@ -222,13 +222,13 @@ def soon(place: Place, what: str) -> tuple[Finding, ...]:
     """Return that a place is exhausted soon, at the pace of now."""
     if place.forecast is None or not place.level:
         return ()
-    return (Finding(place.level, f'{what} {spoken(place.forecast)} if it goes on so'),)
+    return (Finding(place.level, f'{what} {spoken(place.forecast)} if it goes on like this'),)
 
 
 def spoken(told: Forecast) -> str:
-    """Return a forecast in words: 'in about 2 min (50 s to 6 min)', 'soon, within 10 s'."""
+    """Return a forecast in words: 'in about 2 min (50 s to 6 min)', 'within 10 s'."""
     if told.high_s <= 10:
-        return 'soon, within 10 s'
+        return 'within 10 s'
     if told.middle_s >= 2 * 3600 and told.low_s >= 2 * 3600:
         return 'not within 2 h'
     return (f'in about {duration(told.middle_s)} ({duration(told.low_s)} to '

@@ -115,7 +115,7 @@ def test_status_writes_nothing_and_leaves_a_running_sentinel_its_lock(tmp_path):
            'OOM_SENTINEL_STATE': str(home)}
     done = subprocess.run([sys.executable, '-m', 'oom_sentinel.cli', 'status'], env=env,
                           capture_output=True, text=True, timeout=60)
-    assert done.returncode in (0, 1) and 'this command only looks' in done.stdout, done.stderr
+    assert done.returncode in (0, 1) and 'this command changes nothing' in done.stdout, done.stderr
     assert list(home.iterdir()) == []
 
 

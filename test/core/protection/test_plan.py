@@ -168,7 +168,7 @@ def test_a_forged_name_lowers_no_component_container(own):
     container = node(1000, 'rclcpp_components/component_container', *([own] if own else []))
     forged = replace(container, graph_node_names=('/amcl',))
     assert grouping.group_of(forged, chosen) is None
-    assert '/amcl (the ROS graph alone says' in grouping.unproven_nodes((forged,), chosen)[0]
+    assert '/amcl (only the ROS graph says' in grouping.unproven_nodes((forged,), chosen)[0]
     said = replace(forged, listed_node_names=('/amcl',))
     assert grouping.group_of(said, chosen).name == 'a'
     assert grouping.unproven_nodes((said,), chosen) == ()
@@ -185,7 +185,7 @@ def test_a_name_that_only_the_graph_knows_never_lowers():
                      graph_node_names=('/amcl',))
     assert values((recorder, unknown, script), chosen=chosen)[0] == {1000: 300}
     told = grouping.unproven_nodes((recorder, unknown, script), chosen)
-    assert all(f'/amcl (the ROS graph alone says that it is PID {pid};' in text
+    assert all(f'/amcl (only the ROS graph says that it is PID {pid};' in text
                for pid, text in zip((1000, 1001, 1002), told))
 
 

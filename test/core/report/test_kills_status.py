@@ -90,7 +90,7 @@ def test_the_worst_kill_is_told_not_the_last():
     last = SeenKill(kill(11, 'rosbag', wanted=300, group='expendable'), 1.0)
     status = told(worst, last)
     assert status.level == Level.ERROR and '/lidar' in status.message
-    assert '1 more a moment ago' in status.message
+    assert '1 more recently' in status.message
 
 
 def test_an_operator_reads_who_why_and_whether_it_was_protected():
@@ -100,8 +100,8 @@ def test_an_operator_reads_who_why_and_whether_it_was_protected():
         constraint='CONSTRAINT_MEMCG', oom_memcg='/robot'), 0.0, 'by PID', ('hog 90 MiB',))
     assert report.one(seen).message == (
         'lidar killed by the kernel: control group /robot reached its memory limit; /lidar '
-        '(lidar, PID 10) at 00:00:00 UTC; group drivers wants -400 for it, which it did not '
-        'have; most memory had hog 90 MiB.')
+        '(lidar, PID 10) at 00:00:00 UTC; group drivers wants -400 for it, but it did '
+        'not have that value; most memory was used by hog 90 MiB.')
 
 
 @pytest.mark.parametrize('group, said', [
@@ -131,7 +131,7 @@ def test_a_later_kill_without_a_node_does_not_hide_a_nodes():
     """Both are warnings."""
     node = SeenKill(kill(node_names=('/amcl',)), 0.0, number=1)
     status = told(node, SeenKill(kill(11, 'hog'), 1.0, number=2))
-    assert status.message.startswith('amcl killed') and '1 more a moment ago' in status.message
+    assert status.message.startswith('amcl killed') and '1 more recently' in status.message
 
 
 def test_the_last_five_kills_are_listed_the_newest_first():
@@ -144,7 +144,7 @@ def test_the_last_five_kills_are_listed_the_newest_first():
 
 
 @pytest.mark.parametrize('facts, said', [
-    ({'watched_s': None}, 'not watched'), ({'watched_s': 0.1}, 'just begun to watch'),
+    ({'watched_s': None}, 'cannot see new OOM kills'), ({'watched_s': 0.1}, 'just begun to watch'),
     ({'watched_s': 99.0, 'blind': 'no log'}, 'cannot be seen here: no log'),
     ({'watched_s': 99.0}, 'No OOM kill since the sentinel started')])
 def test_that_there_was_no_kill_is_said_only_where_somebody_watched(facts, said):

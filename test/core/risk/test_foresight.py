@@ -253,7 +253,7 @@ def test_throttling_is_named_when_the_counter_grows_and_only_then():
 
 
 @pytest.mark.parametrize('low, middle, high, words', [
-    (50.4, 127, 361, 'in about 2.1 min (50 s to 6 min)'), (3, 6, 9.7, 'soon, within 10 s'),
+    (50.4, 127, 361, 'in about 2.1 min (50 s to 6 min)'), (3, 6, 9.7, 'within 10 s'),
     (7300, 9000, 20000, 'not within 2 h'), (90.4, 98.9, 101, 'in about 99 s (90 s to 1.7 min)'),
     (700, 4321, 90000, 'in about 72 min (12 min to 25 h)'),
     (30, 600, 2592000, 'in about 10 min (30 s to 30 days)')])
@@ -425,7 +425,7 @@ def test_a_range_hardly_shrinks_when_this_robot_is_foretold_well():
 
 
 def test_a_fall_that_ended_is_no_error():
-    """It never lost the quarter: the forecast said if it goes on so."""
+    """It never lost the quarter: the forecast said if it goes on like this."""
     known = exhaustion.checked(exhaustion.Calibration(), told_at(100.0), 0.0, 1000.0)
     known = exhaustion.checked(known, None, 100.0, 900.0)
     assert known.expected is not None

@@ -323,7 +323,7 @@ def test_a_control_group_that_fills_up_is_named():
         found, history = risk.assess(taken, history, SETTINGS)
     assert found.exhaustion.middle_s == pytest.approx(100 / 5)
     assert found.risk.reasons == ('the limit of control group /robot is reached in about 20 s '
-                                  '(16 s to 24 s) if it goes on so',)
+                                  '(16 s to 24 s) if it goes on like this',)
 
 
 def test_risk_of_a_control_group_counts_as_the_machines():

@@ -152,7 +152,7 @@ def test_the_floor_and_the_kernel_log_of_root_and_of_a_user():
     assert not {'no_floor', 'kernel_log_unreadable'} & set(found)
     write('/proc/sys/kernel/dmesg_restrict', 1)
     found = doctor(*AS_ROBOT)
-    assert 'here is 0,' in found['no_floor']['evidence']
+    assert 'oom_score_adj 0 ' in found['no_floor']['evidence']
     assert 'kernel_log_unreadable' in found
     granted = {'before': lambda: write('/proc/self/oom_score_adj', -500)}
     assert 'no_floor' not in doctor(*AS_ROBOT, **granted)
