@@ -77,7 +77,7 @@ def test_restores_to_what_was_before_the_launch_wrote(robot, kills):
         sentinel.send_signal(signal.SIGINT)
         assert sentinel.wait(15) == 0
         said = sentinel.stdout.read().decode()
-    assert oom_score_adj(child.pid) == 0 or 'memory is at risk' in said, said
+    assert oom_score_adj(child.pid) == 0 or 'memory is short' in said, said
 
 
 def test_what_the_launch_file_asked_for_is_held(robot):
@@ -102,4 +102,4 @@ def test_the_record_of_a_dead_launch_is_taken_and_removed(robot):
         sentinel.send_signal(signal.SIGINT)
         assert sentinel.wait(15) == 0
         said = sentinel.stdout.read().decode()
-    assert oom_score_adj(child.pid) == 11 or 'memory is at risk' in said, said
+    assert oom_score_adj(child.pid) == 11 or 'memory is short' in said, said
