@@ -84,15 +84,25 @@ class MemoryCgroups:
         return ('limits above this container are not visible from inside it' if marked
                 else 'limits above the mounted control group are not visible from here')
 
-    def path_of(self, pid: int | str) -> str | None:
-        """Return a process's path below the mount, None when unknown or not below it."""
+    def path_of(self, pid: int | str, known: dict[bytes, str | None] | None = None) -> str | None:
+        """
+        Return a process's path below the mount, None when unknown or not below it.
+
+        :param known: paths by the contents of the file, found and added during one reading.
+        """
         if self.mount is None:
             return None
         try:
-            path = cgroup.memory_path(self.root.read(f'/proc/{pid}/cgroup'), self.mount.version)
+            data = self.root.read(f'/proc/{pid}/cgroup')
+            if known is not None and data in known:
+                return known[data]
+            path = cgroup.memory_path(data, self.mount.version)
         except (OSError, ParseError):
             return None
-        return None if path is None else self._below_mount(path)
+        found = None if path is None else self._below_mount(path)
+        if known is not None:
+            known[data] = found
+        return found
 
     def _below_mount(self, path: str) -> str | None:
         """Return the path as the mount shows it; in a container the mount's root is not /."""

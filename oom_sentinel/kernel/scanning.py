@@ -20,17 +20,19 @@ While memory is plentiful the whole table is read seldom: new processes are met 
 
 from collections.abc import Mapping
 from dataclasses import replace
+from operator import is_
 
 from oom_sentinel.facts.due import due
 from oom_sentinel.facts.due import NEVER_S
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
+from oom_sentinel.kernel.table import period_for
 from oom_sentinel.kernel.table import Table
 
 # While memory is plentiful the whole table's memory is read this seldom, in seconds: it only
 # feeds the kill order shown; new processes are met at every scan all the same.
 PLENTIFUL_SWEEP_S = 40.0
-LISTING_S = 10.0  # a listing comes this often even when nothing was forked
+LISTING_S = 10.0  # a listing comes this often when something was forked, else with the sweep
 DUE_SHARE = 0.95  # of the period: a cycle a little early still scans
 # While a process starts, or memory is nearly used up, the table is read this often.
 SOON_S = 0.4
@@ -55,6 +57,8 @@ class Scanner:
         self.swept_s = self.listed_s = NEVER_S
         self._scanned_s = NEVER_S
         self._last_pid: int | None = None
+        self._taken: tuple[Process, ...] = ()  # as the table returned them
+        self._names_changed = False
         self._graph: dict[int, tuple[str, ...]] = {}
         self._listed: dict[int, tuple[str, ...]] = {}
 
@@ -87,6 +91,7 @@ class Scanner:
         if dict(names) == self._graph and dict(listed) == self._listed:
             return False
         self._graph, self._listed = dict(names), dict(listed)
+        self._names_changed = True
         self.hasten()
         return True
 
@@ -116,22 +121,31 @@ class Scanner:
             return False
         last_pid = self.table.root.last_pid()
         self.table.exec_events = self.reports_execs
-        everything = not self.plentiful or self.nearly_used_up or due(
-            now_s, self.swept_s, PLENTIFUL_SWEEP_S)
+        everything = not self.plentiful or self.nearly_used_up or self._sweep_due(now_s)
+        asked_for = self.listed_s == NEVER_S
         processes = self.table.read(now_s, everything=everything, tracked=tracked)
-        self._take(processes)
+        changed = self._take(processes)
         self._last_pid, self.listed_s = last_pid, now_s
         if everything:
             self.swept_s = now_s
-        return True
+        return changed or asked_for or everything or self.starting
 
-    def _take(self, processes: tuple[Process, ...]) -> None:
-        """Keep the processes, with the node names that the graph knows."""
+    def _sweep_due(self, now_s: float) -> bool:
+        """Return whether all processes are to be read again although memory is plentiful."""
+        return due(now_s, self.swept_s, period_for(len(self.processes), PLENTIFUL_SWEEP_S))
+
+    def _take(self, processes: tuple[Process, ...]) -> bool:
+        """Keep the processes with the node names of the graph; return if one is another."""
+        same = len(processes) == len(self._taken) and all(map(is_, processes, self._taken))
+        if same and not self._names_changed:
+            return False
+        self._taken, self._names_changed = processes, False
         self.processes = tuple(
             replace(p, graph_node_names=self._graph.get(p.pid, ()),
                     listed_node_names=self._listed.get(p.pid, ()))
             if p.pid in self._graph or p.pid in self._listed else p
             for p in processes)
+        return True
 
     def _nothing_new(self, now_s: float, tracked: frozenset[int]) -> bool:
         """
@@ -141,9 +155,10 @@ class Scanner:
         the tracked ones are read all the same, so that a drift or a death is noticed within
         scan_period.
         """
-        if not self.plentiful or self.starting or self.nearly_used_up \
-                or due(now_s, self.listed_s, LISTING_S):
+        if not self.plentiful or self.starting or self.nearly_used_up or self._sweep_due(now_s):
             return False
-        if self.table.read_young_again(now_s) or (not self.reports_execs and self.forked()):
+        late = self.reports_execs and not due(now_s, self.listed_s, LISTING_S)
+        if self.listed_s == NEVER_S or self.table.read_young_again(now_s) \
+                or (self.forked() and not late):
             return False
         return not self.table.refresh(tracked)

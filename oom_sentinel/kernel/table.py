@@ -39,10 +39,16 @@ from oom_sentinel.kernel.process_reader import Entry
 from oom_sentinel.kernel.process_reader import ProcessReader
 from oom_sentinel.kernel.root import Root
 
-# User, control group and program of an older process are read again this often, which spares
-# three reads per process and scan; less often where the kernel reports every exec.
-SETTLED_PERIOD_S = 10.0
-SETTLED_PERIOD_WITH_EXEC_EVENTS_S = 60.0
+# Control group and program of an older process are read again this often, which costs 25 us a
+# process; less often where the kernel reports every exec, and where there are many processes.
+SETTLED_PERIOD_S = 40.0
+SETTLED_PERIOD_WITH_EXEC_EVENTS_S = 120.0
+PERIOD_A_PROCESS_S = 0.02
+
+
+def period_for(processes: int, least_s: float) -> float:
+    """Return how often to read so many processes: at least `least_s`, 100 s for 5000."""
+    return max(least_s, PERIOD_A_PROCESS_S * processes)
 
 
 class Table:
@@ -93,6 +99,7 @@ class Table:
         :raises OSError: when this process cannot open files (EMFILE).
         :raises CaptureError: when a file of a captured tree is malformed.
         """
+        self._reader.begin()
         self._reader.malformed = 0
         seen: dict[int, Entry] = {}
         boottime_s = self.root.boottime()
@@ -144,7 +151,8 @@ class Table:
     @property
     def _settled_period_s(self) -> float:
         """Return how often the program of an older process is read again."""
-        return SETTLED_PERIOD_WITH_EXEC_EVENTS_S if self.exec_events else SETTLED_PERIOD_S
+        return period_for(len(self._entries), SETTLED_PERIOD_WITH_EXEC_EVENTS_S
+                          if self.exec_events else SETTLED_PERIOD_S)
 
     def one(self, pid: int, cmdline: Sequence[str] = ()) -> Process | None:
         """
@@ -182,6 +190,7 @@ class Table:
         What was known of such a PID is forgotten: its program is another one after an exec.
         """
         started = []
+        self._reader.begin()
         for pid in pids:
             self._entries.pop(pid, None)
             self._young.discard(pid)
@@ -211,6 +220,7 @@ class Table:
         :returns: whether one of them changed; `processes` returns it as it is now.
         """
         changed = False
+        self._reader.begin()
         for pid in tuple(self._young):
             entry = self._entries.get(pid)
             if entry is None:
@@ -247,6 +257,7 @@ class Table:
     def refresh(self, pids: Iterable[int]) -> bool:
         """Read these processes' memory, values and control groups; return if one changed."""
         changed = False
+        self._reader.begin()
         for pid in pids:
             entry = self._entries.get(pid)
             if entry is None:

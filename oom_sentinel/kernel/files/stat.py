@@ -30,6 +30,8 @@ class TaskStat:
 
     `start_time` is in clock ticks since boot.  `rss_pages` is get_mm_rss(), the same value that
     oom_badness() counts up to 6.19: approximate from 6.2 on, where VmRSS of status is exact.
+    `work` is the sum of page faults and CPU ticks so far: while it stays the same, the process
+    has hardly run.
     """
 
     pid: int
@@ -39,6 +41,7 @@ class TaskStat:
     flags: int
     start_time: int
     rss_pages: int = 0
+    work: int = 0
 
     @property
     def kernel_thread(self) -> bool:
@@ -59,10 +62,11 @@ def parse(data: bytes, path: str = '/proc/PID/stat') -> TaskStat:
         raise ParseError(path, data, 'expected pid (comm) state and 49 numbers')
     pid, ppid, flags, start_time, rss = (
         data[:opening], fields[1], fields[6], fields[19], fields[21])
+    work = sum(integer(path, data, fields[at]) for at in (7, 11, 12))  # minflt, utime, stime
     return TaskStat(
         integer(path, data, pid), text(data[opening + 2:closing]), text(fields[0][:1]),
         integer(path, data, ppid), integer(path, data, flags),
-        integer(path, data, start_time), integer(path, data, rss))
+        integer(path, data, start_time), integer(path, data, rss), work)
 
 
 def text(data: bytes) -> str:

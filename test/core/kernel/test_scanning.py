@@ -75,5 +75,42 @@ def test_while_memory_is_plentiful_nothing_is_listed_without_a_fork(tree):
     assert scanner.read(6.5, frozenset((500,)))
     assert not scanner.read(7.0, frozenset((500,)))
     (tree / 'proc/loadavg').write_text('0.10 0.20 0.30 1/200 4243\n')
-    assert scanner.read(8.0, frozenset((500,)))
-    assert scanner.read(18.1, frozenset((500,)))  # a listing at the latest after 10 s
+    assert not scanner.read(8.0, frozenset((500,)))  # what was forked has ended already
+    assert scanner.listed_s == 8.0
+    start(tree, 600)
+    (tree / 'proc/loadavg').write_text('0.10 0.20 0.30 1/200 4244\n')
+    assert scanner.read(10.0, frozenset((500,))) and 600 in pids(scanner)
+    assert not scanner.read(30.0, frozenset((500,))) and scanner.listed_s == 10.0
+    assert scanner.read(41.0, frozenset((500,))) and scanner.listed_s == 41.0  # the sweep
+
+
+def test_what_was_forked_without_an_exec_is_found_within_ten_seconds(tree):
+    """Where execs are reported a fork alone brings no listing before that."""
+    scanner = Scanner(kernel.Table(kernel.Root(str(tree))))
+    scanner.read(0.0, frozenset())
+    scanner.plentiful = scanner.reports_execs = True
+    start(tree, 600)
+    (tree / 'proc/loadavg').write_text('0.10 0.20 0.30 1/200 4243\n')
+    assert not scanner.read(6.0, frozenset())
+    assert scanner.read(10.1, frozenset()) and 600 in pids(scanner)
+
+
+def test_a_reading_that_was_asked_for_says_that_a_plan_is_due(tree):
+    """New settings or node names make a plan due although every process is as before."""
+    scanner = Scanner(kernel.Table(kernel.Root(str(tree))))
+    scanner.read(0.0, frozenset())
+    scanner.plentiful = True
+    scanner.hasten()
+    assert scanner.read(1.0, frozenset())
+    assert scanner.set_graph_names({500: ('/late',)}, {}) and scanner.read(2.0, frozenset())
+    assert next(p for p in scanner.processes if p.pid == 500).graph_node_names == ('/late',)
+
+
+def test_many_processes_are_swept_more_seldom(tree):
+    """So that 5000 of them cost no more than 0.5 % of a core."""
+    scanner = Scanner(kernel.Table(kernel.Root(str(tree))))
+    scanner.read(0.0, frozenset())
+    scanner.plentiful = True
+    scanner.processes *= 5000 // len(scanner.processes) + 1
+    assert not scanner.read(60.0, frozenset()) and scanner.swept_s == 0.0
+    assert scanner.read(101.0, frozenset()) and scanner.swept_s == 101.0

@@ -219,6 +219,26 @@ def capture(tree, text):
     (tree / 'capture.json').write_text(text)
 
 
+def test_status_is_read_again_only_of_a_process_that_has_run(tree):
+    """CPU ticks, page faults and pages of stat say so; a tracked one is read all the same."""
+    stat_file, status_file = tree / 'proc/500/stat', tree / 'proc/500/status'
+    table = kernel.Table(kernel.Root(str(tree)))
+    table.read(0.0)
+    status_file.write_text(re.sub(
+        r'VmPTE:.*', 'VmPTE:\t640 kB', status_file.read_text()))
+    before = process(table, 500, 60.0).memory.page_table_bytes
+    assert before != 640 * 1024
+    name, fields = stat_file.read_text().rsplit(') ', 1)
+    fields = fields.split(' ')
+    fields[11] = str(int(fields[11]) + 1)  # utime
+    stat_file.write_text(f'{name}) {" ".join(fields)}')
+    assert process(table, 500, 61.0).memory.page_table_bytes == 640 * 1024
+    status_file.write_text(re.sub(
+        r'VmPTE:.*', 'VmPTE:\t320 kB', status_file.read_text()))
+    assert not table.refresh([500])
+    assert process(table, 500, 62.0).memory.page_table_bytes == 320 * 1024
+
+
 @pytest.mark.parametrize('text', [
     '{"page_size": 0, "wall_s": 0, "kernel": "6"}',
     '{"page_size": 4097, "wall_s": 0, "kernel": ""}',
