@@ -82,6 +82,7 @@ class KnownProcesses:
         self._targets: dict[Identity, Target] = {}
         self._dead: deque[Known] = deque(maxlen=DEAD_MAX)
         self._updated_s = float('-inf')
+        self._control_groups: frozenset[str] | None = None  # None: not asked for since a scan
         # Set by the sentinel: the last values that it wrote to a process, newer than those read.
         self.written: Callable[[Identity], tuple[int, ...]] = lambda identity: ()
 
@@ -99,13 +100,14 @@ class KnownProcesses:
             now = alive.get(pid)
             if now is None or now.start_time != last.start_time:
                 self._dead.append(replace(self._living(last), gone_s=now_s))
-        self._alive, self._updated_s = alive, now_s
+        self._alive, self._updated_s, self._control_groups = alive, now_s, None
         self._targets = {t.process.identity: t for t in targets}
         while self._dead and now_s - (self._dead[0].gone_s or 0.0) > DEAD_KEPT_S:
             self._dead.popleft()
 
     def add(self, met: Iterable[Process], now_s: float) -> None:
         """Take processes that began between two scans: they may not live until the next one."""
+        self._control_groups = None
         for process in met:
             last = self._alive.get(process.pid)
             if last is not None and last.start_time != process.start_time:
@@ -123,9 +125,11 @@ class KnownProcesses:
     @property
     def control_groups(self) -> frozenset[str]:
         """Return the control groups of the living processes and of those that died lately."""
-        recent = (k.process for k in self.died_since(self._updated_s - PID_KEPT_S))
-        return frozenset(p.cgroup for p in (*self._alive.values(), *recent)
-                         if p.cgroup is not None)
+        if self._control_groups is None:
+            recent = (k.process for k in self.died_since(self._updated_s - PID_KEPT_S))
+            self._control_groups = frozenset(p.cgroup for p in (*self._alive.values(), *recent)
+                                             if p.cgroup is not None)
+        return self._control_groups
 
     def was_known(self, pid: int) -> bool:
         """Return whether a process with this PID was ever read and is not forgotten."""

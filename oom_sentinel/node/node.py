@@ -58,6 +58,7 @@ from std_srvs.srv import Trigger
 
 CYCLE_S = 1.0  # levels are looked at this often even when publish_period is longer
 COMPLAIN_S = 60.0
+KEPT_S = 1.95  # a report without news is written for other programs so often: 0.4 ms each
 
 
 def cycle_period(publish_period: float) -> float:
@@ -89,6 +90,7 @@ class OomSentinel(Node):
         self._pace = Pace()
         self.wakes = Wakes(watch, self.sentinel, self.names.update, self.cycle)
         self._last_report = Writer(self.sentinel.root)
+        self._kept_s = NEVER_S
         self.metrics = Metrics()
         self.metrics.serve(self.sentinel.settings.metrics_port,
                            self.sentinel.settings.metrics_address,
@@ -151,16 +153,18 @@ class OomSentinel(Node):
         if self._pace.publishes(now_s, self.parameters.settings.publish_period,
                                 at_once=bool(woken_by) or report.urgent):
             run(parts.PUBLISHING, lambda: self.topics.publish(report), None)
-            run(parts.LAST_REPORT, lambda: self._keep_for_others(report), None)
+            run(parts.LAST_REPORT, lambda: self._keep_for_others(report, now_s), None)
         run(parts.METRICS, lambda: self.metrics.update(report), None)
         run(parts.WAKES, lambda: self.wakes.follow(
             self.sentinel.settings, self.sentinel.sampler.cgroup_paths), None)
         if KERNEL_LOG not in woken_by:  # a kill is reported first
             self.names.update()
 
-    def _keep_for_others(self, report: Report) -> None:
+    def _keep_for_others(self, report: Report, now_s: float) -> None:
         """Write the report for `oom_sentinel status`, when this is the one that protects."""
-        if not self.sentinel.guard.watching:
+        if not self.sentinel.guard.watching and (
+                report.urgent or due(now_s, self._kept_s, KEPT_S)):
+            self._kept_s = now_s
             self._last_report.write(
                 report.statuses, self.get_fully_qualified_name(),
                 self.topics.used_hardware_id, self.sentinel.settings.publish_period)

@@ -30,22 +30,27 @@ from std_msgs.msg import Float64
 KEY_MAX, VALUE_MAX, MESSAGE_MAX = 200, 4000, 2000
 
 
-def status(found: Status, node_name: str, hardware_id: str) -> DiagnosticStatus:
-    """Return one status, named `node: status`, the node without its leading slash."""
+# A status with the message that was made of it.
+Said = tuple[Status, DiagnosticStatus]
+
+
+def status(found: Status, node_name: str, hardware_id: str,
+           last: Said | None = None) -> DiagnosticStatus:
+    """
+    Return one status, named `node: status`, the node without its leading slash.
+
+    :param last: the one before of this name; messages of equal values are used again, because
+        rclpy takes 2 us to make one and most values stay for minutes.
+    """
+    known = {} if last is None else dict(zip(last[0].values, last[1].values))
     return DiagnosticStatus(
         level=bytes([found.level]), name=f'{node_name.lstrip("/")}: {found.name}',
         message=printable(found.message, MESSAGE_MAX), hardware_id=printable(hardware_id),
-        values=[KeyValue(key=printable(key, KEY_MAX), value=printable(value, VALUE_MAX))
-                for key, value in found.values])
+        values=[known.get(pair) or _key_value(*pair) for pair in found.values])
 
 
-def array(statuses: tuple[Status, ...], stamp: Any, node_name: str,
-          hardware_id: str) -> DiagnosticArray:
-    """Return the message for /diagnostics."""
-    message = DiagnosticArray(
-        status=[status(found, node_name, hardware_id) for found in statuses])
-    message.header.stamp = stamp
-    return message
+def _key_value(key: str, value: str) -> KeyValue:
+    return KeyValue(key=printable(key, KEY_MAX), value=printable(value, VALUE_MAX))
 
 
 DEPTH = 10
@@ -66,6 +71,7 @@ class Topics:
         self._numbers = {name: node.create_publisher(Float64, f'~/{name}', DEPTH)
                          for name in NUMBERS}
         self._groups: dict[str, tuple[Any, Any]] = {}
+        self._said: dict[str, Said] = {}  # by the name of the status
 
     @property
     def diagnostics_topic(self) -> str:
@@ -79,13 +85,19 @@ class Topics:
 
     def message(self, statuses: tuple[Status, ...]) -> DiagnosticArray:
         """Return the statuses as a message of this node, stamped with system time."""
-        return array(
-            statuses, self._system.now().to_msg(), self._node.get_fully_qualified_name(),
-            self.used_hardware_id)
+        node_name, hardware_id = self._node.get_fully_qualified_name(), self.used_hardware_id
+        message = DiagnosticArray(status=[
+            status(found, node_name, hardware_id, self._said.get(found.name))
+            for found in statuses])
+        message.header.stamp = self._system.now().to_msg()
+        return message
 
     def publish(self, report: Report) -> None:
         """Publish a report; a number that is unknown is not published."""
-        self._diagnostics.publish(self.message(report.statuses))
+        message = self.message(report.statuses)
+        self._diagnostics.publish(message)
+        self._said = {found.name: (found, made)
+                      for found, made in zip(report.statuses, message.status)}
         for name, publisher in self._numbers.items():
             value = getattr(report, name)
             if value is not None:
