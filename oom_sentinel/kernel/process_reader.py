@@ -44,6 +44,8 @@ from oom_sentinel.kernel.root import Root
 
 # A young process may still change its user, its control group and, by exec, its program.
 YOUNG_S = 5.0
+# It is looked at again 0.2 s after its start and then after half its age, eight times in all.
+YOUNG_LOOK_S, YOUNG_SHARE = 0.15, 0.45
 # A Python node maps librcl some 0.3 to 2 s after its start; a later look finds slow boards.
 MAPS_AFTER_S = (0.5, 2.0, 10.0, 60.0)
 # The first release whose oom_badness() counts the exact resident memory (get_mm_rss_sum); asked
@@ -61,7 +63,7 @@ class Entry:
     process: Process
     since_s: float  # when it began this program, in monotonic seconds
     exe: str | None = None
-    read_s: float = NEVER_S
+    read_s: float = NEVER_S  # when it was read or found unchanged last
     maps_reads: int = 0
     maps_librcl: bool = False
     work: int = -1  # page faults and ticks, and pages, when /proc/PID/status was read last
@@ -152,19 +154,20 @@ class ProcessReader:
         """Read program and control group, False when the process is gone."""
         pid = entry.process.pid
         exe = self.root.link(f'/proc/{pid}/exe')
-        if exe != entry.exe and entry.read_s != NEVER_S:
+        first, new_exe = entry.read_s == NEVER_S, exe != entry.exe
+        if new_exe and not first:
             entry.since_s, entry.maps_reads, entry.maps_librcl = now_s, 0, False
-        first, entry.exe = entry.read_s == NEVER_S or exe != entry.exe, exe
-        entry.read_s = now_s
+        entry.exe, entry.read_s = exe, now_s
         maps_were_due = self.maps_due(entry, now_s)
         try:
             if maps_were_due:
                 entry.maps_reads = bisect_right(MAPS_AFTER_S, now_s - entry.since_s)
                 entry.maps_librcl = process_files.maps_librcl(self.root, pid)
-            if first or maps_were_due or now_s - entry.since_s < YOUNG_S:
+            if first or new_exe or maps_were_due or now_s - entry.since_s < YOUNG_S:
                 entry.work = -1  # its user may be another one too
                 words = process_files.command_line(self.root, pid)
-                comm = self._read_stat(pid).comm
+                # Its name was read a moment ago with its identity.
+                comm = entry.process.program.comm if first else self._read_stat(pid).comm
                 entry.process = replace(
                     entry.process, program=self.classify(entry, comm, words))
         except (OSError, ParseError) as error:
@@ -181,7 +184,34 @@ class ProcessReader:
 
     def due_again(self, entry: Entry, now_s: float) -> bool:
         """Return whether user, control group, program or maps are to be read again now."""
-        return now_s - entry.since_s < YOUNG_S or self.maps_due(entry, now_s)
+        if now_s - entry.since_s >= YOUNG_S:
+            return self.maps_due(entry, now_s)
+        rest_s = max(YOUNG_LOOK_S, YOUNG_SHARE * (entry.read_s - entry.since_s))
+        return now_s - entry.read_s >= rest_s
+
+    def has_not_run(self, entry: Entry, now_s: float) -> bool:
+        """
+        Return whether a process can be left alone, because it has not run since it was read.
+
+        It has the same program then; its user, which takes no time to change, and its control
+        group are read.
+        """
+        if entry.read_s == NEVER_S or self.maps_due(entry, now_s):
+            return False
+        known, name = entry.process, f'/proc/{entry.process.pid}/status'
+        try:
+            found = self._read_stat(known.pid)
+            if (found.start_time, found.work, found.rss_pages, found.comm) != (
+                    known.start_time, entry.work, entry.rss_pages, known.program.comm):
+                return False
+            if status.parse(self.root.read(name), name).uid != known.uid:
+                return False
+        except (OSError, ParseError) as error:
+            self._handle(error)
+            return False
+        entry.read_s = now_s
+        self.read_cgroup(entry)
+        return True
 
     def _maps_pending(self, entry: Entry) -> bool:
         """Return whether librcl may still be mapped later."""

@@ -229,6 +229,11 @@ class Table:
             before = entry.process
             if not self._reader.due_again(entry, now_s):
                 continue
+            if self._reader.has_not_run(entry, now_s):
+                changed = changed or entry.process.cgroup != before.cgroup
+                if not self._reader.young(entry, now_s):
+                    self._young.discard(pid)
+                continue
             if not (self._read_program(entry, now_s) and self._reader.read_memory(entry, False)):
                 self._entries.pop(pid)  # it has ended
                 self._young.discard(pid)

@@ -42,11 +42,12 @@ from oom_sentinel.settings import Settings
 
 # A storm of wakes runs the cycle no more often than this; the first one at once.
 HURRY_S = 0.1
-# After a process began a program the graph is looked at this often for so long, because its
-# nodes come up meanwhile; 8.5 us each time unless their number changed.
+# After a process of ROS began a program the graph is looked at this often for so long, because
+# its nodes come up meanwhile; 8.5 us each time unless their number changed.
 YOUNG_LOOK_S = 0.2
 YOUNG_S = 6.0
-# On a small board a node takes many seconds to come up: while one is expected, for so long.
+# Another program is looked at less often.  On a small board a node takes many seconds to come up:
+# while one is expected, for so long.
 SLOW_LOOK_S = 0.4
 SLOW_S = 20.0
 
@@ -144,12 +145,14 @@ class Wakes:
         self._look_soon()
         now_s = time.monotonic()
         age_s = now_s - self._young_since_s
-        if age_s < YOUNG_S or (age_s < SLOW_S and self._node_expected()):
+        expected = age_s < SLOW_S and self._node_expected()
+        if age_s < YOUNG_S or expected:
             if not self._new_programs.reported:
                 self._sentinel.meet(frozenset())  # what was forked runs its own program by now
             self._sentinel.read_young_again()  # a service changes its user after its start
             self._learn()
-            self._watch.alarm(now_s + (YOUNG_LOOK_S if age_s < YOUNG_S else SLOW_LOOK_S))
+            self._watch.alarm(now_s + (YOUNG_LOOK_S if expected and age_s < YOUNG_S
+                                       else SLOW_LOOK_S))
         return False
 
     def _look_at_tmpfs(self, _wake: Wake) -> bool:

@@ -138,14 +138,17 @@ class ExecEvents:
 
     def read(self, _events: int) -> bool:
         """
-        Collect the events that wait; return whether a process began a program.
+        Collect the events that wait; return whether a process began a program and still lives.
+
+        Most of what a shell starts has ended when this is called, at the end of the rest.
 
         :raises OSError: when the socket fails; a lost event (ENOBUFS) is no failure, `taken`
             then returns nothing.
         """
-        before, lost = len(self._pids), self._lost
+        began: set[int] = set()
+        lost = self._lost
         for _ in range(MOST_MESSAGES):
-            if len(self._pids) >= MOST_PIDS:
+            if len(self._pids) + len(began) >= MOST_PIDS:
                 break
             try:
                 message = self._socket.recv(4096)
@@ -161,10 +164,12 @@ class ExecEvents:
                 continue
             what, _, at_ns, _, pid, code, _, _, parent = EXITED.unpack_from(message, WHAT)
             if what == EXEC:
-                self._pids.add(pid)
+                began.add(pid)
             elif what == EXIT and code & 0x7F == 9:
                 self._deaths.append(SignalDeath(pid, at_ns / 1e9, parent or None))
-        return len(self._pids) > before or self._lost > lost
+        alive = {pid for pid in began if _lives(pid)}
+        self._pids.update(alive)
+        return bool(alive) or self._lost > lost
 
     def taken(self) -> frozenset[int]:
         """Return the PIDs since the last call; empty when there were more than are kept."""
@@ -190,6 +195,17 @@ class ExecEvents:
             self._ask(IGNORE)
         finally:
             self._socket.close()
+
+
+def _lives(pid: int) -> bool:
+    """Return whether there is a process of this PID, which may be a zombie (1 us)."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 class NewPrograms:

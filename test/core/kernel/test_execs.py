@@ -67,6 +67,21 @@ def test_an_exec_is_told_with_its_pid(told):
         child.wait()
 
 
+def test_a_program_that_has_ended_wakes_nobody(told, monkeypatch):
+    """Its event is read at the end of the rest, when most of what a shell starts is gone."""
+    began = set()
+    monkeypatch.setattr(execs, '_lives', began.add)
+    child = subprocess.Popen(['sleep', '30'])
+    try:
+        wait_for(lambda: readable(told) and not told.read(0) and child.pid in began, 'its exec')
+        assert child.pid not in told.taken()
+    finally:
+        child.kill()
+        child.wait()
+    monkeypatch.undo()
+    assert not execs._lives(child.pid)
+
+
 def test_threads_and_forks_are_not_told(told):
     """The socket's filter drops them before anybody wakes."""
     code = ('import os, sys, threading\nsys.stdin.read(1)\n'

@@ -107,6 +107,27 @@ def test_user_and_control_group_of_a_young_process_are_read_again(tree):
     assert not table.read_young_again(100.6)
 
 
+def test_a_young_process_is_looked_at_ever_more_seldom(tree, monkeypatch):
+    """Eight times in its first 5 s, and its program only when it has run since."""
+    table = kernel.Table(kernel.Root(str(tree)))
+    table.read_started([500], 100.0)
+    read, programs = table.root.read, []
+    monkeypatch.setattr(table.root, 'read', lambda path, **more: (
+        programs.append(path) if path == '/proc/500/cmdline' else None, read(path, **more))[1])
+    looks = [at for at in (100 + 0.1 * n for n in range(60))
+             if table._reader.due_again(table._entries[500], at)
+             and not table.read_young_again(at)]
+    assert 6 <= len(looks) <= 8 and looks[0] < 100.25 and not programs
+    file = tree / 'proc/500/stat'
+    table.read_started([500], 200.0)
+    words = file.read_text().split()
+    words[13] = str(int(words[13]) + 5)  # utime
+    file.write_text(' '.join(words))
+    programs.clear()
+    table.read_young_again(200.2)
+    assert programs
+
+
 def test_the_control_group_of_a_tracked_process_is_read_at_each_look(tree):
     """It may be moved at any age."""
     table = kernel.Table(kernel.Root(str(tree)))
