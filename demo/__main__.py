@@ -39,6 +39,7 @@ def replayed(screen, why, speed):
     screen.say(f'Replayed from a recording of a real run, because {why}.', 'warn')
     screen.say()
     screens.replay(screen, speed)
+    screen.say('A run that is not replayed ends with a report of the kill.')
     screen.say()
     screen.say('Live, and without any privilege: whom the kernel would kill here, now:', 'head')
     order()

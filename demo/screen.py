@@ -20,7 +20,7 @@ import time
 
 RECORDING = pathlib.Path(__file__).with_name('recording.json')
 STYLES = {'head': 'bold', 'plain': '', 'dim': 'dim', 'good': 'green', 'warn': 'yellow',
-          'kill': 'bold red'}
+          'kill': 'bold red', 'file': ''}  # file: of the run that was recorded, not replayed
 WIDTH = 80
 
 
@@ -71,9 +71,15 @@ def recorded(path=RECORDING):
 
 
 def replay(screen, speed):
-    """Print the recording again; pauses are divided by `speed`, none where that is 0."""
+    """
+    Print the recording again, without the lines that name files of the recorded run.
+
+    :param speed: pauses are divided by it; 0 means no pause.
+    """
     before = 0.0
     for seconds, style, text in recorded():
+        if style == 'file':
+            continue
         if speed:
             time.sleep((seconds - before) / speed)
         before = seconds

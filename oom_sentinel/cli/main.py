@@ -104,7 +104,7 @@ def run(arguments: argparse.Namespace, program: str) -> int:
     """
     if arguments.verb is None:
         Parser(prog=program).error(
-            f'which verb? There are: {", ".join(m.NAME for m in VERBS)}')
+            f'which verb? One of {", ".join(m.NAME for m in VERBS)}')
     try:
         code = int(arguments.run(arguments))
         output.flush()

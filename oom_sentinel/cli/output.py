@@ -17,6 +17,7 @@
 import json
 import os
 import sys
+import textwrap
 from typing import Any
 
 from oom_sentinel.settings import outside
@@ -70,9 +71,27 @@ def write(text: str) -> None:
 
 
 def complain(text: str) -> None:
-    """Print a line on standard error; where that is closed, the exit code has to do."""
-    if sys.stderr is not None:
-        print(shown(' '.join(text.split()), 2000), file=sys.stderr)
+    """
+    Print one line on standard error, folded at words where that is a terminal.
+
+    Nothing is printed where standard error is closed; then only the exit code is left.
+    """
+    if sys.stderr is None:
+        return
+    line = shown(' '.join(text.split()), 2000)
+    if sys.stderr.isatty():
+        line = _folded(line)
+    print(line, file=sys.stderr)
+
+
+def _folded(line: str) -> str:
+    """Return a line folded at words to the width of the terminal, later lines indented."""
+    try:
+        width = os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError):
+        return line
+    return textwrap.fill(line, max(width, 20), subsequent_indent='  ', break_long_words=False,
+                         break_on_hyphens=False)
 
 
 def flush() -> None:

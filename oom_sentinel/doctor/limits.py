@@ -142,7 +142,7 @@ def _whole(group: MemoryCgroup, checkup: Checkup) -> Iterator[Finding]:
     if group.oom_group:
         name = group.path.rpartition('/')[2]
         unit = drop_in(name, 'oom', 'OOMPolicy=continue') if name.endswith('.service') else ''
-        pod = remark('For good: kubelet option singleProcessOOMKill (Kubernetes 1.28 and newer).'
+        pod = remark('For good: kubelet option singleProcessOOMKill (Kubernetes 1.32 and newer).'
                      ) if kind_of(checkup) == 'Kubernetes' else ''
         yield Finding('cgroup_oom_group', Severity.ERROR,
                       f'memory.oom.group is 1 on {group.label}: all processes in it die '

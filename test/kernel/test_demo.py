@@ -73,6 +73,7 @@ def test_without_root_the_reason_is_given_and_the_recording_replayed():
     text = play('--replay', '--speed', '0')
     in_order(text, 'Replayed from a recording of a real run, because', 'Round 1 of 2',
              'KILLED: navigation', 'Round 2 of 2', 'KILLED: recorder', 'Live, and without', 'PID')
+    assert 'oom_sentinel_demo/' not in text, 'a file of the recorded run, which is not here'
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason='needs root, to become somebody else')

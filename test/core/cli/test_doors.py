@@ -14,12 +14,16 @@
 
 """Every verb ends with 2 and one line on standard error, whatever input and output are."""
 
+import fcntl
 import json
 import os
 import pathlib
+import pty
 import shutil
+import struct
 import subprocess
 import sys
+import termios
 
 from oom_sentinel.actions import files
 from oom_sentinel.cli import main
@@ -222,3 +226,23 @@ def test_the_version_is_that_of_the_package(capsys):
             main(words)
         assert caught.value.code == 0
         assert capsys.readouterr().out.startswith('oom_sentinel ')
+
+
+def test_an_error_is_folded_at_words_on_a_terminal_and_one_line_in_a_pipe():
+    """A terminal would break it within a word; what is pasted from a pipe stays one line."""
+    control, terminal = pty.openpty()
+    fcntl.ioctl(control, termios.TIOCSWINSZ, struct.pack('HHHH', 24, 40, 0, 0))
+    words = ['order', '--cgroup', '/there/is/no/such/group', '--root', '/nowhere/at/all/either']
+    try:
+        made = subprocess.run([sys.executable, '-m', 'oom_sentinel.cli', *words], stderr=terminal,
+                              stdout=subprocess.PIPE, timeout=60)
+        said = os.read(control, 65536).decode()
+    finally:
+        os.close(control)
+        os.close(terminal)
+    lines = said.split()
+    assert made.returncode == 2 and len(said.splitlines()) > 1
+    assert all(len(line) <= 40 for line in said.splitlines()), said
+    piped = subprocess.run([sys.executable, '-m', 'oom_sentinel.cli', *words],
+                           capture_output=True, text=True, timeout=60)
+    assert len(piped.stderr.splitlines()) == 1 and piped.stderr.split() == lines
