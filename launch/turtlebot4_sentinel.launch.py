@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-oom_sentinel beside TurtleBot 4's bringup, whoever starts that; docs/robots.md.
+oom_sentinel beside TurtleBot 4's bringup, however that is started; see docs/robots.md.
 
 robot_upstart puts every launch file of a job one after the other, without arguments and in one
 scope, so the namespace comes from the robot's environment and nothing of ours stays behind.

@@ -115,13 +115,20 @@ def remedy(refused: tuple[str, ...]) -> tuple[str, ...]:
                 'in a container the log of the kernel is read on the host')
     if os.geteuid() == 0:
         return refused
-    return (f'run: sudo {_program()} kills', *refused)
+    return (f'run: {_command_of_root()}', *refused)
 
 
-def _program() -> str:
-    """Return the path of this program, for a command that works under sudo."""
+def _command_of_root() -> str:
+    """
+    Return a command that reads the kernel log as root.
+
+    sudo drops PYTHONPATH, without which a program of a ROS workspace does not find its package:
+    there only dmesg runs as root.
+    """
     said = os.path.abspath(sys.argv[0])
-    return said if os.path.basename(said) == 'oom_sentinel' else 'oom_sentinel'
+    if 'PYTHONPATH' in os.environ and 'ROS_DISTRO' in os.environ:
+        return 'sudo dmesg -T | ros2 oom kills --file -'
+    return f'sudo {said if os.path.basename(said) == "oom_sentinel" else "oom_sentinel"} kills'
 
 
 def confirmed(kill: OomKill, now_s: float) -> OomKill:

@@ -198,7 +198,7 @@ def _print(kills: list[OomKill], found: Found, arguments: argparse.Namespace) ->
     printer.line(f'{len(by_kernel) or "No"} OOM kill{"s" if len(by_kernel) != 1 else ""} in '
                  f'{read}.')
     if not stories and kills:
-        printer.line('-v tells the whole story of each, --pid PID that of one.')
+        printer.line('-v prints the whole story of each, --pid PID that of one.')
     for doubt in found.doubts:
         printer.line(f'{doubt}.')
     for name in found.without_kernel:

@@ -79,7 +79,7 @@ def _value(text: str) -> int:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the value; return 1 when somewhere it was denied, or nobody matches."""
+    """Write the value; return 1 when it was denied somewhere, or no process matches."""
     reading = read(arguments.root)
     if not reading.root.live:
         raise Unusable(f'--root {arguments.root}: a captured tree is never written')

@@ -51,8 +51,10 @@ class Reading:
 
     @property
     def sentinel(self) -> Process | None:
-        """Return the process of a running sentinel, None when there is none."""
-        return next((p for p in self.processes if p.program.executable == OWN_NODE), None)
+        """Return the process of this user's running sentinel, None when there is none."""
+        mine = os.geteuid() if self.root.live else None
+        return next((p for p in self.processes if p.program.executable == OWN_NODE
+                     and mine in (None, p.uid)), None)
 
 
 def read(path: str) -> Reading:
