@@ -108,7 +108,7 @@ class Growth:
     """Keeps what each process held (RSS and swap) for a minute; forgets those that ended."""
 
     def __init__(self) -> None:
-        """Know nothing yet."""
+        """Start without any process."""
         self._held: dict[Identity, deque[tuple[float, int]]] = {}
 
     def take(self, now_s: float, processes: Iterable[Process]) -> None:
@@ -125,7 +125,7 @@ class Growth:
         self._held = kept
 
     def mib_per_min(self, process: Process) -> float | None:
-        """Return the growth, None while it was watched too shortly."""
+        """Return the growth, None until the process has been watched long enough."""
         points = self._held.get(process.identity)
         if not points or points[-1][0] - points[0][0] < LEAST_S:
             return None

@@ -38,8 +38,8 @@ HELP = 'What protection would change with a parameter file, changing nothing.'
 DENIED = ('{count} may be denied: lowering needs CAP_SYS_RESOURCE, or a floor granted at the '
           "start, such as OOMScoreAdjust= in the robot's systemd unit; `oom_sentinel doctor` "
           'prints the command.')
-RUNNING = ('a sentinel runs (PID {}) and protects with its own parameters: its next scan puts '
-           'its values back.')
+RUNNING = ('a sentinel runs (PID {}) with its own parameters; this plan is what one with the '
+           'parameters given here would do.')
 # user_namespaces(7): what the initial namespace shows.
 WHOLE_UID_MAP = [b'0', b'0', b'4294967295']
 COLUMNS = (

@@ -16,9 +16,8 @@
 Text and tables on standard output: 80 columns first, by rich, plain where asked for.
 
 Everything that is printed passes through here, so no name from outside reaches the terminal
-with a control character in it.  rich is imported when a `Printer` is made, never before.
-
-Pure arithmetic: it knows no terminal and no rich.
+with a control character in it.  rich is imported when a `Printer` is made, never before.  Which
+columns fit is pure arithmetic.
 """
 
 from __future__ import annotations

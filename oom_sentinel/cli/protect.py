@@ -42,8 +42,9 @@ from oom_sentinel.settings.selector import SelectorError
 NAME = 'protect'
 HELP = "Set oom_score_adj of the matching processes once, by the sentinel's own rules."
 GROUP = 'once'
-SENTINEL = ('a sentinel runs (PID {}) and puts back the value of what its groups match; for a '
-            'lasting value change a group: ros2 param set /oom_sentinel group.NAME.match')
+SENTINEL = ('a sentinel runs (PID {}) and gives what its groups match the value of the group '
+            'again; for a lasting value change a group: ros2 param set /oom_sentinel '
+            'group.NAME.match')
 FLOOR = ('lowering further needs CAP_SYS_RESOURCE, or a floor granted at the start, such as '
          "OOMScoreAdjust= in the robot's systemd unit")
 COLUMNS = (
@@ -134,9 +135,9 @@ def _notes(done: list[tuple[Target, Outcome]], planned: tuple[str, ...], reading
     left = [p for p in reading.processes
             if p.identity not in mine and not p.kernel_thread and _matches(p, chosen)]
     if left:
-        notes.append(f'{len(left)} more match and were left alone, as {left[0].label} (PID '
-                     f'{left[0].pid}, uid {left[0].uid}): of another user or ROS_DOMAIN_ID, '
-                     'PID 1, or ended')
+        notes.append(f'{len(left)} more match and were left alone, for example {left[0].label} '
+                     f'(PID {left[0].pid}, uid {left[0].uid}): they belong to another user or '
+                     'another ROS_DOMAIN_ID, are PID 1, or have ended')
     if reading.sentinel is not None:
         notes.append(SENTINEL.format(reading.sentinel.pid))
     return notes

@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def read(path: str, settings: Settings) -> Story:
     """
-    Return the story of whatever the path is.
+    Return the story of an incident folder, a kernel log or a recording.
 
     :raises Unusable: when nothing can be made of it.
     """

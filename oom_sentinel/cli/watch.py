@@ -54,7 +54,7 @@ READ_BYTES = 64
 
 
 class Keyboard:
-    """Waits for keys and signals; use it as what `taken` yields."""
+    """Waits for keys and signals; made by `open_keyboard`."""
 
     def __init__(self, wake: int, keys: int | None) -> None:
         """Keep the pipe that signals write to, and the descriptor that keys come from."""
@@ -90,14 +90,14 @@ def _ignore(_number: int, _frame: FrameType | None) -> None:
 
 
 def _without_suspension(keys: int) -> None:
-    """Make ctrl-z a key like any other: a shell on the alternate screen helps nobody."""
+    """Make ctrl-z a key like any other: a shell on the alternate screen is of no use."""
     modes = termios.tcgetattr(keys)
     modes[6][termios.VSUSP] = b'\0'
     termios.tcsetattr(keys, termios.TCSADRAIN, modes)
 
 
 @contextlib.contextmanager
-def taken() -> Iterator[Keyboard]:
+def open_keyboard() -> Iterator[Keyboard]:
     """Read keys without echo and take the signals; give both back at the end."""
     wake, write = os.pipe()
     os.set_blocking(write, False)
@@ -121,7 +121,7 @@ def taken() -> Iterator[Keyboard]:
         os.close(write)
 
 
-ORDER_MAX = 200  # rows; nobody scrolls further
+ORDER_MAX = 200  # rows that can be scrolled to
 
 
 def can_draw() -> bool:
@@ -173,7 +173,7 @@ def draw(look: Callable[[], tuple[Status, ...]], title: Callable[[], str],
     from rich.live import Live
     console = new_console(output.colored(color), None, force_terminal=True)
     picture = Picture(title())
-    with taken() as keyboard, Live(
+    with open_keyboard() as keyboard, Live(
             picture, console=console, screen=True, auto_refresh=False,
             redirect_stdout=False, redirect_stderr=False) as live:
         due_s = time.monotonic()

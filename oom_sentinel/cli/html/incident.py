@@ -33,6 +33,7 @@ from oom_sentinel.cli.html.story import Story
 from oom_sentinel.cli.html.story import Task
 from oom_sentinel.cli.output import Unusable
 from oom_sentinel.cli.regular_file import read_regular
+from oom_sentinel.facts.kill import Killer
 from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.facts.kill import OomTask
 from oom_sentinel.facts.memory import MIB
@@ -109,7 +110,7 @@ def _grown(rows: object) -> Iterator[tuple[str, str]]:
 
 def kill_of(said: dict[str, Any], path: str) -> OomKill:
     """
-    Return the kill that incident.json tells.
+    Return the kill that incident.json describes.
 
     :raises Unusable: when a key has a wrong type.
     """
@@ -123,6 +124,8 @@ def kill_of(said: dict[str, Any], path: str) -> OomKill:
         elif field.name == 'node_names':
             values['node_names'] = tuple(
                 str(name) for name in _list(value, path, 'node_names'))
+        elif field.name == 'kind' and value in set(Killer):
+            values['kind'] = Killer(value)
         elif not _fits(value, field.type):
             raise Unusable(f'{path}: {field.name} has a wrong type')
         else:

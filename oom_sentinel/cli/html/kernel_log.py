@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The kills that a kernel log tells, as chapters with their task tables."""
+"""The kills in a kernel log, as chapters with their task tables."""
 
 import time
 
@@ -86,7 +86,7 @@ def _facts(kill: OomKill) -> list[tuple[str, str]]:
 
 
 def _tasks(kill: OomKill, settings: Settings) -> list[Task]:
-    """Return the task table; nothing where the log does not tell the page size."""
+    """Return the task table; nothing where the log does not hold the page size."""
     page = kill.page_size
     if page is None or not 0 < page < 1 << 30:
         return []

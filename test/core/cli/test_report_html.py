@@ -27,6 +27,16 @@ from oom_sentinel.cli import main
 from oom_sentinel.cli.html import page as page_module
 from oom_sentinel.cli.html import what_if
 from oom_sentinel.cli.html.story import Task
+from oom_sentinel.facts.host import Host
+from oom_sentinel.facts.kill import Killer
+from oom_sentinel.facts.kill import OomKill
+from oom_sentinel.facts.kill import OomTask
+from oom_sentinel.facts.kill import SeenKill
+from oom_sentinel.facts.memory import MemInfo
+from oom_sentinel.facts.memory import VmStat
+from oom_sentinel.facts.sample import Sample
+from oom_sentinel.facts.status import Unavailable
+from oom_sentinel.kills.incident import Incident
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -233,6 +243,23 @@ def recorded(folder, storage):
             writer.write(topic, int((START_S + second) * 1e9), store.serialize_cdr(
                 message, array.__msgtype__))
     return folder
+
+
+@pytest.mark.parametrize('killer', list(Killer))
+def test_an_incident_as_the_sentinel_writes_it_is_read(tmp_path, killer):
+    """Every key of incident.json, with the types that JSON gives back."""
+    kill = OomKill(victim_pid=10, victim_comm='amcl', time=START_S, node_names=('/amcl',),
+                   kind=killer, tasks=(OomTask(10, rss_pages=5, name='amcl'),))
+    now = Sample(3.0, START_S, Host('robot', PAGE, '6.1.0', boot_id='boot'),
+                 MemInfo(1 << 30, 0, 1 << 29), Unavailable('off'), VmStat(1))
+    made = Incident(SeenKill(kill, 0.0, 'by PID'), now)
+    folder = tmp_path / 'x'
+    folder.mkdir()
+    for name, content in made.files():
+        (folder / name).write_bytes(content)
+    text = report(folder, tmp_path / 'page.html')
+    assert '/amcl' in text
+    checked(text)
 
 
 @pytest.mark.parametrize('make, said', [
