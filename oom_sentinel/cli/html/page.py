@@ -45,7 +45,7 @@ h3 { font-size: 1.05rem; margin: 1.5rem 0 0.5rem; }
 figure { margin: 1.5rem 0; }
 figcaption { font-weight: 600; margin-bottom: 0.25rem; }
 .wide { overflow-x: auto; }
-.wide svg { width: 100%; min-width: 27rem; height: auto; display: block; }
+.wide svg { width: 100%; min-width: 22rem; height: auto; display: block; }
 table { border-collapse: collapse; font-size: 0.9rem; min-width: 100%; overflow-wrap: normal; }
 th, td { text-align: left; padding: 0.25rem 0.6rem; border-bottom: 1px solid var(--grid);
   vertical-align: top; }
