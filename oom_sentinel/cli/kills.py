@@ -142,7 +142,7 @@ def _read(arguments: argparse.Namespace, directory: str) -> Found:
         _print_without_log(arguments, directory)
         why = remedy(found.refused) or ('this host has no /dev/kmsg, no journal and no '
                                         '/var/log/kern.log; name a log with --file',)
-        raise Unusable(f'the kernel log cannot be read: {"; ".join(why)}')
+        raise Unusable(f'the kernel log cannot be read; {"; ".join(why)}')
     return found
 
 

@@ -112,7 +112,7 @@ def _message(kills: Kills, held: Sequence[SeenKill], stalled: bool) -> list[str]
     doubtful = [s for s in held if s.kill.certainty == UNCONFIRMED]
     if main is not None and main not in elsewhere and main not in doubtful:
         parts += _told(main)
-        more = sum(s.count for s in held if s not in doubtful) - main.count
+        more = sum(s.count for s in held if s not in doubtful and not s.elsewhere) - main.count
         if more > 0:
             parts.append(f'{more} more recently')
     elif elsewhere:
@@ -163,7 +163,8 @@ def _told(seen: SeenKill) -> list[str]:
         kills = '1 OOM kill' if seen.count == 1 else f'at least {seen.count} OOM kills'
         parts = [f'{kills} by the kernel: {cause(seen)}{at}',
                  f'a counter shows it, the victim is {seen.matched or "unknown"}']
-    parts.append(protection(kill)[0])
+    if kill.victim_pid is not None or kill.victim_comm is not None:
+        parts.append(protection(kill)[0])
     if seen.build:
         parts.append(BUILD)
     if seen.elsewhere:

@@ -124,7 +124,15 @@ def test_a_kill_elsewhere_is_ok_with_a_text_and_hides_no_node():
     assert alone.level == Level.OK and 'hog (PID 11)' in alone.message
     both = told(node, other)
     assert both.level == Level.WARN and both.message.startswith('amcl killed by the kernel')
-    assert dict(both.values)['nodes'] == '/amcl'
+    assert dict(both.values)['nodes'] == '/amcl' and 'more recently' not in both.message
+
+
+def test_of_an_unknown_victim_it_is_not_said_that_no_group_protects_it():
+    """Nothing is known of it; its group is not known either."""
+    unknown = SeenKill(OomKill(time=0.0, certainty=INFERRED, oom_score_adj=None), 0.0)
+    assert 'protects' not in report.one(unknown).message
+    known = SeenKill(kill(11, 'hog'), 0.0)
+    assert 'no group protects it' in report.one(known).message
 
 
 def test_a_later_kill_without_a_node_does_not_hide_a_nodes():
