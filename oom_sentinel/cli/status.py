@@ -118,7 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _source(arguments: argparse.Namespace, settings: Settings,
             reading: Reading) -> 'Look | RunningNode':
-    """Return the running node, unless a tree or other parameters are asked for; else a look by this command."""
+    """Return the running node; for a tree or other parameters a look by this command."""
     if reading.root.live and arguments.params_file is None:
         try:
             found = last_report.read(reading.root)
