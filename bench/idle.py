@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 
+from bench import programs
 from bench.crowd import crowd
 from bench.crowd import load
 from bench.crowd import rss_mib
@@ -36,7 +37,7 @@ def measure(runs):
     Each holds: sentinel %, bare %, sentinel MiB, bare MiB, forks, and wake-ups of the sentinel
     and of the bare node, these three a second.
     """
-    program = os.path.join(os.path.dirname(sys.executable), 'oom_sentinel_node')
+    program = programs.program()
     rows = []
     forks = [_last_pid()]
     with crowd(500):

@@ -26,6 +26,7 @@ import sys
 import tempfile
 import time
 
+from bench import programs
 from diagnostic_msgs.msg import DiagnosticArray
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -146,7 +147,7 @@ def _remove(folder):
 
 
 def _measure(kills, folder):
-    program = os.path.join(os.path.dirname(sys.executable), 'oom_sentinel_node')
+    program = programs.program()
     kmsg, listener = Kmsg(), Listener()
     found = {'/diagnostics': [], '~/oom_kills': []}
     with tempfile.TemporaryDirectory() as home:

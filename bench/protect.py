@@ -22,6 +22,7 @@ import tempfile
 import threading
 import time
 
+from bench import programs
 from oom_sentinel.kernel.wake import Watch
 from oom_sentinel.node.node import OomSentinel
 import rclpy
@@ -80,13 +81,13 @@ def measure(runs, scan_period=2.0):
     arguments = ['--ros-args', '-p', 'groups:=[bench]', '-p', f'scan_period:={scan_period}',
                  '-p', 'group.bench.match:=["exe:sleep", "node:/bench_named"]', '-p',
                  'group.bench.oom_score_adj:=250']
-    program = os.path.join(os.path.dirname(sys.executable), 'oom_sentinel_node')
+    program = programs.program()
     with tempfile.TemporaryDirectory() as home:
         os.environ['OOM_SENTINEL_STATE'] = home
         sentinel = subprocess.Popen([program, *arguments], stderr=subprocess.DEVNULL)
         try:
             time.sleep(4)
-            programs = [_program(0.7 + 0.13 * (index % 7)) for index in range(runs)]
+            children = [_program(0.7 + 0.13 * (index % 7)) for index in range(runs)]
         finally:
             sentinel.kill()
             sentinel.wait()
@@ -98,7 +99,7 @@ def measure(runs, scan_period=2.0):
             nodes = [_node(inside, 1.7 + 0.13 * (index % 7)) for index in range(runs)]
         finally:
             inside.close()
-    return (sorted(programs), sorted(whole for whole, _ in nodes),
+    return (sorted(children), sorted(whole for whole, _ in nodes),
             sorted(max(0.0, whole - shown) for whole, shown in nodes))
 
 

@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 
+from bench import programs
 from bench.crowd import rss_mib
 
 STARTS_A_SECOND = 20
@@ -33,7 +34,7 @@ SETTLE_S = 30.0
 
 def soak(minutes):
     """Yield, once in ten seconds, passed seconds, RSS in MiB, descriptors and CPU seconds."""
-    program = os.path.join(os.path.dirname(sys.executable), 'oom_sentinel_node')
+    program = programs.program()
     with tempfile.TemporaryDirectory() as folder:
         node = subprocess.Popen(
             [program, '--ros-args', '-p', 'protection.raise:=ros'], stderr=subprocess.DEVNULL,

@@ -18,12 +18,12 @@ import os
 import select
 from statistics import median
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 
 from bench import confined
+from bench import programs
 from bench import stall
 from diagnostic_msgs.msg import DiagnosticArray
 import rclpy
@@ -88,7 +88,7 @@ def _until_heard(ear, since_s):
 
 def measure(runs):
     """Return (seconds from our own trigger's firing to the message heard, to its stamp)."""
-    program = os.path.join(os.path.dirname(sys.executable), 'oom_sentinel_node')
+    program = programs.program()
     delays = []
     ear = Ear()
     with tempfile.TemporaryDirectory() as home:

@@ -31,9 +31,12 @@ END_S = 15
 
 def program():
     """Return the command that starts the node."""
-    beside = os.path.join(os.path.dirname(sys.executable), 'oom_sentinel_node')
-    return [beside] if os.path.exists(beside) else ['ros2', 'run', 'oom_sentinel',
-                                                    'oom_sentinel_node']
+    prefixes = [p for p in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep) if p]
+    places = [os.path.dirname(sys.executable),
+              *(os.path.join(prefix, 'lib', 'oom_sentinel') for prefix in prefixes)]
+    found = [os.path.join(place, 'oom_sentinel_node') for place in places]
+    there = [path for path in found if os.path.exists(path)]
+    return there[:1] or ['ros2', 'run', 'oom_sentinel', 'oom_sentinel_node']
 
 
 class Sentinel:

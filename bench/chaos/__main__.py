@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 
+from bench import programs
 from bench.chaos import attackers
 from bench.chaos.node import Node
 from diagnostic_msgs.msg import DiagnosticArray
@@ -123,7 +124,7 @@ def report(watcher, said, code):
 def main():
     """Run it for two minutes."""
     os.environ.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))
-    program = os.path.join(os.path.dirname(sys.executable), 'oom_sentinel_node')
+    program = programs.program()
     with tempfile.TemporaryDirectory(prefix='oom_sentinel_chaos_') as folder, \
             open(os.path.join(folder, 'said'), 'w+b') as log:
         node = Node(program, folder, log)

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import os
 import signal
 import subprocess
-import sys
 import time
 
+from bench import programs
 from bench.crowd import cpu_s
 from bench.crowd import rss_mib
 from diagnostic_msgs.msg import DiagnosticArray
@@ -56,7 +56,7 @@ class Watched:
         self.child = self._start()
 
     def _start(self):
-        program = os.path.join(os.path.dirname(sys.executable), 'oom_sentinel_node')
+        program = programs.program()
         return subprocess.Popen([program], stdout=self.log, stderr=self.log)
 
     def _hear(self, message):

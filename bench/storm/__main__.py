@@ -36,6 +36,7 @@ import sys
 import tempfile
 import time
 
+from bench import programs
 from bench.storm import play
 from bench.storm import scenes
 from bench.storm import simulate
@@ -64,8 +65,9 @@ class Stage:
         self._output = open(f'{self.folder}/sentinel.log', 'wb')  # noqa: SIM115 - until close
         self.sentinel = self._start({**scenes.PARAMETERS, **(parameters or {})})
         if not until(lambda: b'watching' in self.said(), 30):
+            said = self.said().decode()
             self.close()
-            raise SystemExit(f'the sentinel does not start: {self.said().decode()}')
+            raise SystemExit(f'the sentinel does not start: {said}')
 
     def _start(self, parameters):
         path = f'{self.folder}/parameters.yaml'
@@ -74,7 +76,7 @@ class Stage:
         env = {**os.environ, 'HOME': f'{self.folder}/home', 'ROS_LOG_DIR': f'{self.folder}/log',
                'XDG_RUNTIME_DIR': f'{self.folder}/run'}
         env.pop('ROS_HOME', None)
-        program = os.path.join(os.path.dirname(sys.executable), 'oom_sentinel_node')
+        program = programs.program()
         return subprocess.Popen(
             ['setpriv', f'--reuid={UID}', f'--regid={UID}', '--clear-groups', program,
              '--ros-args', '--params-file', path], env=env, stdout=self._output,

@@ -178,12 +178,13 @@ def test_kills_from_before_the_start_are_marked_and_have_no_names(ear, victim):
     needs_kernel_log()
     start, die = victim
     child = start()
+    comm = pathlib.Path(f'/proc/{child.pid}/comm').read_text().strip()
     die(child)
     with running_sentinel(PARAMETERS):
         (told, values), = ear.until(lambda: ear.told(child.pid), 'the past is listed')
         assert told.level == b'\x00' and values['before start'] == 'true'
         assert values['nodes'] == 'none' and values['node found'].startswith('not known')
-        assert values['victim'] == f'python (PID {child.pid})'
+        assert values['victim'] == f'{comm} (PID {child.pid})'
 
 
 def test_without_any_permission_the_kill_is_inferred(ear, victim, public):
