@@ -37,6 +37,7 @@ from oom_sentinel.facts.shedding import Shedding
 from oom_sentinel.facts.status import Report
 from oom_sentinel.kernel import host
 from oom_sentinel.kernel import scanning
+from oom_sentinel.kernel.delegation import Delegation
 from oom_sentinel.kernel.sampling import Sampler
 from oom_sentinel.kernel.scanning import NamesByPid
 from oom_sentinel.kernel.wake.tmpfs import unmapped_files
@@ -46,6 +47,7 @@ from oom_sentinel.protection import grouping
 from oom_sentinel.protection import limits
 from oom_sentinel.protection import saved
 from oom_sentinel.protection.guard import Guard
+from oom_sentinel.protection.memory_groups import MemoryGroups
 from oom_sentinel.protection.policies import SentinelPolicy
 from oom_sentinel.protection.shedder import Shedder
 from oom_sentinel.risk.assess import is_plentiful
@@ -73,7 +75,8 @@ class Sentinel:
         self.sampler = Sampler(self.scanner, self.host, self.parts, wall)
         self.guard = Guard(self.root, self.host, view or eligibility.View(
             os.geteuid(), os.getpid(), host.own_domain_id()),
-            SentinelPolicy(self.root, self.host.boot_id), watching=watching)
+            SentinelPolicy(self.root, self.host.boot_id), watching=watching,
+            memory_groups=MemoryGroups(Delegation(self.table.cgroups, os.geteuid())))
         self._limits = limits.Limits(self._read_limits, self.host.page_size)
         self.kill_log = kill_log.open_kill_log(
             self.root, self.table, settings.incident_directory, monotonic, wall)
@@ -160,12 +163,7 @@ class Sentinel:
         self._unproven_nodes = grouping.unproven_nodes(processes, self.settings)
 
     def _read_limits(self, paths: tuple[str, ...]) -> limits.Reading:
-        return self.sampler.limits(self._monotonic(), (*paths, *self._target_cgroups()))
-
-    def _target_cgroups(self) -> tuple[str, ...]:
-        """Return the control groups of the processes that a group matches."""
-        return tuple(t.process.cgroup for t in self.guard.planned.targets
-                     if t.group is not None and t.process.cgroup is not None)
+        return self.sampler.limits(self._monotonic(), (*paths, *self.guard.planned.cgroups))
 
     def _look_at_limits(self, now_s: float) -> None:
         """Let a scan be due at once when a limit changed, and soon where one is nearly reached."""
@@ -197,7 +195,7 @@ class Sentinel:
 
     def sample(self, woken_by: tuple[str, ...] = (), waking: Waking = Waking()) -> Sample:
         """Return a reading of the machine with the process table as last scanned."""
-        return self.sampler.read(self._monotonic(), self._target_cgroups(), woken_by, waking)
+        return self.sampler.read(self._monotonic(), self.guard.planned.cgroups, woken_by, waking)
 
     def protection(self, sample: Sample) -> Protection:
         """Return the state of protection against this sample."""
@@ -225,6 +223,8 @@ class Sentinel:
                     replace(self._kills, fresh=()))
         shedding = run(parts.SHEDDING, lambda: self.shedder.update(
             sample, assessment, self._sheddable(), self.settings), Shedding())
+        run(parts.ACTIONS, lambda: self.kill_log.note_actions(
+            shedding, sample, self.settings.incident_keep), None)
         self.scanner.plentiful = is_plentiful(sample, assessment, self.settings)
         stalled = sample.stalled(self._sample)
         self._sample, self._assessment, self._kills = sample, assessment, kills
@@ -285,7 +285,7 @@ class Sentinel:
         :param orderly: false after an exception; then every value stays.
         """
         try:
-            if self.guard.watching or not self.guard.changes:
+            if self.guard.watching or not (self.guard.changes or self.guard.memory_groups.made):
                 return 'No value to restore.'
             why = report.why_values_stay(orderly, self.settings, self._assessment)
             if why is not None:

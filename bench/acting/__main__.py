@@ -15,10 +15,12 @@
 """
 What acting early is worth: the gaps of a 50 Hz loop while memory runs out, in an emulated guest.
 
-python -m bench.acting [--scenes machine,swap,group] [--rounds 20] [--pace 20]
+python -m bench.acting [--scenes machine,swap,small,group] [--rounds 20] [--pace 20]
     [--contenders nothing,sentinel,sentinel-shedding,earlyoom,nohang]
 
-Needs what make vm-test needs.  earlyoom and nohang come from Debian's packages, unpacked, with
+Scenes: the machine, without swap and with it, where the critical process is the largest, as a SLAM
+node often is; small, where the recorder is; a control group of 300 MiB.  Needs what make vm-test
+needs.  earlyoom and nohang come from Debian's packages, unpacked, with
 Debian's settings; systemd-oomd needs systemd as process 1, which this guest has not.  Emulation
 makes everything slower: compare with the guest's own gaps at rest, in the same table.
 """
@@ -34,7 +36,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-SCENES = 'machine,swap,group'
+SCENES = 'machine,swap,small,group'
 CONTENDERS = 'nothing,sentinel,sentinel-shedding,earlyoom,nohang'
 PACKAGES = ('earlyoom', 'nohang')
 SWAP_MIB = 256

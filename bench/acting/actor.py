@@ -97,10 +97,11 @@ def main():
         loop(file, mib)
     elif kind == 'recorder':
         recorder(file, mib, float(sys.argv[4]), sys.argv[5])
-    memory = held(mib)
-    print('ready', flush=True)
-    while memory:
-        time.sleep(1.0)
+    else:
+        memory = held(mib)
+        print('ready', flush=True)
+        while memory:
+            time.sleep(1.0)
 
 
 if __name__ == '__main__':

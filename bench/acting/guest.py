@@ -34,7 +34,7 @@ from bench.acting import actor
 
 GROUP = '/sys/fs/cgroup/robot'
 GROUP_MIB = 300
-CRITICAL_SHARE = 0.45  # of what is available: without protection it is the kernel's choice
+CRITICAL_SHARE = 0.55  # of what is available: without protection it is the kernel's choice
 IDLE_S, AFTER_S, LONGEST_S = 4.0, 4.0, 60.0
 SWAP = '/dev/vdd'
 PARAMETERS = {
@@ -138,6 +138,7 @@ class Round:
     def __init__(self, scene, folder, pace, protects):
         """Prepare it; start nothing yet."""
         self.inside, self.pace, self.protects = scene == 'group', pace, protects
+        self.small = scene in ('group', 'small')
         self.folder = pathlib.Path(folder)
         self.notes = {name: f'{folder}/{name}' for name in ('times', 'bag', 'go')}
         self.children = {}
@@ -163,7 +164,7 @@ class Round:
         if self.inside:
             os.mkdir(GROUP)
             write(f'{GROUP}/memory.max', GROUP_MIB << 20)
-        critical_mib = 60 if self.inside else int(CRITICAL_SHARE * meminfo_mib('MemAvailable'))
+        critical_mib = 60 if self.small else int(CRITICAL_SHARE * meminfo_mib('MemAvailable'))
         self._start('base', 'critical', 'loop', self.notes['times'], critical_mib)
         self._start('tools', 'monitor', 'idle', '-', 20)
         self._start('tools', 'teleop', 'idle', '-', 20)
@@ -212,7 +213,9 @@ class Round:
         idle = gaps(times, idle_s, begun_s, begun_s)
         storm = gaps(times, begun_s, end_s, end_s if alive else times[-1])
         code = self.children['recorder'].poll()
-        return {'idle_longest_ms': longest_ms(idle), 'idle_p99_ms': p99_ms(idle),
+        at = max(range(len(storm)), key=storm.__getitem__, default=0)
+        return {'longest_at_s': round(sum(storm[:at]), 1),
+                'idle_longest_ms': longest_ms(idle), 'idle_p99_ms': p99_ms(idle),
                 'longest_ms': longest_ms(storm), 'p99_ms': p99_ms(storm),
                 'critical_died': not alive,
                 'innocents_died': sum(not self._lives(name) for name in ('monitor', 'teleop')),
@@ -264,8 +267,7 @@ def main(scenes, contenders, rounds, pace):
                         until(lambda: meminfo_mib('SwapTotal') - meminfo_mib('SwapFree') < 40, 5)
                 finally:
                     contender.end()
-                    if os.environ.get('ACTING_LOGS'):
-                        print(f'LOG of {name}:\n{read_all(contender.log.name)}', flush=True)
+                    print(f'LOG of {name}:\n{contender.said()}', flush=True)
     with contextlib.suppress(OSError):
         set_swap(False)
 

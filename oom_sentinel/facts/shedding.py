@@ -67,6 +67,12 @@ class Candidate:
     grows_bytes_per_s: float = 0.0
     nodes: tuple[str, ...] = ()
 
+    def label(self, step: Step) -> str:
+        """Return whom a step means: the nodes that are asked, else the process."""
+        if step == Step.DEACTIVATE and self.nodes:
+            return ', '.join(self.nodes)
+        return self.process.label
+
     @property
     def kind(self) -> tuple[str, str]:
         """Return what makes candidates alike: their group and program."""
@@ -78,6 +84,7 @@ class Brought(Enum):
 
     ENDED = 'ended'
     DEACTIVATED = 'deactivated'
+    UNLOADED = 'unloaded'
     NO_ANSWER = 'no answer'
     STILL_RUNS = 'still runs'
     REFUSED = 'refused'
@@ -111,8 +118,9 @@ class Shedding:
     The state of shedding for the report.
 
     `mode` is the parameter's.  `intent` says in words what is about to happen, '' when nothing
-    is.  `fresh` are the actions of this cycle, `deactivated` the nodes that wait to be
-    activated again, `unloaded` the components that only their launch file can load again.
+    is.  `fresh` are the actions of this cycle, `ongoing` says that a process is being ended.
+    `deactivated` nodes wait to be activated again, `unloaded` components can be loaded again by
+    their launch file alone.
     """
 
     mode: str = 'off'
@@ -122,3 +130,4 @@ class Shedding:
     last: Action | None = None
     deactivated: tuple[str, ...] = ()
     unloaded: tuple[str, ...] = ()
+    ongoing: bool = False

@@ -125,7 +125,8 @@ class Incident:
     All that is known of one kill, collected at once and written later.
 
     `processes` are those of the last scan before the kill, `rows` the history, `sample` the
-    first reading after it; `groups` maps a process to its protection group.
+    first reading after it; `groups` maps a process to its protection group.  `actions` are what
+    shedding did in the time of the history.
     """
 
     seen: SeenKill
@@ -133,6 +134,7 @@ class Incident:
     rows: tuple[Row, ...] = ()
     processes: tuple[Process, ...] = ()
     groups: Mapping[Identity, str | None] | None = None
+    actions: tuple[dict[str, object], ...] = ()
 
     @property
     def label(self) -> str:
@@ -161,6 +163,7 @@ class Incident:
             host=host.hostname, boot_id=host.boot_id,
             kernel_release=host.kernel_release,
             node_found=self.seen.matched, eaters=self.seen.eaters,
+            actions=list(self.actions),
             before=_moment(self.rows[-1].wall_s, self.rows[-1].machine) if self.rows else None,
             after=_moment(self.sample.wall_s, machine_of(self.sample)))
         return document

@@ -29,7 +29,7 @@ import threading
 import time
 from typing import Protocol
 
-NAME = re.compile(r'\d{8}T\d{6}Z_(pid|stall)[^/]*\Z')
+NAME = re.compile(r'\d{8}T\d{6}Z_(pid|stall|shed)[^/]*\Z')
 NAME_MAX = 75
 PARTIAL = re.compile(r'\.partial_(\d+)_')
 UNSAFE = re.compile(r'[^A-Za-z0-9_.-]+')

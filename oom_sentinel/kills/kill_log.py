@@ -35,10 +35,13 @@ from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.sample import Sample
+from oom_sentinel.facts.shedding import Shedding
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.kernel import log
 from oom_sentinel.kernel.pidfds import ExitCodes
 from oom_sentinel.kills import records
+from oom_sentinel.kills.action_log import ActionLog
+from oom_sentinel.kills.action_log import rows_of
 from oom_sentinel.kills.attribution import Attribution
 from oom_sentinel.kills.counter_reader import CounterReader
 from oom_sentinel.kills.counters import Counters
@@ -87,6 +90,7 @@ class KillLog:
         self._history = History()
         self.writer = IncidentWriter(directory if live else '')
         self.stalls = StallWatch(self.writer)
+        self.actions = ActionLog(self.writer)
         self.feed = log.Feed(log.Nothing())
         self._userspace = UserspaceLog()
         self._refused: tuple[str, ...] = ()
@@ -235,7 +239,13 @@ class KillLog:
         possible = self.attribution.known.possible_victims(seen.seen_s)
         self.writer.write_later(Incident(
             seen, sample, self._history.rows(), tuple(k.process for k in possible),
-            {k.process.identity: k.target.group for k in possible if k.target is not None}), keep)
+            {k.process.identity: k.target.group for k in possible if k.target is not None},
+            tuple(rows_of(self.actions.recent(sample.wall_s)))), keep)
+
+    def note_actions(self, shedding: Shedding, sample: Sample, keep: int) -> None:
+        """Take what shedding did in this cycle; `keep` is how many incident folders stay."""
+        if shedding.fresh or shedding.mode == 'act':
+            self.actions.add(shedding, sample, self._history.rows(), keep)
 
     def _summary(self, fresh: tuple[SeenKill, ...], now_s: float) -> Kills:
         writer, name = self.writer, self.feed.source.name

@@ -38,6 +38,7 @@ from oom_sentinel.protection.eligibility import View
 from oom_sentinel.protection.keeper import Keeper
 from oom_sentinel.protection.known import Known
 from oom_sentinel.protection.memory import Memory
+from oom_sentinel.protection.memory_groups import NoMemoryGroups
 from oom_sentinel.protection.policies import Policy
 from oom_sentinel.protection.writes import Writes
 from oom_sentinel.settings import Settings
@@ -50,11 +51,13 @@ class Guard:
     """Keeps the processes of a root at the values that the settings want."""
 
     def __init__(self, root: kernel.Root, host: Host, view: View, policy: Policy, *,
-                 watching: str | None = None) -> None:
+                 watching: str | None = None,
+                 memory_groups: NoMemoryGroups = NoMemoryGroups()) -> None:
         """
         Take the lock and what an earlier sentinel of this boot left; write nothing yet.
 
         :param watching: why nothing shall ever be written; the lock is then left alone.
+        :param memory_groups: makes control groups for the groups that ask for them.
         """
         self.view = view
         self.planned = plan.Plan()
@@ -62,6 +65,7 @@ class Guard:
         self._root = root
         self._policy = policy
         self._memory = Memory(host.page_size)
+        self.memory_groups = memory_groups
         if not root.live:
             watching = watching or 'a captured tree is only looked at'
         self._keeper = Keeper(policy, self._memory, watching)
@@ -74,7 +78,7 @@ class Guard:
 
     def only_watch(self, why: str) -> None:
         """Write nothing from now on."""
-        self._keeper.watching = self._keeper.watching or why
+        self._keeper.watching = self.watching or why
 
     def take_over(self) -> bool:
         """Take the lock when another sentinel held it and is gone; return whether it did."""
@@ -133,10 +137,6 @@ class Guard:
         """Return the writes that were denied or failed, of processes that still run."""
         return self._writes.refused
 
-    def floor(self, identity: Identity) -> int | None:
-        """Return the lowest permitted value of a process, None where nothing was denied."""
-        return self._memory.floors.get(identity)
-
     @property
     def tracked(self) -> frozenset[int]:
         """Return the PIDs whose values and sizes are worth reading at every scan."""
@@ -179,6 +179,7 @@ class Guard:
         written += self._writes.protect_self(settings)
         self._drop_returned(table)
         self._note_changes(before, now_s)
+        self.memory_groups.update(self.planned.targets, settings, now_s)
         return written
 
     def protect_new(self, met: tuple[Process, ...], parents: Iterable[Process],
@@ -267,6 +268,7 @@ class Guard:
         """
         if self.watching:
             return (0, 0)
+        self.memory_groups.restore()
         self._memory.inherit(tuple(table), self.view)
         entries = list(self._memory.changes.values())
         if self._writes.own_change is not None:
@@ -288,11 +290,10 @@ class Guard:
             watching = 'restored on request; ~/apply starts protection again'
         if watching is None and not settings.protection_enabled:
             watching = 'protection.enabled is false'
-        notes = self.planned.notes + self._keeper.notes
         return Protection(
             targets=self.planned.targets, raised=() if watching else self.planned.raised,
-            outcomes=self._writes.not_in_order,
-            drifts=self._writes.drifts, watching=watching, nodes_without_process=missing,
-            self_value=self._writes.own_value, lost_order=self.planned.lost_order,
-            oom_group_paths=oom_group_paths, notes=notes, outgrown=self.planned.outgrown,
-            head_starts=self.planned.head_starts)
+            outcomes=self._writes.not_in_order, drifts=self._writes.drifts, watching=watching,
+            nodes_without_process=missing, self_value=self._writes.own_value,
+            lost_order=self.planned.lost_order, oom_group_paths=oom_group_paths,
+            outgrown=self.planned.outgrown, head_starts=self.planned.head_starts,
+            notes=self.planned.notes + self._keeper.notes + self.memory_groups.notes)

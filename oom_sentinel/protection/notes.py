@@ -102,7 +102,4 @@ def _values(settings: Settings) -> tuple[str, ...]:
         elif group.oom_score_adj < ADVISED_MIN:
             found.append(f'group {group.name}: {group.oom_score_adj} is so low that a leak in '
                          'it kills every other node first; -500 is the advised limit')
-        if group.memory_low_percent or group.memory_max_percent:
-            found.append(f'group {group.name}: memory_low_percent and memory_max_percent have no '
-                         'effect in this version')
     return tuple(found)

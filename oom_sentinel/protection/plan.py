@@ -62,6 +62,12 @@ class Plan:
     lost_order: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def cgroups(self) -> tuple[str, ...]:
+        """Return the control groups of the processes that a group matches."""
+        return tuple(t.process.cgroup for t in self.targets
+                     if t.group is not None and t.process.cgroup is not None)
+
 
 Assign = Callable[[Process, Settings], Group | None]
 

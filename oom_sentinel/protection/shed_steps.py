@@ -86,12 +86,14 @@ class Seen:
     What is known of the processes that are being shed.
 
     `running` are those that still run, `refused` those on which the present step could not be
-    taken, `confirmed` those whose nodes answered that they are inactive or unloaded.
+    taken.  `confirmed` are those whose nodes answered that they are inactive, `unloaded` those
+    whose container answered that it unloaded them.
     """
 
     running: frozenset[Identity] = frozenset()
     refused: frozenset[Identity] = frozenset()
     confirmed: frozenset[Identity] = frozenset()
+    unloaded: frozenset[Identity] = frozenset()
 
 
 def begin(candidate: Candidate, shortage: Shortage, now_s: float) -> Ending:
@@ -162,7 +164,8 @@ def _still_there(ending: Ending, sample: Sample, left_bytes: int, needed: set[st
     if refused:
         result = Brought.REFUSED
     elif ending.present == Step.DEACTIVATE:
-        result = Brought.DEACTIVATED if identity in seen.confirmed else Brought.NO_ANSWER
+        result = (Brought.UNLOADED if identity in seen.unloaded else Brought.DEACTIVATED
+                  if identity in seen.confirmed else Brought.NO_ANSWER)
     action = _action(ending, sample, result, left_bytes - ending.left_bytes)
     if ending.path not in needed or ending.step + 1 >= len(ending.candidate.steps):
         return _Look(action=action, spared=(identity,))
@@ -183,6 +186,6 @@ def _grace_is_over(ending: Ending, now_s: float, left_bytes: int) -> bool:
 
 def _action(ending: Ending, sample: Sample, result: Brought, brought: int) -> Action:
     return Action(sample.wall_s, ending.candidate.process.identity,
-                  ending.candidate.process.label, ending.candidate.group, ending.present,
+                  ending.candidate.label(ending.present), ending.candidate.group, ending.present,
                   PLACE_OF_MACHINE if ending.path is None else ending.path, ending.why, result,
                   brought, sample.monotonic_s - ending.since_s)

@@ -155,7 +155,7 @@ class Shedder:
         for shortage in places:
             chosen = self._begin(shortage, among, sample, settings)
             if chosen is not None:
-                return True, (f'{chosen.process.label} (PID {chosen.process.pid}): '
+                return True, (f'{chosen.label(chosen.steps[0])} (PID {chosen.process.pid}): '
                               f'{chosen.steps[0].value} was asked for.')
         return False, 'Nothing was shed: no process of a group with shed steps is worth it.'
 
@@ -220,7 +220,9 @@ class Shedder:
         return shed_steps.Seen(
             self._pidfds.running() | (self._refused - self._pidfds.held),
             frozenset(self._refused),
-            frozenset(i for i, names in self._asked.items() if confirmed & set(names)))
+            frozenset(i for i, names in self._asked.items() if confirmed & set(names)),
+            frozenset(i for i, names in self._asked.items()
+                      if confirmed & set(names) & set(self.nodes.unloaded)))
 
     def _report(self, sample: Sample, short: tuple[Shortage, ...],
                 among: tuple[Candidate, ...], settings: Settings) -> Shedding:
@@ -236,9 +238,9 @@ class Shedder:
                     or chosen.process.identity in self._reported:
                 continue
             self._reported.add(chosen.process.identity)
-            fresh.append(Action(sample.wall_s, chosen.process.identity, chosen.process.label,
-                                chosen.group, chosen.steps[0], shortage.name, shortage.why,
-                                Brought.WOULD))
+            step = chosen.steps[0]
+            fresh.append(Action(sample.wall_s, chosen.process.identity, chosen.label(step),
+                                chosen.group, step, shortage.name, shortage.why, Brought.WOULD))
         return self._said('report', self._intent(short, among, sample, settings), tuple(fresh))
 
     def _intent(self, short: tuple[Shortage, ...], among: tuple[Candidate, ...],
@@ -250,15 +252,15 @@ class Shedder:
         if chosen is None:
             return ''
         verb = 'will' if settings.shed_mode == 'act' else 'would'
-        return (f'{verb} stop {chosen.process.label} (PID {chosen.process.pid}) in '
+        return (f'{verb} stop {chosen.label(chosen.steps[0])} (PID {chosen.process.pid}) in '
                 f'{short[0].due_s:.0f} s')
 
     def _said(self, mode: str, intent: str, fresh: tuple[Action, ...]) -> Shedding:
-        self._done += sum(action.result in (Brought.ENDED, Brought.DEACTIVATED)
+        self._done += sum(action.result in (Brought.ENDED, Brought.DEACTIVATED, Brought.UNLOADED)
                           for action in fresh)
         self._last = fresh[-1] if fresh else self._last
-        return Shedding(mode, intent, fresh, self._done, self._last, self.nodes.active_again,
-                        self.nodes.unloaded)
+        return Shedding(mode, intent, fresh, self._done, self._last,
+                        self.nodes.active_again, self.nodes.unloaded, bool(self._state.endings))
 
     def _activate_again(self, now_s: float, short: bool, restore_s: float) -> None:
         """Activate what was deactivated when memory has been plentiful for long enough."""

@@ -41,6 +41,8 @@ def _what(done: Action) -> str:
         return f'{done.label} would be {DONE[done.step]}'
     if done.result == Brought.REFUSED:
         return f'{done.label} could not be {DONE[done.step]}'
+    if done.result == Brought.UNLOADED:
+        return f'{done.label} was unloaded'
     if done.result == Brought.NO_ANSWER:
         return f'{done.label} was asked to be inactive and did not answer'
     if done.result == Brought.STILL_RUNS:

@@ -103,11 +103,11 @@ class Group:
         (), 'Steps that may end processes of group {} before the kernel must, in this order; '
         'empty: never.  See shed.mode.', choices=SHED_STEPS)
     memory_low_percent: float = parameter(
-        0.0, 'Reserved for memory.low of a control group for group {}, in percent of the memory.  '
-        'Not written by this version; Protection says so when it is set.', 0.0, 100.0)
+        0.0, 'memory.low of a control group of its own for group {}, in percent of the memory; 0: '
+        'none.  Needs cgroup v2 and a unit with Delegate=yes: docs/acting.md.', 0.0, 100.0)
     memory_max_percent: float = parameter(
-        0.0, 'Reserved for memory.max of a control group for group {}, in percent of the memory.  '
-        'Not written by this version; Protection says so when it is set.', 0.0, 100.0)
+        0.0, 'memory.max of a control group of its own for group {}, in percent of the memory; 0: '
+        'none.  A leak then dies in it.  Needs what memory_low_percent needs.', 0.0, 100.0)
     children: bool = parameter(
         False, 'Whether programs that a process of group {} starts keep its value.')
 

@@ -39,7 +39,7 @@ from oom_sentinel.facts.kill import OomTask
 from oom_sentinel.facts.memory import MIB
 from oom_sentinel.settings import Settings
 
-REPORTS = ('incident.json', 'stall.json')  # of a kill, of a stall without a kill
+REPORTS = ('incident.json', 'stall.json', 'actions.json')  # a kill, a stall, what was shed
 ENDED = 'ended.json'  # written into the folder of a stall that passed
 INCIDENT_MAX, CSV_MAX, LOG_LINES = 4 << 20, 8 << 20, 2000
 ROWS_MAX, CURVES_MAX = 2000, 400
@@ -66,6 +66,8 @@ def read(folder: str, settings: Settings) -> Story:
     host = str(said['host']) if isinstance(said.get('host'), str) else ''
     if said.get('kind') == 'stall':
         return _stall(said, folder, host, moments, curves, notes)
+    if said.get('kind') == 'shedding':
+        return _shed(said, folder, host, moments, curves, notes)
     log = _log(os.path.join(folder, 'kernel.log'), notes)
     kill = kill_of(said, path)
     tasks, totalpages, page_size = _tasks(
@@ -74,7 +76,8 @@ def read(folder: str, settings: Settings) -> Story:
     if not whole.tasks and tasks:
         whole = Chapter(whole.heading, whole.sentences, tuple(what_if.ranked(tasks)),
                         what_if.sentences(tasks, totalpages, page_size), whole.facts)
-    facts = (*whole.facts, *_texts(said, ('node_found', 'kernel_release', 'boot_id')))
+    facts = (*whole.facts, *_texts(said, ('node_found', 'kernel_release', 'boot_id')),
+             *_steps(said.get('actions')))
     chapter = Chapter(whole.heading, whole.sentences, whole.tasks, whole.what_if, facts, log)
     marks = () if kill.time is None else (
         Mark(kill.time, kernel_log.name_of(kill), MarkKind.KILL),)
@@ -96,6 +99,30 @@ def _stall(said: dict[str, Any], folder: str, host: str, moments: tuple[Moment, 
     title = f'The machine stalled for want of memory{when}'
     chapter = Chapter(title, text, what_if=(), facts=(*_grown(said.get('growth')), *facts))
     return Story(title, folder, host, moments, curves, marks, (chapter,), tuple(notes))
+
+
+def _shed(said: dict[str, Any], folder: str, host: str, moments: tuple[Moment, ...],
+          curves: tuple[Curve, ...], notes: list[str]) -> Story:
+    """Return the story of processes that were ended before memory ran out."""
+    at = _number(said.get('time'))
+    when = '' if at is None else f' at {kernel_log.local_time(at)}'
+    title = f'Processes were ended before memory ran out{when}'
+    text = ('The sentinel acted before the kernel had to: shed.mode is act.',)
+    marks = () if at is None else (Mark(at, 'shed', MarkKind.ALARM),)
+    facts = (*_steps(said.get('actions')), *_texts(said, ('kernel_release', 'boot_id')))
+    return Story(title, folder, host, moments, curves, marks,
+                 (Chapter(title, text, what_if=(), facts=facts),), tuple(notes))
+
+
+def _steps(rows: object) -> Iterator[tuple[str, str]]:
+    """Return the steps of shedding in words."""
+    for row in (rows if isinstance(rows, list) else ())[:100]:
+        if isinstance(row, dict):
+            brought, took_s = _number(row.get('brought_bytes')), _number(row.get('took_s'))
+            came = '' if brought is None or took_s is None else (
+                f'; brought {brought / MIB:.0f} MiB in {took_s:.1f} s')
+            yield (f'{row.get("step")} {row.get("process")} (PID {row.get("pid")})',
+                   f'{row.get("result")}: {row.get("why")}{came}')
 
 
 def _grown(rows: object) -> Iterator[tuple[str, str]]:

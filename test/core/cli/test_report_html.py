@@ -191,6 +191,32 @@ def test_a_stall_has_a_page_too(tmp_path, ended):
     checked(text)
 
 
+STEPS = [{'time': START_S + 200, 'pid': 8050, 'process': '/rviz2', 'group': 'expendable',
+          'step': 'interrupt', 'place': 'this machine', 'why': 'memory would be exhausted in 9 s',
+          'result': 'ended', 'brought_bytes': 150 * MIB, 'took_s': 0.8}, 'x', {'step': 3}]
+
+
+def test_what_was_shed_has_a_page_too(tmp_path):
+    """Nothing was killed by the kernel, and the page says what was done instead."""
+    folder = incident(tmp_path / 'x')
+    (folder / 'incident.json').unlink()
+    (folder / 'kernel.log').unlink()
+    (folder / 'actions.json').write_text(json.dumps({
+        'kind': 'shedding', 'time': START_S + 200, 'host': 'robot1', 'actions': STEPS}))
+    text = report(tmp_path, tmp_path / 'page.html')
+    assert 'Processes were ended before memory ran out' in text
+    assert 'interrupt /rviz2 (PID 8050)' in text and 'brought 150 MiB in 0.8 s' in text
+    checked(text)
+
+
+def test_a_kill_that_shedding_did_not_avert_tells_what_was_shed(tmp_path):
+    """Beside the kernel's own facts."""
+    incident(tmp_path / 'x', actions=STEPS)
+    text = report(tmp_path, tmp_path / 'page.html')
+    assert 'was killed' in text and 'interrupt /rviz2 (PID 8050)' in text
+    checked(text)
+
+
 def test_a_kernel_log_has_a_section_for_each_kill(tmp_path):
     """With its task table by badness, and without plots, which is said."""
     text = report(LOG, tmp_path / 'page.html')

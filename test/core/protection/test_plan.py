@@ -221,15 +221,6 @@ def test_minus_1000_is_clamped_unless_allowed():
     assert values((driver,), chosen=allowed)[0] == {1000: -1000}
 
 
-@pytest.mark.parametrize('name', ['memory_low_percent', 'memory_max_percent'])
-def test_a_parameter_without_effect_is_named_when_it_is_set(name):
-    """Nobody shall believe in a limit that is not there."""
-    driver = node(1000, 'rplidar_ros/rplidar_node')
-    said = [' '.join(values((driver,), chosen=settings.build({f'group.drivers.{name}': value}))[
-        1].notes) for value in (0, 10)]
-    assert 'no effect' not in said[0] and 'group drivers: memory_low_percent' in said[1]
-
-
 @pytest.mark.parametrize('command', [
     'vim /opt/ros/jazzy/lib/rplidar_ros/rplidar_node', 'gdb --args rplidar_node --ros-args',
     'bash -c rplidar_node', 'grep ros2 launch x', 'bash -c /usr/bin/ros2 launch a b'])

@@ -38,13 +38,14 @@ def ending(steps=('interrupt', 'terminate', 'kill'), frees=50):
     return State((shed_steps.begin(candidate, short[0], 100.0),)), process.identity
 
 
-def look(state, at_s, available=100, running=(), refused=(), confirmed=(), short=True):
+def look(state, at_s, available=100, running=(), refused=(), confirmed=(), unloaded=(),
+         short=True):
     """Return what one look brings."""
     made = sample(at_s, available)
     return shed_steps.advance(
         state, made, {None: available * MIB},
         shed_plan.shortages(made, ends_in(5), SETTINGS) if short else (),
-        Seen(frozenset(running), frozenset(refused), frozenset(confirmed)))
+        Seen(frozenset(running), frozenset(refused), frozenset(confirmed), frozenset(unloaded)))
 
 
 def test_memory_that_comes_back_late_is_waited_for():
@@ -105,12 +106,14 @@ def test_the_next_step_comes_early_when_memory_would_end_first(availables, hasty
     assert ordered == (['terminate'] if hasty else [])
 
 
-@pytest.mark.parametrize('confirmed, result', [
-    (True, Brought.DEACTIVATED), (False, Brought.NO_ANSWER)])
-def test_a_node_that_never_answers_was_not_deactivated(confirmed, result):
+@pytest.mark.parametrize('confirmed, unloaded, result', [
+    (True, False, Brought.DEACTIVATED), (True, True, Brought.UNLOADED),
+    (False, False, Brought.NO_ANSWER)])
+def test_a_node_that_never_answers_was_not_deactivated(confirmed, unloaded, result):
     """Its step ends after its grace, and the next one follows while memory is short."""
     state, identity = ending(('deactivate', 'interrupt'))
-    said = {'running': (identity,), 'confirmed': (identity,) if confirmed else ()}
+    said = {'running': (identity,), 'confirmed': (identity,) if confirmed else (),
+            'unloaded': (identity,) if unloaded else ()}
     assert look(state, 102.9, **said)[:2] == ((), ())
     orders, (action,), state = look(state, 103.1, **said)
     assert action.result == result and [o.step for o in orders] == [Step.INTERRUPT]
