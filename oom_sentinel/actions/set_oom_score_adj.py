@@ -18,6 +18,7 @@ from collections.abc import Iterable
 import os
 import shlex
 import shutil
+import sys
 from typing import Any
 from typing import List  # noqa: UP035  # launch compares with typing.List
 
@@ -32,6 +33,8 @@ from launch.utilities import normalize_to_list_of_substitutions
 from launch.utilities import perform_substitutions
 
 PREFIX = 'launch-prefix'
+FRONTEND = 'get_launch_description_from_frontend_launch_file'
+OF_LAUNCH = ('launch', 'launch_ros', 'launch_xml', 'launch_yaml', 'oom_sentinel')
 FILTER = 'launch-prefix-filter'
 
 
@@ -57,6 +60,7 @@ class SetOomScoreAdj(Action):
         :raises TypeError: when an argument is neither text nor substitution.
         """
         super().__init__(**kwargs)
+        self._where = created_in()
         self.oom_score_adj = normalize_to_list_of_substitutions(
             str(oom_score_adj) if isinstance(oom_score_adj, int) else oom_score_adj)
         one = match is not None and not isinstance(match, (list, tuple))
@@ -83,8 +87,8 @@ class SetOomScoreAdj(Action):
         except Exception as error:  # noqa: B902 - a launch never ends for our sake
             problem = f'{type(error).__name__}: {error}'
         if problem:
-            logger.error(f'{_where(context)}set_oom_score_adj: {problem}; the processes of this '
-                         'scope start without it')
+            logger.error(f'{self._where}{": " * bool(self._where)}set_oom_score_adj: {problem}; '
+                         'the processes of this scope start without it')
 
     def _apply(self, context: LaunchContext) -> str | None:
         """Return what hinders, None when it is in force."""
@@ -119,10 +123,21 @@ def _selectors(entity: Entity) -> list[str]:
         return found
 
 
-def _where(context: LaunchContext) -> str:
-    """Return the launch file that is being read, for a message."""
-    path = context.get_locals_as_dict().get('current_launch_file_path')
-    return f'{path}: ' if path else ''
+def created_in() -> str:
+    """
+    Return the launch file that creates an action just now, '' when that cannot be seen.
+
+    launch's own `current_launch_file_path` goes on naming a file that was included before.
+    """
+    frame = sys._getframe(1)
+    while frame is not None:
+        path = frame.f_locals.get('frontend_launch_file_path')
+        if frame.f_code.co_name == FRONTEND and isinstance(path, (str, os.PathLike)):
+            return os.fspath(path)
+        if str(frame.f_globals.get('__name__')).partition('.')[0] not in OF_LAUNCH:
+            return frame.f_code.co_filename
+        frame = frame.f_back  # type: ignore[assignment]
+    return ''
 
 
 def find_program() -> str | None:

@@ -107,6 +107,24 @@ def test_a_bad_value_is_named_with_its_file_and_the_launch_goes_on(launch, kind,
     assert '-1000..1000' in line
 
 
+@pytest.mark.parametrize('kind', ['xml', 'yaml', 'py'])
+def test_a_bad_value_behind_an_include_is_named_with_its_own_file(launch, tmp_path, kind):
+    """launch itself goes on naming the file that was included last."""
+    inner = tmp_path / 'inner.launch.xml'
+    inner.write_text('<launch><set_oom_score_adj value="inner"/></launch>')
+    made = launch(*{
+        'xml': (f'<launch><include file="{inner}"/><set_oom_score_adj value="outer"/></launch>',),
+        'yaml': (f'launch:\n- include: {{file: {inner}}}\n'
+                 '- set_oom_score_adj: {value: outer}\n',),
+        'py': (f'IncludeLaunchDescription({str(inner)!r}), SetOomScoreAdj("outer")',)}[kind],
+        **({} if kind == 'py' else {'kind': kind}))
+    made.child.wait(60)
+    lines = [line for line in made.text.splitlines() if 'refused' in line]
+    assert len(lines) == 2 and "inner.launch.xml: set_oom_score_adj: value: 'inner'" in lines[0]
+    assert 'inner.launch.xml' not in lines[1] and "'outer'" in lines[1]
+    assert f'launch.{kind}: set_oom_score_adj' in lines[1]
+
+
 def test_a_bad_selector_is_named_too(launch):
     """A `match` that can never match."""
     made = launch(f"SetOomScoreAdj(300, match='exe:'), run({SHOW}, name='child')")

@@ -159,6 +159,27 @@ def test_a_process_without_a_node_to_ask_is_ended_at_once(child, tmp_path):
     assert child.wait(20) == -signal.SIGTERM
 
 
+def test_a_step_after_one_that_nobody_could_take_has_its_grace(tmp_path):
+    """SIGTERM is not followed by SIGKILL at the next look."""
+    deaf = subprocess.Popen(['sh', '-c', 'trap "" TERM; echo; sleep 600'], stdout=subprocess.PIPE)
+    deaf.stdout.readline()
+    try:
+        steps = settings.build({
+            'shed.mode': 'act', 'groups': ['expendable'],
+            'group.expendable.match': ['exe:sleep'], 'group.expendable.oom_score_adj': 300,
+            'group.expendable.shed': ['deactivate', 'terminate', 'kill']})
+        shedder = Shedder(ROOT, os.geteuid(), str(tmp_path))
+        for at_s in (100.0, 100.2, 100.4, 101.0):
+            shedder.update(sample(at_s), ends_in(5), (target(deaf),), steps)
+            assert deaf.poll() is None
+        shedder.update(sample(102.3), ends_in(5), (target(deaf),), steps)
+        assert deaf.wait(20) == -signal.SIGKILL
+    finally:
+        deaf.kill()
+        deaf.wait()
+        deaf.stdout.close()
+
+
 def test_looks_come_quickly_before_and_while_a_process_is_ended(child, tmp_path):
     """Memory goes fast then; while nothing can be shed, looks stay as they are."""
     shedder = Shedder(ROOT, os.geteuid(), str(tmp_path))
