@@ -18,6 +18,8 @@ Pure: facts and settings go in.  Only processes of a group that asks for it are 
 user, never one that is protected.  The steps that follow are those of `shed_steps`.
 """
 
+from dataclasses import dataclass
+
 from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.shedding import Candidate
@@ -49,16 +51,17 @@ def shortages(sample: Sample, assessment: Assessment,
     found = []
     forecasts = {path: (told, level) for path, told, level in assessment.forecasts}
     warn_share = settings.memory_available_warn_percent / 100
-    for path, (total_bytes, left_bytes) in places(sample).items():
-        told, level = forecasts.get(path, (None, Level.OK))
+    for place in places(sample):
+        told, level = forecasts.get(place.path, (None, Level.OK))
+        above_bytes = place.available_bytes - warn_share * place.total_bytes
         if told is not None and level > Level.OK and _is_near(told, settings):
-            pace = left_bytes / max(told.middle_s, 0.1)
+            pace = place.left_bytes / max(told.middle_s, 0.1)
             found.append(Shortage(
-                path, total_bytes, left_bytes, pace,
-                _due_s(told, settings, (left_bytes - warn_share * total_bytes) / max(pace, 1.0)),
+                place.path, place.total_bytes, place.left_bytes, pace,
+                _due_s(told, settings, above_bytes / max(pace, 1.0)),
                 f'memory would be exhausted in about {told.middle_s:.0f} s'))
-        elif _stalls(sample, settings) and left_bytes < warn_share * total_bytes:
-            found.append(Shortage(path, total_bytes, left_bytes, None, 0.0,
+        elif _stalls(sample, settings) and above_bytes < 0:
+            found.append(Shortage(place.path, place.total_bytes, place.left_bytes, None, 0.0,
                                   'tasks wait for memory most of the time'))
     return tuple(sorted(found, key=lambda shortage: (shortage.due_s, shortage.path is None)))
 
@@ -84,22 +87,36 @@ def _due_s(told: Forecast, settings: Settings, until_warn_s: float) -> float:
 
 def now(sample: Sample) -> tuple[Shortage, ...]:
     """Return every place as if it were short now, the fullest first, as `~/shed` asks."""
-    return tuple(Shortage(path, total, left, None, 0.0, 'asked for by ~/shed')
-                 for path, (total, left) in sorted(
-                     places(sample).items(), key=lambda place: place[1][1] / place[1][0]))
+    return tuple(Shortage(place.path, place.total_bytes, place.left_bytes, None, 0.0,
+                          'asked for by ~/shed')
+                 for place in sorted(places(sample), key=lambda p: p.left_bytes / p.total_bytes))
 
 
-def places(sample: Sample) -> dict[str | None, tuple[int, int]]:
-    """Return each place, the machine as None, with its total and what is left, in bytes."""
-    found: dict[str | None, tuple[int, int]] = {}
-    if not isinstance(sample.meminfo, Unavailable):
-        left = headroom.machine_bytes(sample.meminfo, sample.swaps)
-        if left is not None:
-            found[None] = (sample.meminfo.mem_total_bytes, left)
-    for room in headroom.limits(sample.chains, sample.meminfo):
-        if room.group.limit_bytes:
-            found[room.group.path] = (room.group.limit_bytes, room.until_oom_bytes)
-    return found
+@dataclass(frozen=True, slots=True)
+class Place:
+    """
+    The machine (`path` None) or a limited control group, in bytes.
+
+    `left_bytes` can be taken before its OOM, swap included; `available_bytes` is memory alone:
+    without it everything waits for swap, the control loop too.
+    """
+
+    path: str | None
+    total_bytes: int
+    left_bytes: int
+    available_bytes: int
+
+
+def places(sample: Sample) -> tuple[Place, ...]:
+    """Return each place whose memory is known."""
+    found, info = [], sample.meminfo
+    if not isinstance(info, Unavailable):
+        left = headroom.machine_bytes(info, sample.swaps)
+        if left is not None and info.mem_available_bytes is not None:
+            found.append(Place(None, info.mem_total_bytes, left, info.mem_available_bytes))
+    return (*found, *(
+        Place(room.group.path, room.group.limit_bytes, room.until_oom_bytes, room.left_bytes)
+        for room in headroom.limits(sample.chains, info) if room.group.limit_bytes))
 
 
 def _stalls(sample: Sample, settings: Settings) -> bool:

@@ -130,7 +130,7 @@ class Shedder:
         among = shed_plan.candidates(targets, assessment, settings, self._uid)
         if settings.shed_mode == 'report':
             return self._report(sample, short, among, settings)
-        left = {path: left for path, (_, left) in shed_plan.places(sample).items()}
+        left = {place.path: place.left_bytes for place in shed_plan.places(sample)}
         orders, fresh, self._state = shed_steps.advance(
             self._state, sample, left, short, self._seen())
         for order in orders:

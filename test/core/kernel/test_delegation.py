@@ -66,7 +66,7 @@ def test_a_unit_that_systemd_marks_as_delegated_is_found(tmp_path, own):
 
 
 @pytest.mark.parametrize('uid, above, found', [
-    (1000, 0, True), (1000, 1000, False), (0, 0, False)])
+    (1000, 0, True), (1000, 1000, False), (0, 0, False), (0, 1000, False)])
 def test_a_unit_that_belongs_to_its_user_is_delegated(tmp_path, monkeypatch, uid, above, found):
     """As User= and Delegate= leave it; below a slice of the same user it is the user manager's."""
     delegation = opened(robot(), tmp_path, uid)

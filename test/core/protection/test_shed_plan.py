@@ -104,6 +104,16 @@ def test_a_fast_fall_with_much_left_ends_nothing_yet(available, middle_s, due_s)
     assert found[0].due_s == pytest.approx(due_s, abs=0.01)
 
 
+@pytest.mark.parametrize('available, due', [(140, True), (160, False)])
+def test_free_swap_is_no_memory_that_a_control_loop_could_wait_for(available, due):
+    """What counts for the warn level is memory alone; the end is that of both."""
+    made = sample(100.0, available)
+    made = replace(made, meminfo=replace(
+        made.meminfo, swap_total_bytes=2000 * MIB, swap_free_bytes=2000 * MIB))
+    (short,) = shed_plan.shortages(made, ends_in(10, 20), SETTINGS)
+    assert (short.due_s == 0) == due and short.left_bytes == (2000 + available) * MIB
+
+
 def test_a_forecast_that_raises_no_level_sheds_nothing():
     """A fall that may be a job that comes back."""
     assert shed_plan.shortages(sample(), ends_in(5, level=Level.OK), SETTINGS) == ()
