@@ -83,10 +83,11 @@ def table(found):
     for key in dict.fromkeys((r['scene'], r['pace'], r['contender']) for r in found):
         these = [r for r in found if (r['scene'], r['pace'], r['contender']) == key]
 
-        def middle(name, these=these):
-            known = [r[name] for r in these if r[name] is not None]
+        def middle(name, these=these):  # of a loop that died, its end is no gap
+            known = [r[name] for r in these if r[name] is not None
+                     and (name.startswith('idle') or not r['critical_died'])]
             return f'{median(known):.0f}' if known else '-'
-        longest = [r['longest_ms'] for r in these if r['longest_ms'] is not None]
+        longest = [r['longest_ms'] for r in these if not r['critical_died']]
         yield (f'| {key[0]} | {key[1]:g} | {key[2]} | {len(these)} | {middle("longest_ms")}, '
                f'{max(longest, default=0):.0f} | {middle("p99_ms")} | '
                f'{middle("idle_longest_ms")}, {middle("idle_p99_ms")} | '

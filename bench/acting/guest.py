@@ -35,7 +35,7 @@ from bench.acting import actor
 GROUP = '/sys/fs/cgroup/robot'
 GROUP_MIB = 300
 CRITICAL_SHARE = 0.55  # of what is available: without protection it is the kernel's choice
-IDLE_S, AFTER_S, LONGEST_S = 4.0, 4.0, 60.0
+IDLE_S, AFTER_S, LONGEST_S = 3.0, 3.0, 60.0
 SWAP = '/dev/vdd'
 PARAMETERS = {
     'scan_period': 0.5, 'publish_period': 0.5, 'protection.raise': 'ros',
