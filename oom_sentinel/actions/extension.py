@@ -62,7 +62,7 @@ def _include(path: str) -> Any:
     from launch.launch_description_sources import PythonLaunchDescriptionSource
     from oom_sentinel.actions.start import share
     file = os.path.join(share(), 'launch', 'oom_sentinel.launch.py')
-    # The robot's own arguments of these names (Nav2's params_file!) are not meant for us.
+    # The robot's own arguments of these names (Nav2's params_file!) are not those of the sentinel.
     ours = {'params_file': path, 'preset': 'none', 'namespace': '', 'log_level': 'info',
             'use_respawn': 'true', 'protect_at_start': 'true', 'aggregator': 'auto'}
     return Include(LaunchDescription([GroupAction([IncludeLaunchDescription(

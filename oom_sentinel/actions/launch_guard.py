@@ -13,9 +13,9 @@
 # limitations under the License.
 
 """
-One launch under guard: events of launch in, lines of its log out.
+Protects the processes of one launch: handles the events of launch and writes to its log.
 
-An exception inside a handler would shut the whole launch down, so none leaves one.
+An exception inside a handler would shut the whole launch down, so every handler catches all.
 """
 
 import atexit
@@ -103,7 +103,7 @@ class LaunchGuard:
         self._guarded(self._sweep)()
         spawns.listen(self._on_spawn)
         self._later(COUNT_S, self._count)
-        self._later(UNMATCHED_S, self._tell_unmatched)
+        self._later(UNMATCHED_S, self._log_unmatched)
 
     def _guarded(self, work: Callable[..., None]) -> Callable[..., None]:
         """Return work whose exceptions become one line of the log each."""
@@ -115,11 +115,11 @@ class LaunchGuard:
                 self.logger.debug(traceback.format_exc())
         return run
 
-    def _say(self, tell: Callable[[str], object], text: str) -> None:
+    def _say(self, log: Callable[[str], object], text: str) -> None:
         """Log a line once."""
         if text not in self._said:
             self._said.add(text)
-            tell(text)
+            log(text)
 
     def _later(self, seconds: float, work: Callable[..., None], *arguments: Any) -> None:
         loop = self.context.asyncio_loop
@@ -170,7 +170,7 @@ class LaunchGuard:
 
     def _meet(self, pid: int, rules: tuple[oom_exec.Rule, ...], command: tuple[str, ...],
               wraps: bool) -> bool:
-        """Protect a process; tell whether it was still there."""
+        """Protect a process; return whether it was still there."""
         if self.children.started(pid, command, wraps=wraps, rules=rules) is None:
             return False
         self._look_later(pid)
@@ -230,8 +230,8 @@ class LaunchGuard:
             self.respawns.look(held_s(saved.default_directory(), time.monotonic()) > 0)
             self._later(COUNT_S, self._count)
 
-    def _tell_unmatched(self) -> None:
-        """Name the groups of the user's own file that mean nobody here, perhaps by a typo."""
+    def _log_unmatched(self) -> None:
+        """Log the groups of the user's own file that match no process here, perhaps by a typo."""
         if self._closed or not self.files.paths:
             return
         named = self.files.loaded.named

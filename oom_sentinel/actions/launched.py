@@ -56,7 +56,7 @@ class Children:
     def __init__(self, settings: Settings, *, ros_prefixes: tuple[str, ...] = (),
                  ros_domain_id: int = 0,
                  wall: Callable[[], float] = time.time) -> None:
-        """Look at ourselves and at the records of launches that have ended; write nothing."""
+        """Read this process and the records of launches that have ended; write nothing."""
         self.settings = settings
         self._wall = wall
         self.root = kernel.Root('/')
@@ -85,7 +85,7 @@ class Children:
         """
         Return this process.
 
-        :raises ProcessLookupError: when /proc does not show it, so shows nobody.
+        :raises ProcessLookupError: when /proc does not show it: then it shows no process.
         """
         found = self.table.one(os.getpid())
         if found is None:
@@ -166,7 +166,7 @@ class Children:
 
     def look_again(self, *pids: int, settled: bool = True) -> None:
         """
-        Read young processes and their children anew: wrappers are by now what they shall run.
+        Read young processes and their children again: a wrapper runs its program by now.
 
         :param settled: false: a wrapper may still be at work, so what no group means is not
             believed yet.

@@ -13,10 +13,10 @@
 # limitations under the License.
 
 """
-The words of `oom_exec`: which value a command starts with.
+The arguments of `oom_exec`, which starts a command with an oom_score_adj.
 
-Pure.  `oom_exec VALUE --match SELECTOR... --else VALUE ... -- COMMAND` as rules and back; the
-script scripts/oom_exec reads the same words.
+Pure.  Parses `oom_exec VALUE --match SELECTOR... --else VALUE ... -- COMMAND` into rules and
+composes it from rules; the script scripts/oom_exec reads the same arguments.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ LOW, HIGH = -999, 1000  # -1000, unkillable, takes everything else when it leaks
 
 
 class ValueRefused(ValueError):
-    """An oom_score_adj that is none; the text names the value and what is allowed."""
+    """A text that is no valid oom_score_adj; the message names it and what is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def split(words: Sequence[str]) -> tuple[tuple[Rule, ...], tuple[str, ...]]:
                 break
             rest.pop(0)
     except (ValueError, IndexError):
-        return (), tuple(words)  # somebody's own words, which the script will judge
+        return (), tuple(words)  # written by hand: the script will refuse it
     return tuple(rules), tuple(rest[1:] if rest[:1] == ['--'] else rest)
 
 

@@ -41,7 +41,7 @@ class ProtectLaunch(Action):
 
         :param params_files: ROS parameter files, a later one overrides an earlier one.
         :param node_name: the sentinel's fully qualified name, by which the files name it.
-        :param enabled: false: write nothing, only tell of processes that were killed.
+        :param enabled: false: write nothing, only report processes that were killed.
         :raises TypeError: when params_files is a single text.
         """
         super().__init__(**kwargs)

@@ -13,9 +13,9 @@
 # limitations under the License.
 
 """
-What this launch spawns, told by Python before each spawn (PEP 578, `subprocess.Popen`).
+The command lines that this launch spawns, by Python's audit event (PEP 578, `subprocess.Popen`).
 
-launch tells of a process in an event, and a launch that starts sixty at once gets to its events
+launch reports a process by an event, and a launch that starts sixty at once handles its events
 when all of them run: the values came 2.7 s late (median).  At the next spawn the one before it
 can be seen.  An audit hook stays for the life of the interpreter, so there is one of it, which
 costs others 0.6 us an audited call, and nothing it calls may raise.

@@ -74,7 +74,7 @@ class Delegation:
 
     def _is_delegated(self, path: str) -> bool:
         """
-        Return whether whoever manages the control groups leaves this one to the sentinel.
+        Return whether systemd or a container runtime leaves this group to the sentinel.
 
         :raises OSError: when it is gone.
         """

@@ -148,7 +148,7 @@ class OomSentinel(Node):
         self._log(report.log)
         now_s = self._now_s()
         run(parts.PUBLISHING, lambda: self.kills.tell(report.kills), None)
-        run(parts.PUBLISHING, lambda: self.shedding.tell(report.actions), None)
+        run(parts.PUBLISHING, lambda: self.shedding.publish(report.actions), None)
         self.shedding.look_soon(self._guarded(self.cycle), self._steady)
         if self._pace.publishes(now_s, self.parameters.settings.publish_period,
                                 at_once=bool(woken_by) or report.urgent):

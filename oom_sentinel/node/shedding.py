@@ -231,7 +231,7 @@ class Shedding:
         elif mode != 'act':
             self._destroy_services()
 
-    def tell(self, actions: tuple[Status, ...]) -> None:
+    def publish(self, actions: tuple[Status, ...]) -> None:
         """Publish each step on its own and log it."""
         for action in actions:
             self._node.get_logger().warning(action.message)

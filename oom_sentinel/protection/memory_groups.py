@@ -197,9 +197,9 @@ class MemoryGroups(NoMemoryGroups):
                         f'memory_max_percent of {most // MIB} MiB: not limited yet']
             self._delegation.set_limits(path, low, most)
             self._written[path] = wanted
-        told = [f'memory.low {low // MIB} MiB'] * bool(low)
-        told += [] if most is None else [f'memory.max {most // MIB} MiB']
-        return [f'group {group.name}: {", ".join(told)} in {path}']
+        written = [f'memory.low {low // MIB} MiB'] * bool(low)
+        written += [] if most is None else [f'memory.max {most // MIB} MiB']
+        return [f'group {group.name}: {", ".join(written)} in {path}']
 
     def _sort(self, place: str, paths: dict[str, str], targets: Iterable[Target]
               ) -> dict[str, int]:

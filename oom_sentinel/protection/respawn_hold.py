@@ -12,9 +12,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 """
-The word of the sentinel to launches that memory is short, so that they respawn later.
+A file by which the sentinel tells launches that memory is short, so that they respawn later.
 
-A small file in the state directory says until when; a launch that never sees it does as ever.
+It lies in the state directory and says until when.  A launch without the integration does not
+read it and respawns at once.
 """
 
 import json
@@ -42,10 +43,10 @@ def hold_respawns(directory: str, now_s: float) -> None:
 
 
 def held_s(directory: str, now_s: float) -> float:
-    """Return for how many more seconds respawns wait; 0 when they do not, or nobody can tell."""
+    """Return for how many more seconds respawns wait; 0 when they do not or it is not known."""
     try:
         said = json.loads(read_private(os.path.join(directory, NAME), BYTES_MAX))
         left_s = float(said['until_monotonic_s']) - now_s
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return 0.0  # no file is the usual case; one that is no use holds nobody
+        return 0.0  # no file is the usual case; a file that is malformed delays no respawn
     return left_s if 0 < left_s <= HOLD_MAX_S else 0.0

@@ -49,40 +49,40 @@ def shortages(sample: Sample, assessment: Assessment,
     Of two as urgent the machine comes last: in a control group fewer processes help.
     """
     found = []
-    forecasts = {path: (told, level) for path, told, level in assessment.forecasts}
+    forecasts = {path: (forecast, level) for path, forecast, level in assessment.forecasts}
     warn_share = settings.memory_available_warn_percent / 100
     for place in places(sample):
-        told, level = forecasts.get(place.path, (None, Level.OK))
+        forecast, level = forecasts.get(place.path, (None, Level.OK))
         above_bytes = place.available_bytes - warn_share * place.total_bytes
-        if told is not None and level > Level.OK and _is_near(told, settings):
-            pace = place.left_bytes / max(told.middle_s, 0.1)
+        if forecast is not None and level > Level.OK and _is_near(forecast, settings):
+            pace = place.left_bytes / max(forecast.middle_s, 0.1)
             found.append(Shortage(
                 place.path, place.total_bytes, place.left_bytes, pace,
-                _due_s(told, settings, above_bytes / max(pace, 1.0)),
-                f'memory would be exhausted in about {told.middle_s:.0f} s'))
+                _due_s(forecast, settings, above_bytes / max(pace, 1.0)),
+                f'memory would be exhausted in about {forecast.middle_s:.0f} s'))
         elif _stalls(sample, settings) and above_bytes < 0:
             found.append(Shortage(place.path, place.total_bytes, place.left_bytes, None, 0.0,
                                   'tasks wait for memory most of the time'))
     return tuple(sorted(found, key=lambda shortage: (shortage.due_s, shortage.path is None)))
 
 
-def _is_near(told: Forecast, settings: Settings) -> bool:
+def _is_near(forecast: Forecast, settings: Settings) -> bool:
     """Return whether an end of memory is so near that what is about to happen is said."""
     limit_s = ANNOUNCE * settings.shed_exhaustion_s
-    return told.middle_s < limit_s and told.high_s < ANNOUNCE * limit_s
+    return forecast.middle_s < limit_s and forecast.high_s < ANNOUNCE * limit_s
 
 
-def _due_s(told: Forecast, settings: Settings, until_warn_s: float) -> float:
+def _due_s(forecast: Forecast, settings: Settings, until_warn_s: float) -> float:
     """
     Return in how many seconds a process is shed, 0 when it is time.
 
     :param until_warn_s: until as little is left as the warn level, at the present pace.
     """
     limit_s = settings.shed_exhaustion_s
-    if told.high_s >= ANNOUNCE * limit_s:
-        return max(1.0, told.middle_s - limit_s)  # not certain enough yet
-    until_last_s = told.middle_s - min(AT_ONCE_S, limit_s)
-    return max(0.0, told.middle_s - limit_s, min(until_warn_s, until_last_s))
+    if forecast.high_s >= ANNOUNCE * limit_s:
+        return max(1.0, forecast.middle_s - limit_s)  # not certain enough yet
+    until_last_s = forecast.middle_s - min(AT_ONCE_S, limit_s)
+    return max(0.0, forecast.middle_s - limit_s, min(until_warn_s, until_last_s))
 
 
 def now(sample: Sample) -> tuple[Shortage, ...]:

@@ -226,7 +226,7 @@ class Shedder:
 
     def _report(self, sample: Sample, short: tuple[Shortage, ...],
                 among: tuple[Candidate, ...], settings: Settings) -> Shedding:
-        """Return what would be done; each process is told once in a shortage."""
+        """Return what would be done; each process is named once in a shortage."""
         self._close_all()
         if not short:
             self._reported.clear()
@@ -275,7 +275,7 @@ class Shedder:
         """Let launches wait with respawns while memory is short; a failure is tried again."""
         if short and due(now_s, self._held_s, respawn_hold.RENEW_S):
             self._held_s = now_s
-            with contextlib.suppress(OSError):  # they respawn as ever; the state's status says why
+            with contextlib.suppress(OSError):  # Protection says why the state is not written
                 respawn_hold.hold_respawns(self._directory, now_s)
 
     def _close_ended(self) -> None:
