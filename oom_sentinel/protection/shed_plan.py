@@ -39,6 +39,7 @@ ANNOUNCE = 2.0  # times shed.exhaustion_s: what is about to happen is said from 
 # A large job that takes memory for ten seconds looks like a leak until it stops, so a forecast
 # alone ends nothing: less must be left than the warn level, or the end be as near as this.
 AT_ONCE_S = 1.0
+UNCERTAIN_S = 2.0  # until something is shed, at least, while the forecast is not certain
 
 
 def shortages(sample: Sample, assessment: Assessment,
@@ -80,7 +81,7 @@ def _due_s(forecast: Forecast, settings: Settings, until_warn_s: float) -> float
     """
     limit_s = settings.shed_exhaustion_s
     if forecast.high_s >= ANNOUNCE * limit_s:
-        return max(1.0, forecast.middle_s - limit_s)  # not certain enough yet
+        return max(UNCERTAIN_S, forecast.middle_s - limit_s)
     until_last_s = forecast.middle_s - min(AT_ONCE_S, limit_s)
     return max(0.0, forecast.middle_s - limit_s, min(until_warn_s, until_last_s))
 

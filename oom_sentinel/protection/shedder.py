@@ -45,7 +45,6 @@ from oom_sentinel.settings import Settings
 
 SIGNALS = {Step.INTERRUPT: signal.SIGINT, Step.TERMINATE: signal.SIGTERM,
            Step.KILL: signal.SIGKILL}
-SOON_S = 2.0  # before something is shed, looks come quickly
 
 
 class Nodes(Protocol):
@@ -142,7 +141,7 @@ class Shedder:
         self._activate_again(sample.monotonic_s, bool(short), settings.shed_restore_s)
         self._hold_respawns(sample.monotonic_s, bool(short or self._state.endings))
         intent = self._intent(short, among, sample, settings)
-        self._soon = bool(intent) and short[0].due_s < SOON_S
+        self._soon = bool(intent) and short[0].due_s < shed_plan.UNCERTAIN_S
         return self._said('act', intent, fresh)
 
     def shed_now(self, sample: Sample, assessment: Assessment, targets: tuple[Target, ...],

@@ -89,7 +89,7 @@ def chosen(targets, assessment=None, made=None, state=None, target_s=60.0):
 
 
 @pytest.mark.parametrize('middle_s, high_s, due_s', [
-    (14, 20, 0), (14, 40, 1), (25, 29, 10), (29, 50, 14), (31, 35, None), (14, 70, None)])
+    (14, 20, 0), (14, 40, 2), (25, 29, 10), (29, 50, 14), (31, 35, None), (14, 70, None)])
 def test_a_place_is_short_when_its_end_is_near_and_certain(middle_s, high_s, due_s):
     """Below shed.exhaustion_s, with the range's far end below twice that; said from 2 x on."""
     found = shed_plan.shortages(sample(), ends_in(middle_s, high_s), SETTINGS)

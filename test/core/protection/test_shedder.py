@@ -184,6 +184,7 @@ def test_looks_come_quickly_before_and_while_a_process_is_ended(child, tmp_path)
     """Memory goes fast then; while nothing can be shed, looks stay as they are."""
     shedder = Shedder(ROOT, os.geteuid(), str(tmp_path))
     for told, targets, busy in ((ends_in(25, 29), (target(child),), False),
+                                (ends_in(14, 40), (target(child),), False),
                                 (ends_in(16, 20), (target(child),), True),
                                 (ends_in(16, 20), (), False),
                                 (Assessment(), (target(child),), False)):
