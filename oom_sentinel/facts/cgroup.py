@@ -27,7 +27,8 @@ class MemoryCgroup:
     `high` counts how often tasks were throttled because usage passed `high_bytes`, `oom_kill`
     the kills.  `unreadable` says why the limit is not known: then it may well have one.
     `swappiness` is the group's own in v1; 0 keeps it from swapping.  `refaults` counts pages
-    that were read again soon after the kernel had taken them back.
+    that were read again soon after the kernel had taken them back.  `full_avg10` is the group's
+    own pressure in percent, in v2.
     """
 
     path: str
@@ -50,6 +51,7 @@ class MemoryCgroup:
     unreadable: str | None = None
     swappiness: int | None = None
     refaults: int | None = None
+    full_avg10: float | None = None
 
     @property
     def limited(self) -> bool:

@@ -26,6 +26,7 @@ from oom_sentinel.facts.cgroup import OomEvents
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.kernel.files import cgroup
 from oom_sentinel.kernel.files import ParseError
+from oom_sentinel.kernel.files import pressure
 from oom_sentinel.kernel.files import vmstat
 from oom_sentinel.kernel.root import DIGITS
 from oom_sentinel.kernel.root import reason
@@ -205,10 +206,22 @@ class MemoryCgroups:
             swap_usage_bytes=self._number(path, 'memory.swap.current')
             if group.swap_max_bytes != 0 else None,
             refaults=_sum(stat, vmstat.REFAULTS),
+            full_avg10=self._full_avg10(path) if group.limited else None,
             inactive_file_bytes=stat.get(b'inactive_file'),
             active_file_bytes=stat.get(b'active_file'),
             slab_reclaimable_bytes=stat.get(b'slab_reclaimable'),
             oom_kill=events.get(b'oom_kill'), high=events.get(b'high'))
+
+    def _full_avg10(self, path: str) -> float | None:
+        """Return how long all tasks of a group waited for memory, in percent of 10 s."""
+        data = self._file(path, 'memory.pressure')
+        if data is None:
+            return None
+        try:
+            full = pressure.parse(data, 'memory.pressure').full
+        except ParseError:
+            return None
+        return None if full is None else full.avg10
 
     def oom_kill(self, path: str) -> int | None:
         """Return how many members of this control group the OOM killer killed, None if unknown."""

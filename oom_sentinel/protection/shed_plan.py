@@ -55,15 +55,15 @@ def shortages(sample: Sample, assessment: Assessment,
     for place in places(sample):
         forecast, level = forecasts.get(place.path, (None, Level.OK))
         above_bytes = place.available_bytes - warn_share * place.total_bytes
-        if forecast is not None and level > Level.OK and _is_near(forecast, settings):
+        if above_bytes < 0 and place.full_avg10 > settings.shed_full_avg10:
+            found.append(Shortage(place.path, place.total_bytes, place.left_bytes, None, 0.0,
+                                  'tasks wait for memory most of the time'))
+        elif forecast is not None and level > Level.OK and _is_near(forecast, settings):
             pace = place.left_bytes / max(forecast.middle_s, 0.1)
             found.append(Shortage(
                 place.path, place.total_bytes, place.left_bytes, pace,
                 _due_s(forecast, settings, above_bytes / max(pace, 1.0)),
                 f'memory would be exhausted in about {forecast.middle_s:.0f} s'))
-        elif _stalls(sample, settings) and above_bytes < 0:
-            found.append(Shortage(place.path, place.total_bytes, place.left_bytes, None, 0.0,
-                                  'tasks wait for memory most of the time'))
     return tuple(sorted(found, key=lambda shortage: (shortage.due_s, shortage.path is None)))
 
 
@@ -99,33 +99,32 @@ class Place:
     The machine (`path` None) or a limited control group, in bytes.
 
     `left_bytes` can be taken before its OOM, swap included; `available_bytes` is memory alone:
-    without it everything waits for swap, the control loop too.
+    without it everything waits for swap, the control loop too.  `full_avg10` is the pressure
+    of the place in percent, 0 where it is not known.
     """
 
     path: str | None
     total_bytes: int
     left_bytes: int
     available_bytes: int
+    full_avg10: float = 0.0
 
 
 def places(sample: Sample) -> tuple[Place, ...]:
     """Return each place whose memory is known."""
-    found, info = [], sample.meminfo
+    found, info, pressure = [], sample.meminfo, sample.pressure
+    full = 0.0 if isinstance(pressure, Unavailable) or pressure.full is None \
+        else pressure.full.avg10
     if not isinstance(info, Unavailable):
         left = headroom.machine_bytes(info, sample.swaps)
         if left is not None and info.mem_available_bytes is not None:
-            found.append(Place(None, info.mem_total_bytes, left, info.mem_available_bytes))
+            found.append(Place(None, info.mem_total_bytes, left, info.mem_available_bytes,
+                               full))
     return (*found, *(
-        Place(room.group.path, room.group.limit_bytes, room.until_oom_bytes, room.left_bytes)
+        # cgroup v1 measures no pressure of a group: there that of the machine counts.
+        Place(room.group.path, room.group.limit_bytes, room.until_oom_bytes, room.left_bytes,
+              full if room.group.full_avg10 is None else room.group.full_avg10)
         for room in headroom.limits(sample.chains, info) if room.group.limit_bytes))
-
-
-def _stalls(sample: Sample, settings: Settings) -> bool:
-    """Return whether tasks wait for memory most of the time."""
-    pressure = sample.pressure
-    if isinstance(pressure, Unavailable) or pressure.full is None:
-        return False
-    return pressure.full.avg10 > settings.shed_full_avg10
 
 
 def candidates(targets: tuple[Target, ...], assessment: Assessment, settings: Settings,

@@ -144,3 +144,15 @@ def test_limits_are_read_and_written(tmp_path):
     assert delegation.smallest_limit(UNIT) == 900 * MIB
     assert delegation.mem_total_bytes() == 4000 * MIB
     assert delegation.made(UNIT) == (OTHERS,)
+
+
+@pytest.mark.parametrize('text, full', [
+    ('some avg10=9.00 avg60=0.00 avg300=0.00 total=1\n'
+     'full avg10=31.50 avg60=0.00 avg300=0.00 total=1\n', 31.5), ('nonsense\n', None),
+    ('', None), (None, None)])
+def test_a_limited_group_has_its_own_pressure(tmp_path, text, full):
+    """What is malformed or missing is unknown, and no 0."""
+    made = robot().add(v2(UNIT, limit=300, usage=100)).add(
+        {f'/sys/fs/cgroup{UNIT}/memory.pressure': text})
+    cgroups = MemoryCgroups(kernel.Root(str(made.write(tmp_path))))
+    assert cgroups.group(UNIT).full_avg10 == full

@@ -128,6 +128,24 @@ def test_pressure_counts_only_where_memory_is_low(full_avg10, available, short):
     assert bool(found) == short
 
 
+@pytest.mark.parametrize('own, of_machine, path', [
+    (30.0, 0.0, '/robot'), (0.0, 30.0, None), (None, 30.0, '/robot')])
+def test_each_place_is_judged_by_its_own_pressure(own, of_machine, path):
+    """A group that stalls says nothing of the machine; cgroup v1 knows only the machine's."""
+    pressure = Pressure(PressureLine(50, 0, 0, 0), PressureLine(of_machine, 0, 0, 0))
+    chains = (replace(GROUP, groups=(replace(GROUP.groups[0], full_avg10=own),)),)
+    found = shed_plan.shortages(
+        sample(100.0, 600 if path else 100, pressure, chains), Assessment(), SETTINGS)
+    assert [s.path for s in found] == [path] and found[0].due_s == 0
+
+
+def test_pressure_does_not_wait_for_a_forecast():
+    """With much free swap the end is far, and everything stands still long before."""
+    pressure = Pressure(PressureLine(50, 0, 0, 0), PressureLine(30, 0, 0, 0))
+    found = shed_plan.shortages(sample(100.0, 100, pressure), ends_in(28, 29), SETTINGS)
+    assert [s.due_s for s in found] == [0]
+
+
 def test_without_pressure_information_nothing_is_guessed():
     """PSI may be off."""
     assert shed_plan.shortages(sample(pressure=Unavailable('off')), Assessment(),
