@@ -135,7 +135,7 @@ class Shedder:
         for order in orders:
             self._take(order.candidate, order.step)
         for shortage in short:
-            if shortage.due_s <= 0 and not self._is_ending(shortage.path):
+            if shortage.due_s <= 0 and not self._is_ending(shortage.path, sample):
                 self._begin(shortage, among, sample, settings)
         self._close_ended()
         self._activate_again(sample.monotonic_s, bool(short), settings.shed_restore_s)
@@ -191,8 +191,11 @@ class Shedder:
             chosen, shortage, sample.monotonic_s)))
         return chosen
 
-    def _is_ending(self, path: str | None) -> bool:
-        return any(ending.path == path for ending in self._state.endings)
+    def _is_ending(self, path: str | None, sample: Sample) -> bool:
+        """Return whether a process is being ended whose memory comes back to this place."""
+        inside = dict(sample.members).get(path or '', frozenset())
+        return any(path in (None, ending.path) or ending.candidate.process.pid in inside
+                   for ending in self._state.endings)
 
     def _take(self, candidate: Candidate, step: Step) -> bool:
         """Take one step on a process; return False when it is gone.  A refusal is remembered."""
@@ -245,7 +248,7 @@ class Shedder:
     def _intent(self, short: tuple[Shortage, ...], among: tuple[Candidate, ...],
                 sample: Sample, settings: Settings) -> str:
         """Say what is about to happen, before it does."""
-        if not short or self._is_ending(short[0].path):
+        if not short or self._is_ending(short[0].path, sample):
             return ''
         chosen = shed_plan.choose(short[0], among, self._state, sample, settings.shed_target_s)
         if chosen is None:

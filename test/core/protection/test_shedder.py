@@ -21,6 +21,7 @@ import subprocess
 from conftest import wait_for
 from oom_sentinel import kernel
 from oom_sentinel import settings
+from oom_sentinel.facts.cgroup import CgroupChain
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import Program
 from oom_sentinel.facts.process import TaskMemory
@@ -235,17 +236,26 @@ def test_a_sentinel_that_stalled_itself_takes_no_step_too_much(child, tmp_path):
         deaf.stdout.close()
 
 
-def test_two_places_at_once_have_a_process_each(child, tmp_path):
-    """And one that is being ended for one place is not chosen for the other as well."""
+OTHER_GROUP = CgroupChain('/other', (replace(GROUP.groups[0], path='/other'),))
+
+
+@pytest.mark.parametrize('second, ended', [('/other', True), (None, False)])
+def test_two_places_at_once(child, tmp_path, second, ended):
+    """Two groups have a process each; what a group gives back comes back to the machine too."""
     other = subprocess.Popen(['sleep', '600'])
     try:
-        both = (target(child), target(other))
-        made = sample(100.0, 100, chains=(GROUP,), members=(('/robot', frozenset({child.pid})),))
+        made = sample(100.0, 100, chains=(GROUP, OTHER_GROUP), members=(
+            ('/robot', frozenset({child.pid})), ('/other', frozenset({other.pid}))))
         told = Assessment(forecasts=tuple(
-            (path, ends_in(5).forecasts[0][1], Level.ERROR) for path in ('/robot', None)))
+            (path, ends_in(5).forecasts[0][1], Level.ERROR) for path in ('/robot', second)))
         shedder = Shedder(ROOT, os.geteuid(), str(tmp_path))
+        both = (target(child), target(other))
         shedder.update(made, told, both, ACTS)
-        assert (child.wait(20), other.wait(20)) == (-signal.SIGTERM, -signal.SIGTERM)
+        assert child.wait(20) == -signal.SIGTERM
+        if ended:
+            assert other.wait(20) == -signal.SIGTERM
+        said = shedder.update(replace(made, monotonic_s=100.2), told, both[1:], ACTS)
+        assert said.fresh == () and (other.poll() is None) == (not ended)
     finally:
         other.kill()
         other.wait()
