@@ -62,7 +62,8 @@ def sentinel():
     ('guard.protection', ('Protection',)),
     ('_assess', ('OOM risk', 'Memory', 'Memory pressure', 'Control groups')),
     ('kill_log.read_log', ('OOM kills',)), ('kill_log.update', ('OOM kills',)),
-    ('kill_log.remember_processes', ('OOM kills',))])
+    ('kill_log.remember_processes', ('OOM kills',)), ('shedder.update', ('OOM risk',)),
+    ('kill_log.note_actions', ('OOM risk',))])
 @pytest.mark.parametrize('error', [no_file, broken])
 def test_the_rest_is_published_in_the_same_cycle(sentinel, monkeypatch, fails, shown, error):
     """Whatever raises: ten statuses, its own say why, one line in the log, and it recovers."""
