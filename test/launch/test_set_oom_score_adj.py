@@ -109,7 +109,7 @@ def test_a_bad_value_is_named_with_its_file_and_the_launch_goes_on(launch, kind,
 
 @pytest.mark.parametrize('kind', ['xml', 'yaml', 'py'])
 def test_a_bad_value_behind_an_include_is_named_with_its_own_file(launch, tmp_path, kind):
-    """launch itself goes on naming the file that was included last."""
+    """Of launch itself only the file that was included last is known."""
     inner = tmp_path / 'inner.launch.xml'
     inner.write_text('<launch><set_oom_score_adj value="inner"/></launch>')
     made = launch(*{

@@ -98,7 +98,7 @@ def test_elsewhere_it_says_why_not(tmp_path, made, why):
 
 
 def test_a_mark_of_no_delegation_counts_as_none(tmp_path):
-    """systemd 254 writes 0."""
+    """Newer systemd writes 0."""
     delegation = opened(robot(), tmp_path, 0)
     marked(tmp_path, value=b'0')
     assert isinstance(delegation.find(), Unavailable)
