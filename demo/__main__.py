@@ -61,7 +61,7 @@ def main(words=None):
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     if os.environ.get('ROS_DISTRO') == 'humble':
         os.environ['ROS_LOCALHOST_ONLY'] = '1'
-    os.environ['ROS_DOMAIN_ID'] = os.environ.get('DEMO_DOMAIN_ID', str(60 + os.getpid() % 40))
+    os.environ['ROS_DOMAIN_ID'] = os.environ.get('DEMO_DOMAIN_ID', str(60 + os.urandom(1)[0] % 40))
     screen = screens.Screen()
     if options.replay:
         replayed(screen, 'you asked for it', options.speed)

@@ -53,10 +53,11 @@ class Sentinel:
         more = {'XDG_RUNTIME_DIR': str(folder), 'OOM_SENTINEL_STATE': str(folder / 'state'),
                 'ROS_LOG_DIR': str(folder)}
         self.said = {}  # status name -> (level, message), the last
+        self.mark = f'demo-{os.urandom(4).hex()}'  # another demo may run on the same domain
         self._lock = threading.Lock()
         self.child = subprocess.Popen(
             [*program(), '--ros-args', '-p', f'incident.directory:={reports}',
-             '-p', 'scan_period:=0.5'],
+             '-p', 'scan_period:=0.5', '-p', f'hardware_id:={self.mark}'],
             env={**os.environ, **more}, stdout=self.log, stderr=self.log)
         self.context = rclpy.Context()
         rclpy.init(context=self.context)
@@ -77,7 +78,7 @@ class Sentinel:
         with self._lock:
             for status in message.status:
                 name = status.name.partition(': ')[2]
-                if name in SHOWN:
+                if name in SHOWN and status.hardware_id == self.mark:
                     self.said[name] = (LEVELS[status.level], status.message)
 
     def statuses(self):

@@ -60,12 +60,18 @@ def is_elsewhere(kill: OomKill, victim: Process | None, living: Sequence[Process
 
 
 def is_build(kill: OomKill, victim: Process | None, parents: Sequence[Process]) -> bool:
-    """Return whether a job of a build was killed: a compiler, a linker, what colcon started."""
+    """
+    Return whether a job of a build was killed: a compiler, a linker, what colcon started.
+
+    A ROS process is none, also when it was started by make (`make run`).
+    """
     names = {kill.victim_comm or ''}
     if victim is not None:
         names.add(victim.program.executable)
     if any(name[:COMM_BYTES] in COMPILERS for name in names):
         return True
+    if victim is not None and victim.program.ros:
+        return False
     return any(p.program.executable in BUILD_TOOLS for p in parents)
 
 

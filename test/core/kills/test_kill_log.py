@@ -37,6 +37,7 @@ from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Unavailable
+from oom_sentinel.kills import circumstances
 from oom_sentinel.kills import kill_log
 from oom_sentinel.kills import records
 from oom_sentinel.kills.counters import Counters
@@ -596,3 +597,14 @@ def test_what_speaks_against_a_line_of_a_text_file(lives, counted, certainty):
     kill = OomKill(victim_pid=5, source=SYSLOG)
     assert records.confirmed(
         kill, victim_lives=lives, counted=counted).certainty == certainty
+
+
+@pytest.mark.parametrize('comm, ros, parent, build', [
+    ('cc1plus', False, 'bash', True), ('python3', False, 'colcon', True),
+    ('python3', False, 'bash', False), ('rosbag2', True, 'make', False)])
+def test_a_node_that_make_started_is_no_job_of_a_build(comm, ros, parent, build):
+    """`make run` and `make demo` start nodes; what colcon starts is a job."""
+    victim = Process(2, 2, 1, 0, Program(comm, executable=comm, ros=ros))
+    starter = Process(1, 1, 0, 0, Program(parent, executable=parent))
+    kill = OomKill(victim_pid=2, victim_comm=comm)
+    assert circumstances.is_build(kill, victim, (starter,)) == build
