@@ -143,4 +143,4 @@ def play(screen, speed):
     command = os.path.join(os.path.dirname(sys.executable), 'oom_sentinel')
     shown = os.path.relpath(command) if os.path.exists(command) else 'oom_sentinel'
     screen.say('The same as one page for a browser:', 'file')
-    screen.say(f'    {shown} report {report}', 'file')
+    screen.say(f'    {shown} report {report.parent}', 'file')
