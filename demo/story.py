@@ -58,13 +58,23 @@ def wait_for_a_kill(screen, robot, limit, look=lambda: None):
 def without(screen, folder, speed):
     """Round 1: the kernel chooses by size alone."""
     screen.say(f'Round 1 of 2, without the sentinel: four nodes in {LIMIT_MIB} MiB.', 'head')
+    raised: dict[str, int] = {}
+
+    def look():
+        raised.update({label: value for label, _, value in robot.alive() if value > own})
+
+    own = int(pathlib.Path('/proc/self/oom_score_adj').read_text())
     with Limit(LIMIT_MIB) as limit, Robot(folder, limit, speed) as robot:
         robot.leak()
         screen.say('The recorder (ros2 bag record) begins to leak.')
-        wait_for_a_kill(screen, robot, limit)
+        wait_for_a_kill(screen, robot, limit, look)
         time.sleep(1.0)  # a second one may follow while the first gives its memory back
         dead, lives = ', '.join(robot.killed()), [label for label, _, _ in robot.alive()]
         screen.say(f'  KILLED: {dead}, exit code -9, and nothing says why.', 'kill')
+    if raised:
+        screen.say('  Not without one: another sentinel of this user raised oom_score_adj of\n'
+                   f'  {", ".join(f"{label} to {value}" for label, value in raised.items())}.',
+                   'warn')
     if 'recorder' in lives:
         screen.say('The robot has lost a node it needs; the one that leaked goes on.')
     screen.say()

@@ -58,6 +58,8 @@ def test_without_the_sentinel_navigation_dies_and_with_it_the_recorder(
     place.mkdir()
     monkeypatch.setenv('TMPDIR', str(place))
     text = play('--speed', '3')
+    if 'another sentinel of this user' in text:
+        pytest.skip('a sentinel of this user runs on this machine and raises the demo too')
     in_order(text, 'Round 1 of 2', 'KILLED: navigation', 'Round 2 of 2',
              'oom_score_adj of recorder', 'OOM risk: ', 'KILLED: recorder',
              'Alive: base, lidar, navigation', 'The report of the kill')
