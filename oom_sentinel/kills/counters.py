@@ -214,10 +214,11 @@ class Inference:
 def infer(count: int, missing: Sequence[Known],
           killed: Callable[[Known], bool | None], unseen: int = 0) -> Inference:
     """
-    Return whom so many kills took; one that did not die by signal 9 is never named.
+    Return whom so many kills took; only one that died by signal 9 is named.
 
-    Where the signals are known, all who died by signal 9 are named, unless they are more than
-    the kills.  Where they are not, those who vanished are named under the same condition.
+    All who died by signal 9 are named, unless they and those whose end is unknown are more than
+    the kills.  One that vanished in an unknown way may have ended by itself, so it is never
+    named, not even when it is the only one.
 
     :param missing: the processes that vanished meanwhile from where the counter rose.
     :param killed: returns whether one died by signal 9, None where that cannot be known.
@@ -228,5 +229,5 @@ def infer(count: int, missing: Sequence[Known],
     open_ = tuple(k for k, state in states if state is None)
     everyone = sure + open_
     if len(everyone) + unseen <= count:
-        return Inference(everyone, count - len(everyone), by_signal=not open_)
+        return Inference(sure, count - len(sure), open_)
     return Inference((), count, everyone, by_signal=not open_)

@@ -31,7 +31,6 @@ from oom_sentinel.kills.circumstances import short_group
 from oom_sentinel.kills.counters import CountedKill
 from oom_sentinel.kills.counters import DEATH_S
 from oom_sentinel.kills.counters import infer
-from oom_sentinel.kills.counters import Inference
 from oom_sentinel.kills.known_processes import Known
 
 SOURCE = 'counters'
@@ -77,7 +76,7 @@ def tell(untold: Iterable[CountedKill], now_s: float, grace_s: float, *,
                       and killed(k) is not False]
         inference = infer(len(kills), candidates, killed, unseen(group, kills[0].after_s))
         for known in inference.named[:len(due)]:
-            found.append(_named(known, due.pop(0), inference, sample))
+            found.append(_named(known, due.pop(0), sample))
         late = [c for c in due if inference.possible
                 or now_s - c.counted_s >= grace_s + DEATH_S]
         if late:
@@ -91,12 +90,8 @@ def _in_time(known: Known, kills: Sequence[CountedKill]) -> bool:
                for c in kills)
 
 
-def _named(known: Known, counted: CountedKill, inference: Inference,
-           sample: Sample) -> InferredKill:
-    where = _where(counted.group)
-    how = (f'inferred: the counter of {where} rose and it died by signal 9'
-           if inference.by_signal else
-           f'inferred: the counter of {where} rose and it vanished then')
+def _named(known: Known, counted: CountedKill, sample: Sample) -> InferredKill:
+    how = f'inferred: the counter of {_where(counted.group)} rose and it died by signal 9'
     process = known.process
     kill = replace(
         _kill(counted, process.cgroup, sample), victim_pid=process.pid,
@@ -112,7 +107,8 @@ def _unnamed(kills: Sequence[CountedKill], possible: tuple[Known, ...], by_signa
     if possible:
         labels = [f'{k.process.label} (PID {k.process.pid})' for k in possible]
         more = len(labels) - POSSIBLE_MAX
-        how = (f'unknown: {len(kills)} of {len(labels)} processes that '
+        how = (f'unknown: {len(kills)} of {len(labels)} '
+               f'process{"" if len(labels) == 1 else "es"} that '
                f'{"died by signal 9" if by_signal else "vanished"}: '
                + ', '.join(labels[:POSSIBLE_MAX]) + (f', +{more} more' if more > 0 else ''))
     return InferredKill(_kill(kills[0], kills[0].group, sample), tuple(kills), how,

@@ -179,12 +179,12 @@ def known(pid, **facts):
 
 @pytest.mark.parametrize('count, states, unseen, named, rest', [
     (1, {1: True}, 0, [1], 0), (1, {1: True, 2: False}, 0, [1], 0),
-    (1, {1: False}, 0, [], 1), (1, {1: None}, 0, [1], 0), (1, {1: None, 2: None}, 0, [], 1),
-    (2, {1: None, 2: None}, 0, [1, 2], 0), (2, {1: True}, 0, [1], 1),
-    (1, {1: True, 2: True}, 0, [], 1), (1, {1: True}, 1, [], 1), (2, {1: True}, 1, [1], 1),
-    (1, {1: True, 2: None}, 0, [], 1)])
+    (1, {1: False}, 0, [], 1), (1, {1: None}, 0, [], 1), (1, {1: None, 2: None}, 0, [], 1),
+    (2, {1: None, 2: None}, 0, [], 2), (2, {1: True, 2: None}, 0, [1], 1),
+    (2, {1: True}, 0, [1], 1), (1, {1: True, 2: True}, 0, [], 1), (1, {1: True}, 1, [], 1),
+    (2, {1: True}, 1, [1], 1), (1, {1: True, 2: None}, 0, [], 1)])
 def test_who_did_not_die_by_signal_9_is_never_named(count, states, unseen, named, rest):
-    """More who may have been killed than kills: nobody is named."""
+    """Nobody is named whose end is unknown, or where more died by signal 9 than were killed."""
     missing = [known(pid) for pid, state in states.items() if state is not False]
     found = infer(count, missing, lambda k: states[k.process.pid], unseen)
     assert [k.process.pid for k in found.named] == named and found.rest == rest
@@ -219,6 +219,14 @@ def test_several_that_vanished_are_told_as_one_of_so_many():
     found, = told(made, [known(10, cgroup='/a'), known(11, cgroup='/a')], state=None)
     assert found.kill.victim_pid is None
     assert '1 of 2 processes that vanished: p10 (PID 10), p11' in found.how
+
+
+def test_the_only_one_that_vanished_is_no_victim_for_that():
+    """It may have ended by itself: where nothing says how, it is one of one, and not accused."""
+    made = unexplained(counts(0, a=0), counts(1, a=1))
+    found, = told(made, [known(10, cgroup='/a')], state=None)
+    assert found.known is None and found.kill.victim_pid is None
+    assert found.how == 'unknown: 1 of 1 process that vanished: p10 (PID 10)'
 
 
 def test_kills_without_a_victim_in_sight_are_told_together_after_their_time():

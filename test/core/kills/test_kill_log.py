@@ -180,6 +180,7 @@ def test_what_the_log_held_at_the_start_is_the_past(monkeypatch):
 def test_a_kill_that_the_log_missed_is_inferred_after_its_grace(case):
     """And not told again when the log says it after all: its word replaces the inference."""
     case.counter += 1
+    case.deaths((10, case.now_s + 0.05))
     case.alive = ()
     assert case.cycle(0.1).fresh == ()
     assert case.cycle(0.5).fresh == ()
@@ -195,8 +196,10 @@ def test_a_victim_that_still_dies_is_waited_for(monkeypatch):
     """Without a log the counter comes first and the death later; nobody else is taken."""
     case = Case(monkeypatch, 'counters')
     case.counter += 1
+    case.deaths()
     assert case.cycle(0.5).fresh == ()
     assert case.cycle(0.5).fresh == ()
+    case.deaths((10, case.now_s + 0.1))
     case.alive = ()
     (seen,) = case.cycle(0.5).fresh
     assert seen.kill.victim_pid == 10
@@ -215,8 +218,10 @@ def test_the_group_whose_counter_rose_is_waited_for_though_others_vanish(monkeyp
     case.cycle(chains=chains(0))
     case.counter += 1
     case.alive = (victim,)
+    case.deaths()
     assert case.cycle(chains=chains(1)).fresh == ()
     assert case.cycle(chains=chains(1)).fresh == ()
+    case.deaths((10, case.now_s + 0.1))
     case.alive = ()
     (seen,) = case.cycle(chains=chains(1)).fresh
     assert seen.kill.victim_pid == 10 and seen.kill.task_memcg == '/robot'
@@ -354,6 +359,7 @@ def test_the_kernels_record_replaces_an_inference_whatever_pid_it_names(case):
     case.alive = (LIDAR, OTHER)
     case.scan()
     case.counter += 1
+    case.deaths((10, case.now_s + 0.1))
     case.alive = (OTHER,)
     assert [s.kill.victim_pid for _ in range(3) for s in case.cycle().fresh] == [10]
     case.log.kill(77, b'compiler')
