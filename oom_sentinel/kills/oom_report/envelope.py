@@ -51,6 +51,10 @@ _ISO = re.compile(rb'(\d{4}-\d\d-\d\d[T ]' + _TIME + rb' ?'
 _WEEKDAY_ISO = re.compile(rb'\S{2,12} (?=\d{4}-\d\d-\d\d )')
 _RFC3164 = re.compile(rb'((?:\d{1,2}[^\s\d:]{3,6}|[^\s\d\[({"]{1,24}) +\d{1,2} '
                       rb'(?:\d{4} )?' + _TIME + rb') ')
+# busybox and OpenWrt name facility and priority before the tag.
+_OTHER_FACILITY = re.compile(
+    rb'(?:^| )(?:user|mail|daemon|auth|authpriv|syslog|lpr|news|uucp|cron|ftp|local\d)'
+    rb'\.(?:emerg|panic|alert|crit|err|error|warn|warning|notice|info|debug) ')
 _UNIX = re.compile(rb'(\d{9,11}\.\d{6}) ')
 # The words before a tag are a host name and busybox's priority.
 _TAG = re.compile(rb' ?(?:[^\s\[]{0,255}[^\s:\[] ){0,2}?([^\s:\[\]]{1,64})'
@@ -153,7 +157,14 @@ def _tagged(line: bytes, at: int, wall_s: float | None, clock: Clock) -> Record:
     tag = _KERNEL.match(line, at) or _TAG.match(line, at)
     if tag is None or tag.group(1) in _NO_TAGS or tag.group(1).isdigit():
         return Record(line)
+    if names_other_facility(line[at:tag.start(1)]):
+        return Record(line[tag.end():], wall_s, speaker=OTHER)
     return _said_by(tag.group(1), line[tag.end():], wall_s, clock)
+
+
+def names_other_facility(prefix: bytes) -> bool:
+    """Return whether what stands before a tag names another facility than the kernel's."""
+    return _OTHER_FACILITY.search(prefix) is not None
 
 
 def _said_by(tag: bytes, text: bytes, wall_s: float | None, clock: Clock) -> Record:

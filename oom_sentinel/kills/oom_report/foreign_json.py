@@ -34,10 +34,16 @@ _FIRST_S, _LAST_S = 1e9, 5e9
 
 
 def parsed(line: bytes) -> Any:
-    """Return the JSON document in a line, None when it is none."""
-    start = min((at for at in (line.find(b'{'), line.find(b'[{')) if at >= 0), default=-1)
+    """Return the JSON document in a line, or one element of an array; None when it is none."""
+    start = line.find(b'{')
+    if start < 0:
+        return None
+    if line.startswith(b'[', start - 1) and line.rstrip().endswith(b']'):
+        start -= 1
+    elif line.rstrip().endswith((b',', b']')):
+        line = line.rstrip(b', \t\r]')
     try:
-        return json.loads(line[start:]) if start >= 0 else None
+        return json.loads(line[start:])
     except (ValueError, RecursionError):
         return None
 

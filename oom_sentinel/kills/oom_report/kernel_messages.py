@@ -30,14 +30,16 @@ from oom_sentinel.kills.oom_report.open_reports import OpenReports
 from oom_sentinel.kills.oom_report.open_reports import seconds_between
 from oom_sentinel.kills.oom_report.record import Record
 from oom_sentinel.kills.oom_report.record import unescape
+from oom_sentinel.kills.oom_report.suspicion import KUBELET
+from oom_sentinel.kills.oom_report.suspicion import Named
 from oom_sentinel.kills.oom_report.suspicion import Suspicion
 from oom_sentinel.kills.oom_report.userspace import Userspace
 
 # What a report begins with, or is told by; `stream` skips whole blocks without any of them, and
 # each word costs a search (0.2 to 0.6 ns a byte).  The beginning of a log is read without them.
-OPENERS = (b'oom', b'Kill', b'to the victim', b'"MESSAGE":[', b'"MESSAGE" : [')
+OPENERS = (b'oom', b'Kill', b'SIGTERM to', b'SIGKILL to', KUBELET, b'"MESSAGE":[', b'"MESSAGE": [')
 # nohang names its victim in lines before the one that has an opener.
-OPENER = re.compile(b'|'.join(map(re.escape, (*OPENERS, b'nohang'))))
+OPENER = re.compile(b'|'.join(map(re.escape, (*OPENERS, b'nohang', b'ictim is', b', badness'))))
 
 
 class KernelMessages:
@@ -54,6 +56,7 @@ class KernelMessages:
         self.reports = OpenReports(source)
         self.silence = 0
         self._userspace = Userspace(source)
+        self._named = Named(source)
         self._asked: Record | None = None
         self._boot_s: float | None = None
         self._line = 0
@@ -77,7 +80,7 @@ class KernelMessages:
         self.silence = 0
         found = self.reports.give_up(left=end)
         if end:
-            found += self._userspace.flush()
+            found += self._userspace.flush() + self._named.end()
         self.suspicion.add_reports(self.reports.without_victim)
         self.reports.without_victim = []
         return found
@@ -85,7 +88,10 @@ class KernelMessages:
     def take(self, record: Record, raw: bytes, line: int) -> tuple[OomKill, ...]:
         """Take a message of the kernel, or of one of the programs that kill."""
         self._line = line
-        told = self._userspace.take(record, self._line, raw) if OPENER.search(raw) else ()
+        told: tuple[OomKill, ...] = ()
+        if OPENER.search(raw):
+            told = self._userspace.take(record, line, raw)
+            self._named.take(record, line, raw)
         if record.speaker:
             self.suspicion.look(record.text, record.speaker, self._line)
             return told
@@ -98,7 +104,9 @@ class KernelMessages:
             self._boot_s = record.boot_s
         if not self.reports.empty:
             found += self.reports.age(record)
-        return found + self._take_kernel(record, raw)
+        kills = self._take_kernel(record, raw)
+        self._named.leave_out(kills)
+        return found + kills
 
     def _take_kernel(self, record: Record, raw: bytes) -> tuple[OomKill, ...]:
         text, reports = record.text, self.reports

@@ -37,6 +37,7 @@ _PADDING = b'\0 \t\x1e\xef\xbb\xbf>|`\xc2\xa0'
 _COLOR = re.compile(rb'\x1b\[[0-9;]{0,20}[mK]')
 _BARE_COLOR = re.compile(rb'\[(?:\d{1,3}(?:;\d{1,3}){0,4}m|m(?![A-Za-z]))')
 _ESCAPED_COLOR = re.compile(rb'\\(?:u001b|x1b|033|e)\[[0-9;]{0,20}m', re.IGNORECASE)
+_MARKDOWN = re.compile(rb'\\([][_()*`~<>#-])')
 _ENTITY = re.compile(rb'&(?:[a-z]{2,6}|#\d{1,5}|#x[0-9a-f]{1,4});')
 _STARTS = tuple(re.compile(start) for start in message.STARTS)
 _SEARCH = re.compile(b'|'.join(b'(?:%s)' % start for start in message.STARTS))
@@ -52,8 +53,11 @@ _TAG = re.compile(rb'\d\d:\d\d:\d\d[^\s]{0,24}'
                   rb'(?!\d{1,9}:\s)([^\s:\[\]"{}]{1,64})(?:\[[^\]\s]{0,24}\])?:\s')
 # Programs that kill, behind an envelope that is not known.
 _KILLER = re.compile(rb'\b(systemd-oomd|earlyoom|nohang|lmkd|lowmemorykiller)'
-                     rb'(?:\[\d{1,10}\])? {0,8}: ')
+                     rb'(?:\[\d{1,10}\]|\( {0,10}\d{1,10}\))? {0,8}: ')
+# earlyoom and nohang, behind a date without their name.
+_SENT = re.compile(rb'sending SIG[A-Z]{4} to process \d|Send(?:ing)? SIG[A-Z]{4} to the victim')
 _LINE_NUMBER = re.compile(rb'(?:[^\s:]{1,255}[:-])?\d{1,9}[:-](?=[^\d])')
+_DATED = re.compile(rb'\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d')
 _PREFIX_MAX = 2048
 _STAMPS_MAX = 250
 
@@ -62,7 +66,19 @@ def cleaned(line: bytes) -> bytes:
     """Return the line without colours, indentation, quote marks and carriage return."""
     if b'\x1b[' in line:
         line = _COLOR.sub(b'', line)
+    if b'\\_' in line or b'\\[' in line:
+        line = _MARKDOWN.sub(rb'\1', line)
     return line.lstrip(_PADDING).rstrip(b'\r')
+
+
+def is_json_behind_date(line: bytes) -> bool:
+    """Return whether JSON follows a date, with the kernel's tag or none, as fluentd prints it."""
+    at = line.find(b'{"') if line.endswith(b'}') else -1
+    if not 0 < at <= _PREFIX_MAX:
+        return False
+    tag = _TAG.search(line[:at])
+    return _DATED.match(line) is not None and (
+        tag is None or tag.group(1) in (*envelope.KERNEL_TAGS, b'kern.log'))
 
 
 def _plain(line: bytes) -> bytes:
@@ -108,7 +124,8 @@ def read(line: bytes, clock: Clock) -> Record:
         speaker = killer.group(1) if tag is None else tag.group(1)
         return Record(line[killer.end():], dates.find(line[:killer.start()], clock),
                       speaker=speaker)
-    return _body(line, record, clock)
+    sent = _SENT.search(line[:_PREFIX_MAX])
+    return _body(line, record, clock) if sent is None else _in(line, sent.start(), clock)
 
 
 def _understood(record: Record) -> bool:
@@ -148,7 +165,8 @@ def _in(line: bytes, at: int, clock: Clock) -> Record:
     marks = list(_MARK.finditer(prefix))
     if not marks:
         return Record(line[at:], dates.find(prefix, clock))
-    if not _GAP.fullmatch(prefix, marks[-1].end()):
+    if (not _GAP.fullmatch(prefix, marks[-1].end())
+            or envelope.names_other_facility(prefix[:marks[0].start()])):
         return Record(line[at:], speaker=envelope.OTHER)
     last = marks[-1].start()
     inner = envelope.read(prefix[last:] + line[at:], clock)

@@ -230,6 +230,6 @@ class OpenReports:
         kill = None if draft.last is None else report.inferred(draft, draft.last, self._source)
         if kill is not None:
             return (kill,)
-        if not draft.headless:
+        if not draft.headless or draft.summary:
             self.without_victim.append(draft.line)
         return ()

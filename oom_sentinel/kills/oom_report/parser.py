@@ -22,10 +22,12 @@ from dataclasses import replace
 from datetime import tzinfo
 
 from oom_sentinel.facts.kill import OomKill
+from oom_sentinel.facts.kill import UNCONFIRMED
 from oom_sentinel.kills.oom_report import foreign_json
 from oom_sentinel.kills.oom_report import journal
 from oom_sentinel.kills.oom_report import locate
 from oom_sentinel.kills.oom_report import message
+from oom_sentinel.kills.oom_report import printed
 from oom_sentinel.kills.oom_report import wrapping
 from oom_sentinel.kills.oom_report.kernel_messages import KernelMessages
 from oom_sentinel.kills.oom_report.kernel_messages import OPENER
@@ -58,6 +60,7 @@ class Parser:
         # The log may begin inside a report: its first lines are looked at one by one.
         self._messages = KernelMessages(source)
         self._wrapped: bytes | None = None
+        self._printed = printed.Printed()
 
     @property
     def suspicion(self) -> Suspicion:
@@ -67,7 +70,8 @@ class Parser:
     @property
     def idle(self) -> bool:
         """Return whether lines without any of OPENERS may be left out."""
-        return not self._export.inside and self._messages.reports.quiet and self._wrapped is None
+        return (not self._export.inside and self._messages.reports.quiet
+                and self._wrapped is None and not self._printed.inside)
 
     @property
     def repeated(self) -> int:
@@ -94,6 +98,8 @@ class Parser:
             line = line[:-1]
         if self._export.inside or line.startswith(journal.FIRST):
             return self._unwrap() + self._feed_export(line)
+        if self._printed.inside or printed.begins(line):
+            return self._unwrap() + self._feed_printed(line)
         if self.idle:
             if not OPENER.search(line):
                 return ()
@@ -101,12 +107,40 @@ class Parser:
             self.line -= 1
             return self._unwrap() + self._messages.give_up() + self.feed(line)
         self._messages.silence += 1
+        return self._feed_cleaned(line)
+
+    def _feed_cleaned(self, line: bytes) -> tuple[OomKill, ...]:
+        """Take a line that may matter: JSON, or text in any envelope."""
         line = locate.cleaned(line)
-        if line.startswith((b'{', b'[{', b'data: {')) and len(line) <= MAX_ENTRY:
+        if len(line) <= MAX_ENTRY and (
+                line.startswith((b'{', b'[{', b'data: {')) or locate.is_json_behind_date(line)):
             found = self._feed_json(line)
             if found is not None:
                 return found
         return self._feed_text(line[:message.MAX_LINE])
+
+    def _feed_printed(self, line: bytes) -> tuple[OomKill, ...]:
+        """Take a line of an entry of the journal that is printed over several lines."""
+        held, taken = self._printed.feed(line)
+        found = self._take_printed(held)
+        if taken:
+            return found
+        self.line -= 1
+        return found + self.feed(line)
+
+    def _take_printed(self, held: list[bytes]) -> tuple[OomKill, ...]:
+        """Take the lines of such an entry; what is none of the journal is read as text."""
+        if not held:
+            return ()
+        self._messages.silence += len(held)
+        fields = printed.entry(held, self.clock)
+        if fields is not None:
+            return self._take_entry(fields, fields.get('MESSAGE', b''))
+        found: tuple[OomKill, ...] = ()
+        for line in held:
+            if not self._messages.reports.quiet or OPENER.search(line):
+                found += self._feed_cleaned(line)
+        return found
 
     def _feed_export(self, line: bytes) -> tuple[OomKill, ...]:
         """Take a line of an entry of the export format."""
@@ -162,11 +196,14 @@ class Parser:
         record = locate.read(line, self.clock)
         if record.wall_s is None and wall_s is not None:
             record = replace(record, wall_s=wall_s)
-        return self._messages.take(record, raw, self.line)
+        found = self._messages.take(record, raw, self.line)
+        if found and printed.is_member(line):  # its other lines would tell who wrote it
+            found = tuple(replace(kill, certainty=UNCONFIRMED) for kill in found)
+        return found
 
     def end(self) -> tuple[OomKill, ...]:
         """Return what only the end of the log decides; the parser may be fed again after."""
-        found = list(self._unwrap())
+        found = list(self._unwrap() + self._take_printed(self._printed.end()))
         if self._export.inside and not self.in_binary:
             self.line -= 1
             found.extend(self.feed(b''))

@@ -25,6 +25,7 @@ from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.kills.oom_report import foreign_json
 from oom_sentinel.kills.oom_report import journal
 from oom_sentinel.kills.oom_report import locate
+from oom_sentinel.kills.oom_report import printed
 from oom_sentinel.kills.oom_report.kernel_messages import OPENERS
 from oom_sentinel.kills.oom_report.message import MAX_LINE
 from oom_sentinel.kills.oom_report.parser import Parser
@@ -34,7 +35,7 @@ from oom_sentinel.kills.oom_report.record import Clock
 MAX_HELD = 1 << 16
 FIRST_LINES = 50
 # nohang names its victim this many bytes before it says what it sends.
-VICTIM, BEFORE_VICTIM = b'to the victim', 8192
+SENT, BEFORE_SENT = (b'SIGTERM to the', b'SIGKILL to the'), 8192
 
 
 class _Finder:
@@ -86,6 +87,10 @@ class Stream:
             block, self._skipping = block[end:], False
         block = self._held + block
         end = block.rfind(b'\n') + 1
+        if end and self._parser.idle:  # an entry over several lines may go on in the next block
+            last = block.rfind(b'\n', 0, end - 1) + 1
+            begin = printed.begin_of(block, 0, last)
+            end = begin if begin < last else end
         self._held = block[end:]
         found = self._lines(block[:end]) if end else ()
         if len(self._held) > MAX_HELD:
@@ -113,9 +118,10 @@ class Stream:
                     parser.line += block.count(b'\n', at)
                     break
                 else:
-                    if block.startswith(VICTIM, hit):
-                        hit = max(at, hit - BEFORE_VICTIM)
+                    if block.startswith(SENT, hit):
+                        hit = max(at, hit - BEFORE_SENT)
                     behind = block.rfind(b'\n', at, hit) + 1 or at
+                    behind = printed.begin_of(block, at, behind)
                     parser.line += block.count(b'\n', at, behind)
                     at = behind
             end = block.find(b'\n', at)

@@ -12,20 +12,71 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Lines that look like an OOM kill and are none that is understood: they are said, not lost."""
+"""
+Lines that tell of a kill without being the kernel's: they are said, not lost.
 
+Some look like an OOM kill and are none that is understood; some are the kubelet's, which names
+the victims that it read in the kernel's log.
+"""
+
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 import re
+
+from oom_sentinel.facts.kill import INFERRED
+from oom_sentinel.facts.kill import OomKill
+from oom_sentinel.kills.oom_report.message import text as decoded
+from oom_sentinel.kills.oom_report.record import Record
 
 _LIKE_A_KILL = re.compile(
     rb'(?i)\bkilled process\b.{0,12}\d|\bout of memory.{0,60}\bkill|'
     rb'\bkill(?:ed|ing)\b.{0,60}\bout of memory|\boom[-_ ]?kill(?:er|ed)? (?:has )?kill|'
-    rb'\binvoked oom-killer|\boom-kill:')
+    rb'\boom-kill:')
 # Lines of mm/oom_kill.c and others that tell of no further kill.
 _HARMLESS = re.compile(rb'(?:Kill|Killed) process \d{1,10} \(.{0,80}\)? sharing same memory|'
                        rb'.{0,80}OOM victim \d|.{0,40}no killable process|oom_reaper')
-# systemd repeats what the kernel did; said only where the kernel's own words are missing.
-_ECHO = re.compile(rb"killed by the OOM killer|[Rr]esult '?oom-kill|code=oom-kill|OOMKilled")
+# What systemd, Docker and the first line of a report say; told only where no kill is found.
+_ECHO = re.compile(rb"killed by the OOM killer|[Rr]esult '?oom-kill|code=oom-kill|OOMKilled|"
+                   rb'\bcontainer oom\b|\binvoked oom-killer')
+# pkg/kubelet/oom/oom_watcher_linux.go: the event, and the line of its log.
+KUBELET = b'victim process: '
+_KUBELET = re.compile(rb'System OOM encountered, victim process: (?P<name>.{1,64}?), '
+                      rb'pid: (?P<pid>\d{1,10})|Got sys oom event.{0,60}?&\{(?:Pid:)?'
+                      rb'(?P<number>\d{1,10}) (?:ProcessName:)?(?P<its>.{1,64}?) '
+                      rb'(?:TimeOfDeath:)?\d{4}-\d\d-')
+MAX_NAMED = 256
+
+
+class Named:
+    """The victims that the kubelet names; those that the kernel's own lines tell are left out."""
+
+    def __init__(self, source: str | None) -> None:
+        """Begin a log."""
+        self._source = source
+        self._named: dict[int, OomKill] = {}
+        self._told: deque[int | None] = deque(maxlen=MAX_NAMED)
+
+    def take(self, record: Record, line: int, raw: bytes) -> None:
+        """Take a line of any program."""
+        m = _KUBELET.search(record.text)
+        if m is None or len(self._named) >= MAX_NAMED:
+            return
+        pid = int(m['pid'] or m['number'])
+        self._named[pid] = OomKill(
+            victim_pid=pid, victim_comm=decoded(m['name'] or m['its']), time=record.wall_s,
+            source=self._source, certainty=INFERRED, line=line,
+            disagreement='the log holds only what the kubelet says of it',
+            lines=(raw.decode('utf-8', 'backslashreplace'),))
+
+    def leave_out(self, kills: Iterable[OomKill]) -> None:
+        """Remember the kills that the kernel's own lines told."""
+        self._told.extend(kill.victim_pid for kill in kills)
+
+    def end(self) -> tuple[OomKill, ...]:
+        """Return the kills that only the kubelet told."""
+        named, self._named = self._named, {}
+        return tuple(kill for pid, kill in named.items() if pid not in self._told)
 
 
 @dataclass(slots=True)

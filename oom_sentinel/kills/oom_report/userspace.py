@@ -28,24 +28,37 @@ from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.facts.kill import THE_KILLER_SAID_SO
 from oom_sentinel.kills.oom_report.message import text as decoded
 from oom_sentinel.kills.oom_report.record import Record
+from oom_sentinel.kills.oom_report.record import unescape
 
 # Two lines tell of one kill when no more than this lies between them: oomd and the unit's
 # manager, or earlyoom's SIGTERM and the SIGKILL that follows it.
 SAME_S = 30.0
-_OOMD = re.compile(rb'(?:systemd-oomd: )?Killed (/?[^\s]{1,1000}) due to (.{1,400})')
-_UNIT = re.compile(rb'(\S{1,400}): systemd-oomd killed (?:(\d{1,7})|some) process')
-_EARLYOOM = re.compile(
-    rb'(?:earlyoom(?:\[\d{1,10}\])?: )?sending (SIG[A-Z]{3,4}) to process (\d{1,10}) '
-    rb'(?:uid (\d{1,10}) )?"(.{0,64})": (.{0,400})')
-_OLD_EARLYOOM = re.compile(rb'Killing process:? (.{1,64}), pid: (\d{1,10}), (badness.{0,200})')
+_OOMD = re.compile(rb'(?:systemd-oomd(?:\[\d{1,10}\])?: )?(?:Killed|Marked) (/?[^\s]{1,1000}) '
+                   rb'(?:for killing )?due to (.{1,400})')
+_UNIT = re.compile(rb'(?:systemd(?:\[\d{1,10}\])?: )?(\S{1,400}): systemd-oomd killed '
+                   rb'(?:(\d{1,7})|some) process')
+_TAG = rb'(?:earlyoom(?:\[\d{1,10}\])?: )?'
+# One for each wording: since 1.3, 1.2, 1.1 (and before 1.3 was released), and 1.0.
+_EARLYOOM = tuple(re.compile(_TAG + wording) for wording in (
+    rb'sending (?P<signal>SIG[A-Z]{3,4}) to process (?P<pid>\d{1,10}) '
+    rb'(?:uid (?P<uid>\d{1,10}) )?"(?P<name>.{0,64}?)": (?P<rest>.{0,400})',
+    rb'killing process (?P<pid>\d{1,10}) "(?P<name>.{0,64}?)" with (?P<signal>signal \d{1,2}): '
+    rb'(?P<rest>badness.{0,200})',
+    rb"Killing process '(?P<name>.{1,64}?)' with (?P<signal>signal \d{1,2}), "
+    rb'pid: (?P<pid>\d{1,10}), (?P<rest>badness.{0,200})',
+    rb'Killing process: ?(?P<name>.{1,64}?), pid: (?P<pid>\d{1,10}), (?P<rest>badness.{0,200})'))
+_FIRST_EARLYOOM = re.compile(rb'Killing process (?P<pid>\d{1,10}) (?P<name>[^"\'].{0,63})$')
 _ADJ = re.compile(rb'oom_score_adj (-?\d{1,4})')
-_NOHANG_VICTIM = re.compile(rb'\s*PID: {1,8}(\d{1,10})(?:, Name: (.{1,40}?), badness.{0,40})?$|'
-                            rb'New victim is cached victim (\d{1,10}) \((.{1,40})\)')
-_NOHANG = re.compile(rb'\s*(?:Implementing a corrective action: ?)?Sending (SIG[A-Z]{3,4}) to the '
-                     rb'victim')
+_NOHANG_VICTIM = re.compile(
+    rb'\s*(?:PID: {1,8}(?P<pid>\d{1,10})(?:, [Nn]ame: (?P<name>.{1,40}?), badness.{0,40})?$|'
+    rb'New victim is cached victim (?P<cached>\d{1,10}) \((?P<its>.{1,40})\)|'
+    rb'Victim is (?P<first>.{1,40}?), pid: (?P<number>\d{1,10}), badness)')
+_NOHANG = re.compile(rb'\s*(?:Implement(?:ing)? a corrective action: {0,4})?'
+                     rb'Send(?:ing)? (SIG[A-Z]{3,4}) to the victim')
 _NOHANG_NAME = re.compile(rb'\s*Name: {1,8}(.{1,40})$')
-_LMKD = re.compile(rb"(?:lowmemorykiller: )?Kill(?:ing)? '(.{1,200})' \((\d{1,10})\),"
-                   rb'(?: uid (\d{1,10}),)? (?:oom_score_)?adj (-?\d{1,4})(.{0,400})')
+_LMKD = re.compile(rb"(?:lowmemorykiller: )?Kill(?:ing)? '(.{1,200}?)' \((\d{1,10})\)"
+                   rb'(?: \(tgid \d{1,10}\))?,(?: uid (\d{1,10}),)? '
+                   rb'(?:oom_)?(?:score_)?adj (-?\d{1,4})(.{0,400})')
 _SPEAKERS = {b'systemd-oomd': 'systemd-oomd', b'systemd': 'systemd-oomd', b'earlyoom': 'earlyoom',
              b'nohang': 'nohang', b'nohang-desktop': 'nohang', b'lmkd': 'lmkd',
              b'lowmemorykiller': 'lmkd'}
@@ -86,7 +99,7 @@ class Userspace:
         program = _SPEAKERS.get(record.speaker)
         if record.speaker and program is None:
             return None
-        return _oomd(record.text) or _earlyoom(record.text) or (
+        return _oomd(record.text) or _earlyoom(record.text, program) or (
             self._nohang(record.text) if program in (None, 'nohang') else None) or (
             _lmkd(record.text))
 
@@ -100,8 +113,8 @@ class Userspace:
                            cause=f'nohang sent {decoded(m.group(1))} to it')
         m = _NOHANG_VICTIM.match(text)
         if m is not None:
-            self._nohang_pid = int(m.group(1) or m.group(3))
-            self._nohang_name = m.group(2) or m.group(4) or self._nohang_name
+            self._nohang_pid = int(m['pid'] or m['cached'] or m['number'])
+            self._nohang_name = m['name'] or m['its'] or m['first'] or self._nohang_name
         elif (m := _NOHANG_NAME.match(text)) is not None:
             self._nohang_name = m.group(1).strip()
         return None
@@ -120,20 +133,20 @@ def _oomd(text: bytes) -> OomKill | None:
                    cause='systemd-oomd killed it')
 
 
-def _earlyoom(text: bytes) -> OomKill | None:
-    m = _EARLYOOM.match(text)
-    if m is not None:
-        signal, pid, uid, name, rest = m.groups()
-        words = f'earlyoom sent {decoded(signal)} to it ({decoded(rest).strip()})'
-    else:
-        m = _OLD_EARLYOOM.match(text)
-        if m is None:
-            return None
-        (name, pid, rest), uid = m.groups(), None
-        words = f'earlyoom killed it ({decoded(rest).strip()})'
-    adj = _ADJ.search(rest)
-    return OomKill(program='earlyoom', victim_pid=int(pid), victim_comm=decoded(name),
-                   victim_uid=int(uid) if uid else None, processes=1, cause=words,
+def _earlyoom(text: bytes, program: str | None) -> OomKill | None:
+    m = next((m for wording in _EARLYOOM if (m := wording.match(text)) is not None), None)
+    if m is None:
+        # Other programs say this too.
+        m = _FIRST_EARLYOOM.match(text) if program == 'earlyoom' else None
+        return None if m is None else OomKill(
+            program='earlyoom', victim_pid=int(m['pid']), victim_comm=decoded(m['name']),
+            processes=1, cause='earlyoom killed it')
+    said = m.groupdict()
+    signal, uid, adj = said.get('signal'), said.get('uid'), _ADJ.search(m['rest'])
+    sent = 'killed it' if signal is None else f'sent {decoded(signal)} to it'
+    return OomKill(program='earlyoom', victim_pid=int(m['pid']), victim_comm=decoded(m['name']),
+                   victim_uid=int(uid) if uid else None, processes=1,
+                   cause=f'earlyoom {sent} ({decoded(m["rest"]).strip()})',
                    oom_score_adj=int(adj.group(1)) if adj else None)
 
 
@@ -142,9 +155,10 @@ def _lmkd(text: bytes) -> OomKill | None:
     if m is None:
         return None
     name, pid, uid, adj, rest = m.groups()
+    rest = unescape(rest).partition(b'\n')[0].rstrip(b', ')
     return OomKill(program='lmkd', victim_pid=int(pid), victim_comm=decoded(name),
                    victim_uid=int(uid) if uid else None, oom_score_adj=int(adj), processes=1,
-                   cause=f'the low memory killer killed it{decoded(rest).rstrip()}')
+                   cause=f'the low memory killer killed it{decoded(rest)}')
 
 
 def _merged(one: OomKill, other: OomKill) -> OomKill | None:

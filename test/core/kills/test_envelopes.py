@@ -133,6 +133,8 @@ def test_a_wrapped_report_is_put_together(width):
     b'Nov 26 08:30:48 robot ros2[12]: [12345.678901] %s', b'12,5,6,-;%s',
     b'> Nov 26 08:30:48 robot ros2[12]: %s', b'<30>Nov 26 08:30:48 robot x: %s',
     b'[12345.678901] usb 1-1: Product: %s', b'Nov 26 08:30:48 robot kernel: audit: %s',
+    b'Thu Nov 26 08:30:48 2026 user.err kernel: %s', b'Nov 26 08:30:48 b daemon.err kernel: %s',
+    b'Thu Nov 26 08:30:48 2026 user.err kernel: [12345.678901] %s',
     b'[12345.678901] Memory cgroup stats for /%s:', b'[12345.678901] robot ros2[12]: %s',
     b'{"MESSAGE":"%s","_TRANSPORT":"journal","SYSLOG_IDENTIFIER":"kernel"}',
     b'{"MESSAGE":"%s","_TRANSPORT":"kernel","SYSLOG_FACILITY":"1"}'])
@@ -160,13 +162,129 @@ def test_a_program_cannot_invent_a_kill(line):
       b'Dec 18 19:34:56 h nohang[9]:   Sending SIGTERM to the victim'], 'nohang', 500, None, 1),
     ([b"01-01 00:00:00.000   300   300 I lowmemorykiller: Kill 'com.foo' (500), uid 10045, "
       b'oom_score_adj 900 to free 51200kB rss, 0kB swap; reason: low watermark is breached'],
-     'lmkd', 500, None, 1)])
+     'lmkd', 500, None, 1),
+    ([b"I/lowmemorykiller(  710): Kill 'com.foo' (500), uid 10045, oom_adj 900 to free 5kB"],
+     'lmkd', 500, None, 1),
+    ([b"[1.5] lowmemorykiller: Killing 'foo' (500) (tgid 500), adj 999,\\x0ato free 81288kB"],
+     'lmkd', 500, None, 1),
+    ([b'[77.749671] systemd-oomd[659]: Marked /system.slice/x.service for killing due to memory '
+      b'pressure for /system.slice being 85.03% > 80.00% for > 2s with reclaim activity',
+      b'[77.752252] systemd[1]: x.service: systemd-oomd killed 1 process(es) in this unit.'],
+     'systemd-oomd', None, '/system.slice/x.service', 1)])
 def test_programs_that_kill_are_told_in_their_own_words(lines, program, pid, cgroup, count):
     """The kernel says nothing of them; two lines of one kill are one."""
     (kill,) = kills(b'\n'.join(lines) + b'\n')
     assert kill.kind is Killer.USERSPACE and kill.certainty == 'the killer said so'
     assert (kill.program, kill.victim_pid, kill.task_memcg, kill.processes) == (
         program, pid, cgroup, count)
+
+
+@pytest.mark.parametrize('line', [  # earlyoom 1.0 to 1.9, with its tag
+    b'Killing process 500 rosbag2',
+    b'Killing process: rosbag2, pid: 500, badness: 5, VmRSS: 7 MiB',
+    b"Killing process 'rosbag2' with signal 15, pid: 500, badness: 550, VmRSS: 7609 MiB",
+    b'killing process 500 "rosbag2" with signal 15: badness 550, VmRSS 7609 MiB',
+    b'sending SIGTERM to process 500 "rosbag2": badness 209, VmRSS 2891 MiB',
+    b'sending SIGTERM to process 500 uid 0 "rosbag2": badness 711, VmRSS 52562 MiB',
+    b'sending SIGTERM to process 500 uid 0 "rosbag2": oom_score 9, VmRSS 4 MiB, cmdline "a"'])
+def test_every_wording_of_earlyoom_is_known(line):
+    """The PID and the name stand at different places; another program's words are no kill."""
+    (kill,) = kills(b'Apr 28 01:00:00 host earlyoom[12]: %s\n' % line)
+    assert (kill.program, kill.victim_pid, kill.victim_comm) == ('earlyoom', 500, 'rosbag2')
+    assert kills(b'Apr 28 01:00:00 host myapp[12]: %s\n' % line) == []
+
+
+@pytest.mark.parametrize('log', [
+    b'Jun 12 06:38:31: sending SIGTERM to process 500 uid 1 "rosbag2": badness 7, VmRSS 6 MiB\n',
+    b'sending SIGTERM to process 500 uid 1 "rosbag2": badness 757, VmRSS 637 MiB\n',
+    b'2023-08-10 16:53:26,463: TOP printed in 1ms; process with highest badness:\n'
+    b'  PID: 500, name: rosbag2, badness: 849\n'
+    b'2023-08-10 16:53:26,463: Recheck memory levels...\n'
+    b'2023-08-10 16:53:26,470: Implementing a corrective action:\n'
+    b'  Sending SIGTERM to the victim\n'
+    b'2023-08-10 16:53:26,470: [ OK ] Sending SIGTERM to rosbag2\n',
+    b'  Victim is rosbag2, pid: 500, badness: 727, VmRSS: 900 MiB, VmSwap: 0 MiB\n'
+    b'  Sending SIGKILL to the victim; Success; response time: 20 ms\n',
+    'мая 26 23:02:22 pc nohang[530]:   PID: 500, Name: rosbag2, badness: 727\n'
+    'мая 26 23:02:22 pc nohang[530]: Implement a corrective action:\n'
+    'мая 26 23:02:22 pc nohang[530]:   Send SIGTERM to the victim; total response time: 13 ms\n'
+    .encode()])
+def test_killers_are_found_without_their_tag(log):
+    """In a terminal, a file of their own, and behind a date alone; among other lines too."""
+    noise = b'Nov 26 08:30:48 robot ros2[12]: all is well\n' * 5000
+    (kill,) = kills(noise + log)
+    assert (kill.victim_pid, kill.victim_comm) == (500, 'rosbag2')
+
+
+def printed(fields, form):
+    """Return an entry of the journal over several lines."""
+    if form == 'verbose':
+        return ('Thu 2026-11-26 08:30:48.123456 UTC [s=ab1;i=1;b=def;m=1;t=2;x=3]\n' + ''.join(
+            f'    {name}={value}\n' for name, value in fields.items())).encode()
+    if form == 'jq':
+        return (json.dumps(fields, indent=2) + '\n').encode()
+    return ('{\n' + ',\n'.join(f'\t{json.dumps(name)} : {json.dumps(value)}'
+                               for name, value in fields.items()) + '\n}\n').encode()
+
+
+@pytest.mark.parametrize('form', ['json-pretty', 'jq', 'verbose'])
+@pytest.mark.parametrize('size', [37, 400, 1 << 16])
+def test_an_entry_over_several_lines_is_read_as_a_whole(form, size):
+    """Who wrote the message stands before or behind it, and perhaps in another block."""
+    said = next(Report(KERNELS[-1], TASKS).killed(TASKS[1])).decode()
+    true = {'MESSAGE': said, '_TRANSPORT': 'kernel', 'SYSLOG_IDENTIFIER': 'kernel',
+            'SYSLOG_FACILITY': '0', '_PID': '1' * 300}
+    forged = {'MESSAGE': said, '_TRANSPORT': 'syslog', 'SYSLOG_IDENTIFIER': 'kernel'}
+    other = {'MESSAGE': 'all is well', '_TRANSPORT': 'stdout', '_PID': '9' * 300}
+    log = b''.join(printed(fields, form) for fields in (
+        other, forged, dict(reversed(forged.items())), other, true, other))
+    (kill,) = kills(log, size)
+    assert (kill.victim_pid, kill.certainty) == (500, 'the kernel said so')
+    assert form != 'verbose' or kill.time == 1795681848.123456
+
+
+@pytest.mark.parametrize('line', [b'\t"MESSAGE" : "%s",', b'    MESSAGE=%s'])
+def test_a_piece_of_an_entry_is_unconfirmed(line):
+    """Its transport is cut off: a program may have written it, but it is told."""
+    said = next(Report(KERNELS[-1], TASKS).killed(TASKS[1]))
+    (kill,) = kills(line.replace(b'%s', said) + b'\n')
+    assert (kill.victim_pid, kill.certainty) == (500, 'unconfirmed')
+
+
+def test_json_that_is_no_entry_is_read_line_by_line():
+    """So dmesg -J, and an array that is cut; a program's entry in it is none of the kernel's."""
+    said = next(Report(KERNELS[-1], TASKS).killed(TASKS[1]))
+    assert [k.victim_pid for k in kills(
+        b'{\n   "dmesg": [\n      {\n         "pri": 3,\n         "time":   100.2,\n'
+        b'         "msg": "%s"\n      }\n   ]\n}\n' % said)] == [500]
+    entry = b'{"MESSAGE":"%s","_TRANSPORT":"%s","__CURSOR":"x"}'
+    assert [k.certainty for k in kills(
+        b'[' + entry % (said, b'kernel') + b',\n' + entry % (said, b'stdout') + b']\n')] == [
+        'the kernel said so']
+
+
+@pytest.mark.parametrize('lines', [
+    [b'3m  Warning  SystemOOM  node/n1  System OOM encountered, victim process: rviz2, pid: 500'],
+    [b'I1126 08:30:48.123456    1234 oom_watcher_linux.go:79] "Got sys oom event" event="&'
+     b'{Pid:500 ProcessName:rviz2 TimeOfDeath:2026-11-26 08:30:48 Constraint:CONSTRAINT_MEMCG}"'],
+    [b'I1126 08:30:48.123456 1234 oom_watcher_linux.go:79] Got sys oom event: &{500 rviz2 '
+     b'2026-11-26 08:30:48 +0000 UTC /kubepods/x /kubepods/x CONSTRAINT_MEMCG}']])
+def test_what_only_the_kubelet_tells_is_inferred(lines):
+    """The kernel's own line of the same PID makes it one kill."""
+    (kill,) = kills(b'\n'.join(lines) + b'\n')
+    assert (kill.victim_pid, kill.victim_comm, kill.certainty) == (500, 'rviz2', 'inferred')
+    said = next(Report(KERNELS[-1], TASKS).killed(TASKS[1]))
+    for log in ([said, *lines], [*lines, said]):
+        assert [k.certainty for k in kills(b'\n'.join(log) + b'\n')] == ['the kernel said so']
+
+
+def test_markdown_and_fluentd_hide_no_kill():
+    """Escaped punctuation is put back; JSON may follow a date and the kernel's tag."""
+    said = next(Report(KERNELS[-1], TASKS).killed(replace(TASKS[1], comm=b'a_node')))
+    (kill,) = kills(b'\\[100.2\\] ' + said.replace(b'_', b'\\_') + b'\n')
+    assert kill.victim_comm == 'a_node'
+    line = b'2026-11-26 08:30:48 +0000 %s: {"ident":"x","message":"[100.2] %s"}\n'
+    assert len(kills(line % (b'kern.log', said))) == 1 and kills(line % (b'my.app', said)) == []
 
 
 def test_a_program_may_not_call_itself_a_killer():
