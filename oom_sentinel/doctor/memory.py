@@ -26,6 +26,7 @@ from oom_sentinel.doctor.text import PI
 from oom_sentinel.doctor.text import remark
 from oom_sentinel.doctor.text import remedy
 from oom_sentinel.doctor.text import sysctl
+from oom_sentinel.doctor.text import wsl_memory
 from oom_sentinel.facts.memory import Zram
 from oom_sentinel.facts.status import Unavailable
 
@@ -79,8 +80,7 @@ def _swap(checkup: Checkup) -> Iterator[Finding]:
 
 def _swap_remedy(checkup: Checkup) -> str:
     if checkup.surroundings.wsl is not None:
-        return remedy(remark('In Windows, write these two lines into %UserProfile%\\.wslconfig, '
-                             'then run: wsl --shutdown'), remark('[wsl2]'), remark('swap=4GB'))
+        return wsl_memory(checkup.meminfo.mem_total_bytes)
     if checkup.surroundings.container is not None:
         return remedy(remark('On the host, outside of the container:'), *SWAP_FILE)
     if board(checkup, PI):

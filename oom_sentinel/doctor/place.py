@@ -20,9 +20,11 @@ import re
 from oom_sentinel.doctor.checkup import Checkup
 from oom_sentinel.doctor.checkup import Finding
 from oom_sentinel.doctor.checkup import Severity
+from oom_sentinel.doctor.text import log_of_host
 from oom_sentinel.doctor.text import mib
 from oom_sentinel.doctor.text import remark
 from oom_sentinel.doctor.text import remedy
+from oom_sentinel.doctor.text import wsl_memory
 from oom_sentinel.facts.status import Unavailable
 
 RUN = '{} run --memory=4g --memory-swap=6g --oom-score-adj=-500 IMAGE'
@@ -44,10 +46,8 @@ def check(checkup: Checkup) -> Iterator[Finding]:
     elif wsl is not None:
         yield Finding('wsl2', Severity.WARNING,
                       f'this is WSL 2: Linux has {total}, by default half of what Windows has, '
-                      'and the OOM killer acts at that bound', remedy(
-                          remark('In Windows, write these three lines into '
-                                 '%UserProfile%\\.wslconfig, then run: wsl --shutdown'),
-                          remark('[wsl2]'), remark('memory=12GB'), remark('swap=8GB')))
+                      'and the OOM killer acts at that bound',
+                      wsl_memory(checkup.meminfo.mem_total_bytes))
 
 
 def kind_of(checkup: Checkup) -> str | None:
@@ -85,9 +85,7 @@ def _container(checkup: Checkup) -> Iterator[Finding]:
         times = 'once' if kills == 1 else f'{kills} times'
         yield Finding('container_kills', Severity.WARNING,
                       f'the kernel killed {times} in this container since it started, at its '
-                      'memory limit (oom_kill of its control group)', remedy(
-                          remark('The name of the victim is in the log of the host; run there:'),
-                          'sudo oom_sentinel kills'))
+                      'memory limit (oom_kill of its control group)', log_of_host())
 
 
 def _kills(checkup: Checkup) -> int:

@@ -20,6 +20,7 @@ from shlex import quote
 from oom_sentinel.doctor.checkup import Checkup
 from oom_sentinel.doctor.checkup import Finding
 from oom_sentinel.doctor.checkup import Severity
+from oom_sentinel.doctor.text import log_of_host
 from oom_sentinel.doctor.text import remark
 from oom_sentinel.doctor.text import remedy
 from oom_sentinel.doctor.text import sysctl
@@ -44,8 +45,7 @@ def check(checkup: Checkup) -> Iterator[Finding]:
 def _log_remedy(checkup: Checkup, groups: str | None) -> str:
     """Return what opens the log here: the host, a new login, a group, or the kernel's switch."""
     if checkup.surroundings.container is not None:
-        return remedy(remark('A container does not see the log of the host.  On the host run:'),
-                      'sudo oom_sentinel kills')
+        return log_of_host()
     missing = [g for g in (groups or '').split(',') if g and g not in checkup.user_groups]
     if groups and not missing:
         return remedy(remark(f'The user is in group {groups} already, this session is not: log '

@@ -71,6 +71,24 @@ def set_file(value: object, *path: str) -> str:
     return f'echo {value} | sudo tee {quote("".join(path))}'
 
 
+def wsl_memory(total_bytes: int) -> str:
+    """Return what gives WSL 2 half as much memory again, and swap of the size that it has now."""
+    now_gib = max(1, round(total_bytes / (1 << 30)))
+    return remedy(
+        remark('In Windows, write these three lines into %UserProfile%\\.wslconfig, then run: '
+               'wsl --shutdown'),
+        remark('[wsl2]'), remark(f'memory={now_gib + max(1, now_gib // 2)}GB'),
+        remark(f'swap={now_gib}GB'))
+
+
+def log_of_host() -> str:
+    """Return how a kill in a container is read on its host, with this program or without."""
+    return remedy(
+        remark('A container does not see the kernel log.  On its host (with Docker Desktop: in a '
+               'WSL distribution) run one of these:'),
+        'sudo oom_sentinel kills', "sudo dmesg -T | grep -i 'killed process'")
+
+
 PI, JETSON = ('rpi', 'raspi'), ('tegra',)
 
 
