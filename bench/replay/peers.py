@@ -43,6 +43,11 @@ def earlyoom(trace):
     return fixed(trace, 10.0, 5.0)
 
 
+def psi(trace, warn=10.0):
+    """Return WARN where tasks waited for memory more than this share of the last 10 s."""
+    return [(int(waited > warn), None) for waited in trace.some_avg10]
+
+
 def regression(trace, window=60, warn=180.0, error=45.0):
     """Return the levels of a straight line through the last minute."""
     found, left = [], trace.left

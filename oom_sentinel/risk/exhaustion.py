@@ -48,7 +48,8 @@ class Forecast:
     """
     Seconds until nothing is left: soonest, likeliest, latest; of `span_s` seconds seen.
 
-    `lost_share` is the part of what was left that is gone by now, 0..1.
+    `lost_share` is the part of what was left that is gone by now, 0..1.  `gaining` says that
+    the fall becomes faster, `slowing` that it becomes slower.
     """
 
     low_s: float
@@ -57,6 +58,7 @@ class Forecast:
     span_s: float
     lost_share: float = 1.0
     gaining: bool = False
+    slowing: bool = False
 
 
 def forecast(left: Left) -> Forecast | None:
@@ -109,7 +111,8 @@ def _told(pace: Pace, value: float, left: Left, lost: float,
         middle_s = min(middle_s, sqrt(low_s * even_s))
     low_s = min(low_s, middle_s) / (1 + SOONER * scaled)
     high_s = min(LATEST * middle_s, even_s / max(1e-3, 1 - scaled), FOREVER_S)
-    return Forecast(low_s, middle_s, high_s, pace.span_s, lost / (lost + value), growth > 0)
+    return Forecast(low_s, middle_s, high_s, pace.span_s, lost / (lost + value), growth > 0,
+                    pace.slows)
 
 
 def _growth(pace: Pace, left: Left, fallen: float, since_s: float) -> float:

@@ -30,6 +30,7 @@ STEP_SHARE = 0.12  # of the whole growth: a smaller rise belongs to no step
 STEP_BYTES = 8 * MIB
 ALL_STEPS = 0.75  # of the growth comes in steps
 ALIKE = 0.7  # the smallest step to the largest
+ALIKE_OF_TWO = 0.9  # the same of only two steps, which two maps of about one size are too
 REGULAR = 0.4  # the shortest interval to the longest
 OVERDUE = 1.2  # times the longest interval: then the steps have ended
 OVERDUE_S = 240.0
@@ -64,8 +65,11 @@ def steps(points: Points) -> tuple[Step, ...]:
         return ()
     heights = [s.height for s in found]
     waits = [b.at_s - a.at_s for a, b in zip(found, found[1:])]
-    if min(heights) < ALIKE * max(heights) or min(waits) < REGULAR * max(waits) \
-            or points[-1][0] - found[-1].at_s > OVERDUE * max(waits) + OVERDUE_S:
+    alike = ALIKE if len(found) > 2 else ALIKE_OF_TWO
+    longest_s = OVERDUE * max(waits) + OVERDUE_S  # a step earlier or later should have come
+    if min(heights) < alike * max(heights) or min(waits) < REGULAR * max(waits) \
+            or found[0].at_s - points[0][0] > longest_s \
+            or points[-1][0] - found[-1].at_s > longest_s:
         return ()
     return tuple(found)
 
@@ -76,7 +80,7 @@ TREND_AFTER_S = 120.0
 TREND_POINTS = 20  # of a window, thinned: 190 pairs instead of 1770
 LEAK_AFTER_S, SLOW_LEAK_AFTER_S, STAIRS_AFTER_S = 1500.0, 6000.0, 4800.0
 LEAK_BYTES_PER_S, SLOW_LEAK_BYTES_PER_S = 20 * MIB / 3600, 5 * MIB / 3600
-STEADY = 0.5  # each quarter grows at least so much of the average
+STEADY = 0.65  # each quarter grows at least so much of the average
 # Confidence is high after an hour and a half in which the second half grew like the first: a
 # map that loads takes 40 minutes, a ring buffer an hour, and what warms up slows down.
 SURE_AFTER_S = 5400.0

@@ -49,16 +49,21 @@ START_SHARE = 2.0
 START_S = 60.0  # a start lasts so long, and on while memory goes on to fall,
 START_RESTS_S = 20.0  # until it has rested so long,
 START_MAX_S = 300.0  # and no longer than this
-# The share of what was left that must be gone: less is taken by healthy jobs every day.
-WARN_SHARE = 0.36
-ERROR_SHARE = 0.7
-FAR = 0.6  # more of it, for an end that is as far away as exhaustion.warn_s
+# The share of what was left that must be gone: less is taken by healthy jobs every day.  WARN
+# needs more of it for an end that is farther away, FAR_SHARE at exhaustion.warn_s.
+WARN_SHARE, FAR_SHARE, FAR_POWER = 0.38, 0.8, 3
+ERROR_SHARE = 0.72
+# Times these shares, when the fall becomes faster and the end is nearer than this part of
+# exhaustion.warn_s: a job slows down.  One that does become slower needs more.
+GAINING_WARN, GAINING_ERROR, GAINING_NEAR = 0.32, 0.75, 0.5
+GAINING_AFTER_S = 5.0  # a shorter window does not say it
+CLEAR = 6.5  # latest to likeliest end: a wider range does not say it either
+SLOWING = 1.75
+MOST_SHARE = 0.97
 # Pages read again since the last reading, and the share of the last 10 s that tasks waited, in
 # percent: an idle machine has none.  For so long after that a smaller share is enough.
 PRESSED_REFAULTS, PRESSED_AVG10, PRESSED_S, PRESSED_SHARE = 256, 2.0, 10.0, 0.7
 STAYS = 0.8  # a level that is there stays until these conditions are missed by so much
-GAINING = 0.4  # times these shares, when the fall becomes faster: a job slows down
-CLEAR = 4.0  # latest to likeliest end: a wider range does not say that the fall becomes faster
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,18 +209,29 @@ def _level(told: Forecast | None, since_s: float | None, now_s: float, last: Lev
         return Level.OK
     if now_s - since_s < CONFIRMED_S and told.middle_s >= AT_ONCE_S:
         return Level.OK
-    clear = told.high_s <= CLEAR * told.middle_s
-    ease = GAINING if told.gaining and clear else 1.0
-    if pressed:
-        ease *= PRESSED_SHARE
     warn, error = (STAYS if last >= level else 1.0 for level in (Level.WARN, Level.ERROR))
-    far = 1.0 + FAR * min(1.0, told.middle_s / settings.exhaustion_warn_s)
-    if told.middle_s * warn >= settings.exhaustion_warn_s \
-            or told.lost_share < WARN_SHARE * ease * far * warn:
+    warn_s, ease = settings.exhaustion_warn_s, PRESSED_SHARE if pressed else 1.0
+    gaining = _gains(told, warn, warn_s)
+    if told.middle_s * warn >= warn_s \
+            or told.lost_share < _share(told, gaining, warn_s) * ease * warn:
         return Level.OK
-    near = (told.middle_s * error < settings.exhaustion_error_s
-            and told.lost_share >= ERROR_SHARE * ease * error)
+    near = (told.middle_s * error < settings.exhaustion_error_s and told.lost_share
+            >= ERROR_SHARE * (GAINING_ERROR if gaining else 1.0) * ease * error)
     return Level.ERROR if near else Level.WARN
+
+
+def _gains(told: Forecast, stays: float, warn_s: float) -> bool:
+    """Return whether the fall clearly becomes faster, and ends soon."""
+    return (told.gaining and told.high_s <= CLEAR * told.middle_s
+            and told.span_s > GAINING_AFTER_S and told.middle_s * stays < GAINING_NEAR * warn_s)
+
+
+def _share(told: Forecast, gaining: bool, warn_s: float) -> float:
+    """Return which share of what was left must be gone for a WARN."""
+    far = min(1.0, told.middle_s / warn_s) ** FAR_POWER
+    share = WARN_SHARE + (FAR_SHARE - WARN_SHARE) * far
+    return min(MOST_SHARE, share * (GAINING_WARN if gaining else 1.0)
+               * (SLOWING if told.slowing else 1.0))
 
 
 def soon(place: Place, what: str) -> tuple[Finding, ...]:

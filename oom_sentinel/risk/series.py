@@ -27,7 +27,6 @@ from dataclasses import dataclass
 from dataclasses import replace
 from math import sqrt
 
-
 Points = tuple[tuple[float, float], ...]  # (seconds, bytes), the seconds strictly rising
 # Points of the windows, with the blocks each is cut into.
 FINEST = ((5, 4), (9, 8), (17, 8), (33, 8))
@@ -41,6 +40,7 @@ LEAST = 0.04  # of what a window lost: a smaller step is no progress
 RESTING, BEGUN_WITHIN = 0.25, 1.5
 SLOW_START = 0.08  # of the pace of the other quarters
 FASTER = 1.06
+SLOWER = 0.58  # the last quarter to the mean of the first two
 PAUSE = 1.6  # times the longest pause before: longer means that the fall has ended
 
 
@@ -51,6 +51,7 @@ class Pace:
 
     `spread` is the standard deviation of one block's pace.  `gains` is how much faster the
     second half fell than the first, bytes a second a second; 0 when that is not clear.
+    `slows` says that the last quarter fell much less than the first half.
     """
 
     span_s: float
@@ -59,6 +60,7 @@ class Pace:
     spread: float
     blocks: int
     gains: float
+    slows: bool = False
 
 
 def paces(points: Points, windows: tuple[tuple[int, int], ...]) -> tuple[Pace, ...]:
@@ -83,11 +85,12 @@ def pace(points: Points, blocks: int) -> Pace | None:
     spread = sqrt(sum((d - mean) ** 2 for d in drops) / (blocks - 1))
     if mean <= STUDENT_95[blocks] * spread / sqrt(blocks) or ended(points, LEAST * lost):
         return None
-    if sum(drops[:blocks // 4]) < RESTING * lost / 4:
+    quarter = blocks // 4
+    if sum(drops[:quarter]) < RESTING * lost / 4:
         spread *= BEGUN_WITHIN
     block_s = span_s / blocks
-    return Pace(span_s, lost, lost / span_s, spread / block_s, blocks,
-                _gains(drops, block_s))
+    return Pace(span_s, lost, lost / span_s, spread / block_s, blocks, _gains(drops, block_s),
+                sum(drops[-quarter:]) < SLOWER * sum(drops[:2 * quarter]) / 2)
 
 
 def _gains(drops: list[float], block_s: float) -> float:
@@ -126,6 +129,7 @@ HABIT_KEPT_S = 7200.0
 HABIT_LEAST = 0.05  # of the peak: shallower falls are noise
 HABITS_MAX = 4
 BACK = 0.5  # of a fall must come back before it has ended
+AS_DEEP = 0.5  # of the deepest fall that came back: so deep must a second one have been
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +148,15 @@ class Swing:
 
     @property
     def habit(self) -> float:
-        """Return the depth that memory fell and came back at least twice; one job is none."""
-        return self.habits[1][1] if len(self.habits) > 1 else 0.0
+        """
+        Return how deep memory fell and came back: the deepest fall, if a second was like it.
+
+        One job is no habit: without a second at least half as deep it is the second's depth.
+        """
+        if len(self.habits) < 2:
+            return 0.0
+        deepest, second = self.habits[0][1], self.habits[1][1]
+        return deepest if second >= AS_DEEP * deepest else second
 
 
 @dataclass(frozen=True, slots=True)

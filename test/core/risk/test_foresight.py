@@ -128,8 +128,21 @@ def test_a_fall_that_a_kill_ended_is_no_habit():
     for at_s in (3.0, 4.0):
         swing = series.swung(replace(swing, peak=1000.0, trough=100.0), at_s, 900.0, 0.0, False)
     assert swing.habit == 900.0
+    swing = series.swung(replace(swing, peak=1000.0, trough=600.0), 5.0, 900.0, 0.0, False)
+    assert swing.habit == 900.0 and len(swing.habits) == 3
     late = series.swung(replace(swing, peak=1000.0, trough=100.0), 8000.0, 900.0, 0.0, False)
     assert late.habit == 0.0
+
+
+@pytest.mark.parametrize('depths, habit', [
+    ((800.0,), 0.0), ((800.0, 400.0), 800.0), ((800.0, 390.0), 390.0), ((300.0, 800.0), 300.0)])
+def test_the_deepest_fall_is_a_habit_when_a_second_was_half_as_deep(depths, habit):
+    """A small swing beside one big job makes no habit of the job."""
+    swing = series.Swing()
+    for at_s, depth in enumerate(depths):
+        swing = series.swung(replace(swing, peak=1000.0, trough=1000.0 - depth), at_s, 1000.0,
+                             0.0, False)
+    assert swing.habit == habit
 
 
 def test_a_slow_fall_shows_on_the_longer_scales():
@@ -219,6 +232,25 @@ def test_a_robot_that_starts_is_not_alarming_until_memory_is_scarce():
     assert found[-1].risk.level == Level.ERROR
     alone = cycle(sample(float(at), 3000 - 60 * at) for at in range(29))
     assert alone[-1].risk.level == Level.WARN
+
+
+def test_a_job_that_slows_down_needs_a_larger_share_to_be_gone():
+    """It takes 55 of 100 and comes to rest; the same at an even pace is a warning."""
+    def levels(lefts):
+        return {f.risk.level for f in cycle(sample(float(at), 3000 * left)
+                                            for at, left in enumerate(lefts))}
+    slow = [1 - 0.55 * (1 - math.exp(-max(0, at - 20) / 40)) for at in range(300)]
+    even = [1 - 0.55 * min(1, max(0, at - 20) / 40) for at in range(300)]
+    assert levels(slow) == {Level.OK} and Level.WARN in levels(even)
+
+
+def test_a_fall_that_becomes_faster_is_warned_of_sooner_but_not_from_afar():
+    """Of 120 s, 14 % are gone when the end is near; of 400 s, WARN waits for half of warn_s."""
+    for whole_s, power, warns_s in ((120, 2.0, 76), (400, 3.0, 93)):
+        found = cycle(sample(float(at), 3000 * (1 - (at / whole_s) ** power))
+                      for at in range(whole_s))
+        levels = [f.risk.level for f in found]
+        assert whole_s - levels.index(Level.WARN) == pytest.approx(warns_s, abs=5)
 
 
 def group(used_mib, path='/robot', limit_mib=200, **more):

@@ -220,6 +220,17 @@ def test_two_allocations_of_different_size_are_no_staircase():
         node(10, 100 + 40 * (s > 1200) + 150 * (s > 4000), 'x')])) is None
 
 
+@pytest.mark.parametrize('second_mib, first_s, named', [
+    (100, 1200, True), (92, 1200, True), (80, 1200, False), (100, 4200, False)])
+def test_only_two_steps_must_be_alike_and_the_first_must_not_come_late(
+        second_mib, first_s, named):
+    """Two maps of about one size are no leak; a third step would tell."""
+    def held(s):
+        return 100 + 100 * (s > first_s) + second_mib * (s > first_s + 1800)
+    found = assessed((first_s + 4200) / 60, lambda s: [node(10, held(s), 'x')])
+    assert (first_named(found) is not None) == named
+
+
 def test_a_container_is_named_with_its_nodes_and_the_one_that_was_loaded_last():
     """Loaded a minute before memory began to grow."""
     def container(s):
