@@ -13,13 +13,14 @@
 # limitations under the License.
 
 """
-Print the tables of docs/foresight.md: python -m bench.replay [SEED [HEALTHY [FALLS]]].
+Print the tables of docs/foresight.md: python -m bench.replay [SEED [HEALTHY [FALLS [SET]]]].
 
-HEALTHY traces of two hours of each kind, and FALLS of each shape.  The forecasts were tuned with
-seeds below 1000; those from 1000 on judge them.
+HEALTHY traces of two hours of each kind, and FALLS of each shape, of set 1 (falls.py, healthy.py)
+or 2 (second.py).  The forecasts were tuned with seeds below 1000; those from 1000 on judge them.
 """
 
 from multiprocessing import Pool
+import os
 import random
 from statistics import median
 import sys
@@ -28,18 +29,21 @@ from bench.replay import falls
 from bench.replay import healthy
 from bench.replay import peers
 from bench.replay import score
+from bench.replay import second
 
 OURS = 'oom_sentinel'
 WHO = {OURS: peers.ours, 'fixed, 15 and 5 %': peers.fixed,
        'earlyoom, 10 and 5 %': peers.earlyoom,
+       'PSI some avg10 > 10 (modelled)': peers.psi,
        'linear regression, 60 s': peers.regression}
-PROCESSES = 2
+SETS = {1: (healthy, falls), 2: (second, second)}
+PROCESSES = int(os.environ.get('BENCH_PROCESSES', '2'))
 
 
 def alarms(job):
     """Return (kind, hours, {who: (WARN, ERROR)}) of one healthy trace."""
-    seed, kind, number = job
-    trace = healthy.healthy(kind, random.Random(f'{seed} {kind} {number}'))
+    seed, kind, number, of_set = job
+    trace = SETS[of_set][0].healthy(kind, random.Random(f'{seed} {kind} {number}'))
     found = {}
     for name, said_of in WHO.items():
         said = said_of(trace)
@@ -49,21 +53,22 @@ def alarms(job):
 
 def leads(job):
     """Return (shape, {who: scores}) of one fall."""
-    seed, shape, number = job
-    trace = falls.fall(shape, random.Random(f'{seed} {shape} {number}'))
+    seed, shape, number, of_set = job
+    trace = SETS[of_set][1].fall(shape, random.Random(f'{seed} {shape} {number}'))
     return shape, {name: score.fell(trace, said_of(trace)) for name, said_of in WHO.items()}
 
 
-def main(seed=1000, each=12, falls_each=31):
+def main(seed=1000, each=12, falls_each=31, of_set=1):
     """Print false alarms of healthy hours, then leads and coverage of falls."""
+    kinds, shapes = SETS[of_set][0].KINDS, SETS[of_set][1].SHAPES
     with Pool(PROCESSES) as pool:
-        print_alarms(pool.map(alarms, [(seed, kind, number) for kind in healthy.KINDS
-                                       for number in range(each)], 1))
-        print_leads(pool.map(leads, [(seed, shape, number) for shape in falls.SHAPES
-                                     for number in range(falls_each)], 1))
+        print_alarms(kinds, pool.map(alarms, [(seed, kind, number, of_set) for kind in kinds
+                                              for number in range(each)], 1))
+        print_leads(shapes, pool.map(leads, [(seed, shape, number, of_set) for shape in shapes
+                                             for number in range(falls_each)], 1))
 
 
-def print_alarms(found):
+def print_alarms(kinds, found):
     """Print who alarms how often, and ours by kind."""
     hours = sum(h for _, h, _ in found)
     print(f'| {len(found)} healthy traces, {hours:.0f} h | WARN an hour | ERROR an hour |\n'
@@ -72,13 +77,13 @@ def print_alarms(found):
         warns, errors = (sum(by[name][level] for *_, by in found) for level in (0, 1))
         print(f'| {name} | {warns / hours:.3f} | {errors / hours:.3f} |')
     print('\n| kind | hours | WARN | ERROR |\n|---|---|---|---|')
-    for kind in healthy.KINDS:
+    for kind in kinds:
         mine = [(h, *by[OURS]) for k, h, by in found if k == kind]
         print(f'| {kind} | {sum(h for h, *_ in mine):.0f} | {sum(w for _, w, _ in mine)} | '
               f'{sum(e for *_, e in mine)} |')
 
 
-def print_leads(found):
+def print_leads(shapes, found):
     """Print who warns how late, and ours by shape."""
     print(f'\n| {len(found)} falls | WARN too late | median lead | p10 |\n|---|---|---|---|')
     for name in WHO:
@@ -88,7 +93,7 @@ def print_leads(found):
               f'{lead[len(lead) // 10]:.0f} s |')
     print('\n| shape | too late | end inside the range | forecasts | half way: median error | '
           'latest / soonest |\n|---|---|---|---|---|---|')
-    for shape in falls.SHAPES:
+    for shape in shapes:
         print_shape(shape, [by[OURS] for s, by in found if s == shape])
     print_shape('all', [by[OURS] for _, by in found])
 

@@ -97,7 +97,10 @@ class Process:
     @property
     def node_names(self) -> tuple[str, ...]:
         """Return every known node name, those of the command line first."""
-        return tuple(dict.fromkeys((*self.trusted_node_names, *self.graph_node_names)))
+        trusted = self.trusted_node_names
+        if not self.graph_node_names and len(trusted) < 2:
+            return trusted
+        return tuple(dict.fromkeys((*trusted, *self.graph_node_names)))
 
     @property
     def trusted_node_names(self) -> tuple[str, ...]:

@@ -77,6 +77,7 @@ def steps(points: Points) -> tuple[Step, ...]:
 POINTS_MAX = 60
 RECENT_EVERY_S, LONG_EVERY_S = 30.0, 120.0
 TREND_AFTER_S = 120.0
+RESTS_BYTES = MIB  # what moves less within half an hour rests; nearly everything does
 TREND_POINTS = 20  # of a window, thinned: 190 pairs instead of 1770
 LEAK_AFTER_S, SLOW_LEAK_AFTER_S, STAIRS_AFTER_S = 1500.0, 6000.0, 4800.0
 LEAK_BYTES_PER_S, SLOW_LEAK_BYTES_PER_S = 20 * MIB / 3600, 5 * MIB / 3600
@@ -155,7 +156,7 @@ def _judge(recent: Points, long: Points) -> tuple[float | None, Leak | None]:
     if _span_s(recent) < TREND_AFTER_S - RECENT_EVERY_S:
         return None, None
     values = [value for _, value in recent]
-    level = max(values) == min(values)
+    level = max(values) - min(values) < RESTS_BYTES
     told = None if level else trend(thinned(recent))
     pace = 0.0 if level else None if told is None else told.middle
     if slows(long):

@@ -198,7 +198,7 @@ def _programs(last: tuple[Program, ...], now_s: float, processes: Iterable[Proce
     for name, members in alive.items():
         kept = float(sum(kept_bytes(p.memory) for p in members.values() if p.memory))
         if kept >= SMALL_BYTES or name in known or any(
-                p.program.ros or p.identity in tracked for p in members.values()):
+                p.program.ros or identity in tracked for identity, p in members.items()):
             found.append(_extended(known.get(name), name, members, kept, now_s))
     found = sorted(found, key=lambda p: -p.kept)[:PROGRAMS_MAX]
     found += [p for p in last if p.name not in alive and 0 <= now_s - p.seen_s < GONE_S]
