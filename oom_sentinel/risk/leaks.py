@@ -188,21 +188,28 @@ def program_name(process: Process) -> str:
 def _programs(last: tuple[Program, ...], now_s: float, processes: Iterable[Process],
               protection: Protection) -> tuple[Program, ...]:
     """Return the programs with what they keep now."""
-    tracked = {t.process.identity: t.process for t in protection.targets}
-    alive: dict[str, dict[Identity, Process]] = {}
-    for process in (*processes, *tracked.values()):
+    tracked = tuple(t.process for t in protection.targets)
+    alive: dict[str, list[Process]] = {}
+    for process in (*processes, *tracked):
         if process.memory is not None and not process.kernel_thread:
-            alive.setdefault(program_name(process), {})[process.identity] = process
+            alive.setdefault(program_name(process), []).append(process)
     known = {program.name: program for program in last}
+    always = {program_name(process) for process in tracked}
     found = []
-    for name, members in alive.items():
-        kept = float(sum(kept_bytes(p.memory) for p in members.values() if p.memory))
-        if kept >= SMALL_BYTES or name in known or any(
-                p.program.ros or identity in tracked for identity, p in members.items()):
+    for name, same in alive.items():
+        if name in known or name in always or _matters(same):
+            members = {process.identity: process for process in same}
+            kept = float(sum(kept_bytes(p.memory) for p in members.values() if p.memory))
             found.append(_extended(known.get(name), name, members, kept, now_s))
     found = sorted(found, key=lambda p: -p.kept)[:PROGRAMS_MAX]
     found += [p for p in last if p.name not in alive and 0 <= now_s - p.seen_s < GONE_S]
     return tuple(found)
+
+
+def _matters(processes: list[Process]) -> bool:
+    """Return whether a program holds much memory or is a ROS node."""
+    return any(p.program.ros for p in processes) or sum(
+        kept_bytes(p.memory) for p in processes if p.memory) >= SMALL_BYTES
 
 
 def _extended(last: Program | None, name: str, members: dict[Identity, Process], kept: float,
