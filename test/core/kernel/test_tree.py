@@ -204,7 +204,8 @@ def test_proc_with_hidepid_shows_only_own_processes():
              '--regid=65534 --clear-groups "$0" -m oom_sentinel.cli order --json')
     done = subprocess.run(['unshare', '--mount', 'sh', '-c', inner, sys.executable],
                           capture_output=True, text=True, cwd=pathlib.Path(__file__).parents[3])
-    if done.returncode in (77, 126) or 'Permission denied' in done.stderr:
+    if done.returncode in (77, 126) or 'Permission denied' in done.stderr \
+            or 'shared libraries' in done.stderr:  # an interpreter below root's home
         pytest.skip(f'not possible here: {done.stderr.strip()[-120:]}')
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
