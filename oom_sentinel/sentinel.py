@@ -124,12 +124,12 @@ class Sentinel:
             pids or self.table.new_pids(now_s), now_s), nobody)
         fresh = tuple(p for p in met if eligibility.eligible(p, self.settings, self.guard.view))
         levels = self.guard.planned.levels
-        if any(grouping.group_of(p, self.settings) or (p.program.ros and not levels)
+        if any(self.guard.group_of(p, self.settings) or (p.program.ros and not levels)
                for p in fresh):
             self.scan(new=True)
         elif fresh:
             self.parts.run(parts.PROTECTION, lambda: self.guard.protect_new(
-                fresh, self.scanner.processes, self.settings, now_s, self._wall()), 0)
+                fresh, self.settings, now_s, self._wall()), 0)
             self.parts.run(parts.KNOWN_PROCESSES, lambda: self.kill_log.remember_new(fresh), None)
         return len(met)
 

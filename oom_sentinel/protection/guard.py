@@ -41,6 +41,7 @@ from oom_sentinel.protection.memory import Memory
 from oom_sentinel.protection.memory_groups import NoMemoryGroups
 from oom_sentinel.protection.policies import Policy
 from oom_sentinel.protection.writes import Writes
+from oom_sentinel.settings import Group
 from oom_sentinel.settings import Settings
 
 PLANS_MAX = 4  # a denial changes the plan for others, and a level the next one
@@ -137,6 +138,10 @@ class Guard:
         """Return the writes that were denied or failed, of processes that still run."""
         return self._writes.refused
 
+    def group_of(self, process: Process, settings: Settings) -> Group | None:
+        """Return the group of a process, remembered as long as nothing about it changes."""
+        return self._memory.group_of(process, settings)
+
     @property
     def tracked(self) -> frozenset[int]:
         """Return the PIDs whose values and sizes are worth reading at every scan."""
@@ -182,12 +187,11 @@ class Guard:
         self.memory_groups.update(self.planned.targets, settings, now_s)
         return written
 
-    def protect_new(self, met: tuple[Process, ...], parents: Iterable[Process],
-                    settings: Settings, now_s: float, wall_s: float) -> int:
+    def protect_new(self, met: tuple[Process, ...], settings: Settings, now_s: float,
+                    wall_s: float) -> int:
         """
         Give processes of no group that have just begun their value by the levels of the last plan.
 
-        :param parents: the processes that may have started them.
         :returns: how many values were written.
         """
         levels = self.planned.levels
@@ -195,7 +199,7 @@ class Guard:
             return 0
         before = self.changes
         self._memory.sizes.add(met, now_s)
-        self._memory.inherit((*parents, *met), self.view)
+        self._memory.inherit(met, self.view)
         known = self._known(met, (), settings)
         made = plan.plan(met, settings, self.view, replace(known, levels=levels),
                          self._memory.group_of)

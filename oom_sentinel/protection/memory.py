@@ -24,6 +24,7 @@ from collections.abc import Mapping
 
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
+from oom_sentinel.facts.process import Program
 from oom_sentinel.facts.protection import Change
 from oom_sentinel.facts.protection import Launched
 from oom_sentinel.facts.protection import UnmappedFile
@@ -39,6 +40,7 @@ from oom_sentinel.settings import Group
 from oom_sentinel.settings import Settings
 
 UNMAPPED_LEAST_BYTES = 4 << 20
+PROGRAMS_MAX, CMDLINE_KEPT_MAX = 256, 1000
 WRITTEN_KEPT = 4  # values of one process that a child may have inherited
 DEAD_MAX = 256  # ended processes whose values are known, until the kernel's record has come
 
@@ -55,14 +57,18 @@ class Memory:
         self.sizes = Sizes()
         self.families = Families()
         self.unmapped: dict[Identity, tuple[UnmappedFile, ...]] = {}
+        self._by_pid: dict[int, Process] = {}
         self._written: dict[Identity, tuple[int, ...]] = {}
         self._written_to_dead: dict[Identity, tuple[int, ...]] = {}
         self._groups: dict[int, tuple[tuple[object, ...], Group | None]] = {}
+        self._settings: Settings | None = None
+        self._programs: dict[tuple[Program, str | None], Group | None] = {}
         self._devices: dict[Identity, bool] = {}
 
     def read(self, table: tuple[Process, ...], now_s: float) -> frozenset[Identity]:
         """Take a whole process table; forget and return the changed processes that ended."""
         self.sizes.read(table, now_s)
+        self._by_pid = {}
         if self.floors:  # only where something may be raised
             self.families.read(table, self.sizes.known, now_s)
         if len(self._groups) > 2 * len(table) + 64:
@@ -80,6 +86,7 @@ class Memory:
         self.floors.pop(identity, None)
         self.asked.pop(identity, None)
         self.unmapped.pop(identity, None)
+        self._by_pid.pop(identity.pid, None)
         written = self._written.pop(identity, None)
         if written:
             self._written_to_dead[identity] = written
@@ -106,12 +113,13 @@ class Memory:
         """Return the last values written to a process that lives or ended a short time ago."""
         return self._written.get(identity) or self._written_to_dead.get(identity, ())
 
-    def inherit(self, table: tuple[Process, ...], view: View) -> None:
-        """Take the processes that carry a value of ours by inheritance as changed by us."""
+    def inherit(self, processes: tuple[Process, ...], view: View) -> None:
+        """Take those that carry a value of ours by inheritance as changed by us."""
+        self._by_pid.update((p.pid, p) for p in processes)
         if not self.changes:
             return
         for change in originals.inherited(
-                table, self.changes, self._written,
+                processes, self._by_pid, self.changes, self._written,
                 lambda p: p.kernel_thread or p.pid == view.pid or p.uid != view.uid):
             self.changes[change.identity] = change
 
@@ -122,9 +130,21 @@ class Memory:
                  process.listed_node_names, settings)
         if last is not None and all(a is b for a, b in zip(last[0], facts)):
             return last[1]
-        group = grouping.group_of(process, settings)
+        group = self._group_of_program(process, settings)
         self._groups[process.pid] = (facts, group)
         return group
+
+    def _group_of_program(self, process: Process, settings: Settings) -> Group | None:
+        """Return the group; the same program started again in the same place has the same."""
+        if process.graph_node_names or process.listed_node_names \
+                or sum(map(len, process.program.cmdline)) > CMDLINE_KEPT_MAX:
+            return grouping.group_of(process, settings)
+        if settings is not self._settings or len(self._programs) >= PROGRAMS_MAX:
+            self._settings, self._programs = settings, {}
+        key = (process.program, process.cgroup)
+        if key not in self._programs:
+            self._programs[key] = grouping.group_of(process, settings)
+        return self._programs[key]
 
     def look_for_devices(self, processes: Iterable[Process],
                          holds_device: Callable[[int], bool]) -> bool:

@@ -47,27 +47,28 @@ def believed(launched: Launched, own: Change | None) -> Change | None:
     return own
 
 
-def inherited(table: Iterable[Process], changes: Changes, written: Written,
-              foreign: Callable[[Process], bool]) -> tuple[Change, ...]:
+def inherited(processes: Iterable[Process], by_pid: Mapping[int, Process], changes: Changes,
+              written: Written, foreign: Callable[[Process], bool]) -> tuple[Change, ...]:
     """
-    Return the processes that carry a value of ours only because their parent does.
+    Return those of these processes that carry a value of ours only because their parent does.
 
+    :param by_pid: all processes, for their parents.
     :param written: the last values of each changed process: a child keeps an older one.
     :param foreign: whether a process is none that we may write to.
 
     Each has as its original what its parent had.  A child of such a child is found too.
     """
-    processes = tuple(table)
-    parents = {p.pid: p for p in processes}
+    ours = {change.written for change in changes.values()}.union(*written.values())
+    carriers = [p for p in processes if p.oom_score_adj in ours]
     found: dict[Identity, Change] = {}
 
     def change_of(process: Process) -> Change | None:
         return changes.get(process.identity) or found.get(process.identity)
 
     # A child has started after its parent, so the parent has been looked at before.
-    for process in sorted(processes, key=lambda p: (p.start_time, p.pid)):
+    for process in sorted(carriers, key=lambda p: (p.start_time, p.pid)):
         value = process.oom_score_adj
-        parent = parents.get(process.ppid)
+        parent = by_pid.get(process.ppid)
         if value is None or parent is None or change_of(process) is not None:
             continue
         change = change_of(parent)

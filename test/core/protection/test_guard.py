@@ -233,7 +233,7 @@ def test_a_new_process_gets_its_value_by_the_levels_that_are_known(guard_over):
     guard, fake = guard_over(*robot())
     protect(guard, fake)
     fresh = fake.add(process(1009, '/usr/bin/hog'))
-    assert guard.protect_new((fresh,), fake.table(), SETTINGS, 1.0, 1e9) == 1
+    assert guard.protect_new((fresh,), SETTINGS, 1.0, 1e9) == 1
     assert fake.values()[1009] >= 50
 
 
