@@ -15,7 +15,8 @@
 """
 Play storms of real OOM kills, each scene without and with the sentinel, or simulate them.
 
-    python -m bench.storm [--seeds 1-8] [--kinds all] [--simulate] [--out FILE]
+    python -m bench.storm [--seeds 1-8] [--kinds all] [--simulate] [--out FILE] [--inside]
+        [--trouble kill|stop|set] [--crowd 60] [--descriptors 256] [--compiler]
 
 Needs root, a memory controller and setpriv; below 400 MiB at a time.  Exit status 1 when a promise
 was broken:
@@ -26,88 +27,17 @@ and, told but no failure: h (as H, but fewer critical ones died), e (more expend
 
 import argparse
 import collections
-import contextlib
 import json
-import os
-import shutil
-import signal
-import subprocess
 import sys
-import tempfile
 import time
 
-from bench import programs
 from bench.storm import play
 from bench.storm import scenes
 from bench.storm import simulate
-from bench.storm.ground import KernelLog
-from bench.storm.ground import Spawner
-from bench.storm.ground import until
+from bench.storm.stage import Stage
+from bench.storm.stage import TROUBLES
 
-# Users of this run's own: a sentinel touches only its user's processes, and a second one of the
-# same user only watches.
-UID = 61000 + 2 * (os.getpid() % 1000)
 ROLES = ('critical', 'innocent', 'expendable')
-
-
-class Stage:
-    """The folder, the users and the sentinel of a run of storms."""
-
-    def __init__(self, parameters=None):
-        """Start the sentinel as a user of its own and wait until it watches."""
-        self.folder = tempfile.mkdtemp(prefix='oom_sentinel_storm_')
-        for name in ('', '/run', '/log', '/home'):
-            os.makedirs(self.folder + name, exist_ok=True)
-            os.chown(self.folder + name, UID, UID)
-            os.chmod(self.folder + name, 0o700 if name == '/run' else 0o777)
-        self.log = KernelLog()
-        self.beside, self.ours = Spawner(UID + 1), Spawner(UID)
-        self._output = open(f'{self.folder}/sentinel.log', 'wb')  # noqa: SIM115 - until close
-        self.sentinel = self._start({**scenes.PARAMETERS, **(parameters or {})})
-        if not until(lambda: b'watching' in self.said(), 30):
-            said = self.said().decode()
-            self.close()
-            raise SystemExit(f'the sentinel does not start: {said}')
-
-    def _start(self, parameters):
-        path = f'{self.folder}/parameters.yaml'
-        with open(path, 'w', encoding='utf-8') as stream:
-            json.dump({'/**': {'ros__parameters': parameters}}, stream)
-        env = {**os.environ, 'HOME': f'{self.folder}/home', 'ROS_LOG_DIR': f'{self.folder}/log',
-               'XDG_RUNTIME_DIR': f'{self.folder}/run'}
-        env.pop('ROS_HOME', None)
-        program = programs.program()
-        return subprocess.Popen(
-            ['setpriv', f'--reuid={UID}', f'--regid={UID}', '--clear-groups', program,
-             '--ros-args', '--params-file', path], env=env, stdout=self._output,
-            stderr=self._output)
-
-    def said(self):
-        """Return the sentinel's log."""
-        with open(f'{self.folder}/sentinel.log', 'rb') as stream:
-            return stream.read()
-
-    def pair(self, scene):
-        """Play a scene without and with the sentinel; return the deaths of both."""
-        without, limit_mib = play.Play(scene, self.folder, self.beside, self.log, UID + 1,
-                                       watched=False).run()
-        guarded, _ = play.Play(scene, self.folder, self.ours, self.log, UID,
-                               watched=True).run(limit_mib)
-        return without, guarded
-
-    def close(self):
-        """End all and remove the folder."""
-        if self.sentinel.poll() is None:
-            self.sentinel.send_signal(signal.SIGINT)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.sentinel.wait(15)
-            self.sentinel.kill()
-            self.sentinel.wait()
-        self._output.close()
-        self.beside.close()
-        self.ours.close()
-        self.log.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def marks_of(without, guarded):
@@ -151,19 +81,27 @@ def _row(kind, found):
     return f'| {kind} | {len(found)} | {sums} | {marks} |'
 
 
-def played(jobs, simulated):
-    """Yield the record of each pair."""
+def played(jobs, simulated, asked):
+    """
+    Yield the record of each pair.
+
+    :param asked: what the stage shall be like.
+    :raises SystemExit: when the sentinel died or a part of it failed.
+    """
     if simulated:
         for scene in jobs:
             yield record(scene, *simulate.pair(scene))
         return
-    stage = Stage()
+    stage = Stage(**asked)
     try:
         for scene in jobs:
             without, guarded = stage.pair(scene)
             yield record(scene, play.count(without), play.count(guarded))
     finally:
+        said = stage.said()
         stage.close()
+    if stage.deaths or b'a cycle failed' in said or b'Traceback' in said:
+        raise SystemExit(f'the sentinel died {stage.deaths} times; it said\n{said.decode()}')
 
 
 def main():
@@ -175,6 +113,14 @@ def main():
     parser.add_argument('--kinds', default='all', help='all, or some of: '
                         + ' '.join(scenes.KINDS + scenes.MORE_KINDS))
     parser.add_argument('--simulate', action='store_true', help='without a kernel, in seconds')
+    parser.add_argument('--inside', action='store_true',
+                        help='the sentinel lives in the control group of each scene')
+    parser.add_argument('--trouble', choices=TROUBLES, help='what happens to the sentinel when '
+                        'the leak begins: kill -9 and start, stop for 3 s, parameters are set')
+    parser.add_argument('--crowd', type=int, default=0, metavar='N',
+                        help='so many programs of its user that end and start again')
+    parser.add_argument('--descriptors', type=int, metavar='N', help='the most it may have open')
+    parser.add_argument('--compiler', action='store_true', help='another user compiles')
     parser.add_argument('--out', help='append each pair to this file, as JSON lines')
     arguments = parser.parse_args()
     first, _, last = arguments.seeds.partition('-')
@@ -183,7 +129,9 @@ def main():
     jobs = [scenes.build(seed, kind) for seed in range(int(first), int(last or first) + 1)
             for kind in kinds]
     entries, began = [], time.monotonic()
-    for entry in played(jobs, arguments.simulate):
+    asked = {name: getattr(arguments, name) for name in (
+        'inside', 'trouble', 'crowd', 'descriptors', 'compiler')}
+    for entry in played(jobs, arguments.simulate, asked):
         entries.append(entry)
         print(line(entry), flush=True)
         if arguments.out:

@@ -62,6 +62,7 @@ class Play:
         self._notes['shm'] = f'/dev/shm/oom_sentinel_storm_{os.getpid()}_{time.monotonic_ns()}'
         self._values = {}
         self._respawns = {}
+        self.begins = lambda: None  # called when the leak begins
 
     def run(self, limit_mib=None):
         """Play it; return the deaths and the limit in MiB (of an earlier run, when given)."""
@@ -77,6 +78,7 @@ class Play:
             time.sleep(1.0)
             with open(self._notes['go'], 'w', encoding='ascii'):
                 pass
+            self.begins()
             for actor in self.scene.actors:
                 if actor.late:
                     self._start(actor, '-')
