@@ -66,8 +66,8 @@ def child(rate, extra):
     if os.fork() == 0:
         with open(path, 'w', encoding='ascii') as stream:
             stream.write(f'{os.getpid()}\n')
-        os.execv('/usr/bin/python3', ['/usr/bin/python3', '-IS', program, 'leak', '0', str(rate),
-                                      '-', '-'])
+        os.execv(sys.executable, [sys.executable, '-IS', program, 'leak', '0', str(rate), '-',
+                                  '-'])
 
 
 def shm(rate, extra, mapped=False):

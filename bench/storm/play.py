@@ -25,6 +25,7 @@ import time
 from bench.storm.ground import Cgroup
 from bench.storm.ground import lives
 from bench.storm.ground import number
+from bench.storm.ground import PYTHON
 from bench.storm.ground import until
 from bench.storm.scenes import Actor
 
@@ -60,7 +61,7 @@ class Play:
         self._notes = {name: f'{folder}/{name}_{time.monotonic_ns()}'
                        for name in ('go', 'pids', 'bag')}
         self._notes['shm'] = f'/dev/shm/oom_sentinel_storm_{os.getpid()}_{time.monotonic_ns()}'
-        self._values = {}
+        self.values = {}
         self._respawns = {}
         self.begins = lambda: None  # called when the leak begins
 
@@ -98,7 +99,7 @@ class Play:
         program = self._program('robot' if actor.ros else 'bin', actor.name)
         rate = max(1, self.scene.speed / (sum(
             a.role == 'leaker' for a in self.scene.actors) or 1))
-        command = ['/usr/bin/python3', '-IS', program, actor.mode, str(actor.mib), str(rate),
+        command = [PYTHON, '-IS', program, actor.mode, str(actor.mib), str(rate),
                    go or (self._notes['go'] if actor.mode != 'hold' else '-'), self._extra(actor)]
         if actor.ros:
             names = actor.nodes or ('/' + actor.name,)
@@ -147,8 +148,8 @@ class Play:
         began = changed_s = time.monotonic()
         while time.monotonic() - began < SETTLE_MOST_S:
             values = {pid: number(f'/proc/{pid}/oom_score_adj') for pid in self.who}
-            if values != self._values:
-                self._values, changed_s = values, time.monotonic()
+            if values != self.values:
+                self.values, changed_s = values, time.monotonic()
             if time.monotonic() - changed_s > STILL_S:
                 return
             time.sleep(0.1)

@@ -40,6 +40,7 @@ from bench.storm.ground import until
 UID = 61000 + 3 * (os.getpid() % 1000)
 TROUBLES = ('kill', 'stop', 'set')
 SETTER = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'setter.py')
+CAPABLE = ('--inh-caps=+sys_resource', '--ambient-caps=+sys_resource')
 STOPPED_S = 3.0
 START_S = 30.0
 # A node of a launch with respawn, which lives for one to four seconds.
@@ -58,7 +59,7 @@ class Stage:
     """The folder, the users and the sentinel of a run of storms."""
 
     def __init__(self, parameters=None, *, inside=False, trouble=None, crowd=0, descriptors=None,
-                 compiler=False):
+                 compiler=False, lowering=False):
         """
         Start the sentinel as a user of its own and wait until it watches.
 
@@ -67,6 +68,7 @@ class Stage:
         :param crowd: so many programs of its user end and start again all the time.
         :param descriptors: the most that it may have open.
         :param compiler: another user compiles in a control group of its own.
+        :param lowering: the sentinel has CAP_SYS_RESOURCE, so nothing is denied to it.
         """
         self.folder = tempfile.mkdtemp(prefix='oom_sentinel_storm_')
         for name in ('', '/run', '/log', '/home'):
@@ -76,7 +78,9 @@ class Stage:
         self.log = KernelLog()
         self.beside, self.ours = Spawner(UID + 1), Spawner(UID)
         self.deaths = 0  # of the sentinel, not asked for
+        self.values = {}  # oom_score_adj by PID before the last leak
         self._inside, self._trouble, self._descriptors = inside, trouble, descriptors
+        self._capabilities = CAPABLE if lowering else ()
         self._output = open(f'{self.folder}/sentinel.log', 'wb')  # noqa: SIM115 - until close
         self._env = {**os.environ, 'HOME': f'{self.folder}/home',
                      'ROS_LOG_DIR': f'{self.folder}/log', 'XDG_RUNTIME_DIR': f'{self.folder}/run'}
@@ -119,7 +123,8 @@ class Stage:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (self._descriptors,) * 2)
         before = self.said().count(b'watching')
         self.sentinel = subprocess.Popen(
-            as_user(UID, program, '--ros-args', '--params-file', self._parameters),
+            as_user(UID, *self._capabilities, program, '--ros-args', '--params-file',
+                    self._parameters),
             env=self._env, stdout=self._output, stderr=self._output, preexec_fn=first)
         if not until(lambda: self.said().count(b'watching') > before, START_S):
             said = self.said().decode()
@@ -142,6 +147,7 @@ class Stage:
         try:
             deaths, _ = guarded.run(None if self._inside else limit_mib)
         finally:
+            self.values = guarded.values
             if self._troubled is not None:
                 self._troubled.join()
             if self._inside:

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What the kernel said of an OOM kill: mm/oom_kill.c, dump_tasks() and __oom_kill_process()."""
+"""Facts about OOM kills: mm/oom_kill.c, dump_tasks() and __oom_kill_process()."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -67,7 +67,7 @@ class OomKill:
     and nothing else does).  `cause` is the reason in words, to follow "because"; `order` and
     `gfp_mask` are those of the allocation that failed, `free_bytes` is what was free then,
     `kernel_release` the kernel's version.  `line` is the line of the log, from 1 on.
-    `kind` tells who killed; for USERSPACE `program` is its name (systemd-oomd, earlyoom...)
+    `kind` says who killed; for USERSPACE `program` is its name (systemd-oomd, earlyoom...)
     and `processes` how many it ended in `task_memcg`, for PANIC there is no victim.
     `node_names`, `group` and `wanted` (the group's oom_score_adj) are known only to a
     sentinel that ran.  `lines` are the raw lines of the report.
@@ -129,10 +129,10 @@ class SeenKill:
 
     `seen_s` is monotonic.  `matched` says how the process was found ('by PID', by name,
     or why it is unknown).  `eaters` are the largest processes at that time, in words.
-    `number` tells reports apart.  `count` is how many kills this stands for: more than one
-    where victims are not told apart.  `elsewhere` says that the kill concerned none of this
-    user's processes, `build` that the victim was a job of a build.  `limit_bytes` is the limit
-    of the control group that was short.
+    `number` is another one for each report.  `count` is how many kills this stands for: more
+    than one where victims are not told apart.  `elsewhere` says that the kill concerned none of
+    this user's processes, `build` that the victim was a job of a build.  `limit_bytes` is the
+    limit of the control group that was short.
     """
 
     kill: OomKill
@@ -160,7 +160,7 @@ class Kills:
     `watched_s` is for how long kills have been watched, None where nobody watches.  `blind`
     says why no kill can be seen here at all.  `counted_here` is the number of kills that the
     visible control groups count, told in a container in place of the machine's counter.
-    `stalled` tells of a stall that the machine did not survive before this start.
+    `stalled` describes a stall that the machine did not survive before this start.
     """
 
     seen: tuple[SeenKill, ...] = ()

@@ -90,7 +90,7 @@ class Parts:
     """Runs parts and keeps which of them fail now."""
 
     def __init__(self) -> None:
-        """Start with every part well."""
+        """Start with no failed part."""
         self.now_s = 0.0  # monotonic seconds; the cycle sets it
         self.troubles: dict[Part, str] = {}
         self._failed_s: dict[str, float] = {}

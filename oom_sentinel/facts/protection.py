@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What protection wants, wrote, changed and found."""
+"""What protection wants, writes, changes and finds."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -51,7 +51,7 @@ class Adjustment:
 
 class Result(Enum):
     """
-    What came of writing one oom_score_adj.
+    The outcome of writing one oom_score_adj.
 
     DENIED: the value is below the floor, and the lowest permitted one was written instead.
     NOT_OWNER: the file belongs to another user, or the process is not dumpable.  DEAD: a
@@ -68,7 +68,7 @@ class Result(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a write came to; `achieved` is the value after it, None when that is not known."""
+    """The result of a write; `achieved` is the value after it, None when that is not known."""
 
     adjustment: Adjustment
     result: Result

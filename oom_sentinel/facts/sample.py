@@ -49,7 +49,7 @@ class Waking:
     """
     What about memory wakes the sentinel at once.
 
-    `stall_us` within `window_us` does, unless `why` tells what stands against it; `groups`
+    `stall_us` within `window_us` does, unless `why` holds a reason against it; `groups`
     control groups have such a trigger of their own.
     """
 
@@ -93,7 +93,7 @@ class Sample:
 
     def stalled(self, last: 'Sample | None') -> bool:
         """
-        Return whether tasks waited for memory since the last sample as long as wakes.
+        Return whether tasks waited for memory since the last sample as long as the trigger asks.
 
         The counter is compared in every cycle: an unprivileged trigger is looked at by the
         kernel only every 2 s, and there may be none.

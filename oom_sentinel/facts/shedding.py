@@ -80,7 +80,7 @@ class Candidate:
 
 
 class Brought(Enum):
-    """What came of a step."""
+    """The outcome of a step."""
 
     ENDED = 'ended'
     DEACTIVATED = 'deactivated'

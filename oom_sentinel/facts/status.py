@@ -66,7 +66,7 @@ class GroupMemory:
 @dataclass(frozen=True, slots=True)
 class Report:
     """
-    What one cycle has to say; percentages 0..100, `oom_risk` 0..1, None unavailable.
+    The result of one cycle; percentages 0..100, `oom_risk` 0..1, None unavailable.
 
     `kills` has one status for each OOM kill that this cycle brought; `stalled` says that tasks
     waited for memory as long as the trigger asks, by the counter.  `time_to_exhaustion_s` is

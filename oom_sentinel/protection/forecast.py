@@ -15,7 +15,7 @@
 """
 What protection would do now, without writing.
 
-Nobody has grown yet in a single reading: each process counts as resting at what it holds.
+A single reading shows no growth, so each process counts as resting at what it holds.
 """
 
 from collections.abc import Callable

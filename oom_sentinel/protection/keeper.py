@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-Keeping what protection changed beyond a crash, and the right to write at all.
+Keeps what protection changed across a crash, and the lock that permits writing.
 
 A sentinel that was killed and started again must know what the values were before.
 """

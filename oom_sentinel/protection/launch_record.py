@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-What a launch changed and learnt, for the sentinel of the same user: one small file a launch.
+What a launch changed and learnt, for the sentinel of the same user: one file for each launch.
 
 Without it a sentinel would take the values that a launch wrote for the original ones.
 """
@@ -47,7 +47,7 @@ STAMP_NS = 50_000_000
 
 
 def alive(root: Root, identity: Identity) -> bool:
-    """Return whether this very process is still there."""
+    """Return whether exactly this process still runs."""
     try:
         found = stat.parse(root.read(f'/proc/{identity.pid}/stat'))
     except (OSError, ParseError):
@@ -84,7 +84,7 @@ def _entry(said: object) -> Launched:
 
 
 class LaunchRecord:
-    """The file of one launch; stands where a sentinel's state directory stands."""
+    """The file of one launch, which its guard uses in place of the state directory."""
 
     def __init__(self, directory: str, boot_id: str | None, launcher: Identity) -> None:
         """Name the file; nothing is written yet."""
@@ -169,7 +169,7 @@ class LaunchRecords:
         self._seen_ns: int | None = None
 
     def changed(self) -> bool:
-        """Tell, with one stat, whether a file came, went or was written since the last read."""
+        """Return, after one stat, whether a file came, went or was written since the last read."""
         try:
             return os.stat(self.folder).st_mtime_ns != self._seen_ns
         except OSError:

@@ -42,8 +42,7 @@ class Protected:
 
     `rest_pages` is what it holds at rest, `now_pages` what it holds now, `grown_pages` by how
     much it and what it forked are above their size at rest, `value` the lowest
-    oom_score_adj that is permitted.  `itself` is the sentinel: others are raised for its sake
-    only where they are raised for that of a robot's process.
+    oom_score_adj that is permitted.  `itself` marks the sentinel: it alone raises nobody.
     """
 
     process: Process

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What a plan says: where the wanted order does not hold, and what is worth knowing.  Pure."""
+"""Sentences about a plan: where the wanted order is lost, and what is worth knowing.  Pure."""
 
 from collections.abc import Iterable
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ MIB = 1 << 20
 
 def lost(denied: Iterable[Target], levels: Iterable[Level],
          foreign: Mapping[str | None, Foreign], settings: Settings) -> tuple[str, ...]:
-    """Return where protected processes are no better off than others, for someone to act."""
+    """Return where protected processes are no safer than others, so that someone must act."""
     if not any(True for _ in denied):
         return ()
     if settings.protection_when_denied == 'report':

@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-The value that a process had before anybody protected it.
+The value that a process had before it was protected.
 
 Pure.  A value is inherited by fork, and a launch writes before the sentinel looks: what is
 found on a process is not always its own.

@@ -46,7 +46,7 @@ UNKILLABLE = -1000
 @dataclass(frozen=True, slots=True)
 class Plan:
     """
-    The targets of the groups, the raised processes of no group, and what does not hold.
+    The targets of the groups, the raised processes of no group, and where the order is lost.
 
     `levels` are those of the domains in which lowering was denied, as foreign growth leaves
     them.  `lost_order` needs someone to act; `notes` are worth knowing.

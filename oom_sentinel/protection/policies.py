@@ -47,7 +47,7 @@ class Policy(Protocol):
         """Keep what was changed."""
 
     def release(self) -> None:
-        """End."""
+        """Give back what `acquire` took."""
 
     def launched(self) -> dict[Identity, Launched] | None:
         """Return what launches started, None when that is not news."""
@@ -67,7 +67,7 @@ class Policy(Protocol):
 
 
 class SentinelPolicy:
-    """The sentinel's: one for one user on one machine."""
+    """The policy of a sentinel; only one sentinel of a user writes on a machine."""
 
     sees_everything = True
 
@@ -136,7 +136,7 @@ class SentinelPolicy:
 
 
 class LaunchPolicy:
-    """A launch's: it protects what it started and yields to the sentinel."""
+    """The policy of a launch: it protects what it started, until the sentinel changes a value."""
 
     sees_everything = False  # it plans for a part of its processes, and is told of each death
 
@@ -166,11 +166,11 @@ class LaunchPolicy:
         self._record.release()
 
     def launched(self) -> dict[Identity, Launched] | None:
-        """Return None: what launches started is the sentinel's affair."""
+        """Return None: only the sentinel reads what launches started."""
         return None
 
     def forget_ended_launches(self) -> None:
-        """Leave the records of others alone."""
+        """Do nothing: a launch removes no record but its own."""
 
     @property
     def broken_records(self) -> tuple[str, ...]:

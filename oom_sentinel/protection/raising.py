@@ -15,8 +15,8 @@
 """
 Raising unprotected processes where lowering the protected ones was denied.
 
-Pure.  One object for one plan: the levels of the domains, what foreign growth leaves of them,
-and the value that each process gets by them.
+Pure.  Holds for one plan the levels of the domains, lowered where foreign growth asks for it,
+and gives each process the value that they ask.
 """
 
 from collections.abc import Iterable

@@ -116,7 +116,7 @@ def first(memory: TaskMemory, now_s: float, *, label: str = '', leak: Leak | Non
 
 
 def extend(last: Size, memory: TaskMemory, now_s: float) -> Size:
-    """Return the size with a reading more; one that comes too soon replaces nothing but `now`."""
+    """Return the size with one more reading; one that comes too soon replaces only `now`."""
     held, passed_s = held_bytes(memory), now_s - last.read_s
     if passed_s < 0:
         return replace(first(memory, now_s, label=last.label), leaky=last.leaky)
