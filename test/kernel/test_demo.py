@@ -49,9 +49,10 @@ def in_order(text, *pieces):
         at = found
 
 
+@pytest.mark.usefixtures('raising_alone')
 @pytest.mark.skipif(memory_folder() is None, reason='needs root and a memory controller')
 def test_without_the_sentinel_navigation_dies_and_with_it_the_recorder(
-        tmp_path, monkeypatch, raising_alone):  # noqa: F811
+        tmp_path, monkeypatch):
     """The real thing, three times as fast; no control group and no process is left behind."""
     folder = memory_folder()[0]
     place = tmp_path / 'tmp'

@@ -140,10 +140,11 @@ def test_a_leak_in_a_component_container_takes_only_itself(robot, cgroup, tmp_pa
         storm.end()
 
 
+@pytest.mark.usefixtures('raising_alone')
 @pytest.mark.parametrize('raises, pace, critical, innocent', [
     ('user', 400.0, 150, 5), ('user', 20.0, 30, 40), ('ros', 20.0, 30, 40)])
 def test_a_leak_outside_ros_kills_no_more_than_without_the_sentinel(
-        robot, cgroup, raising_alone, tmp_path, raises, pace, critical, innocent):  # noqa: F811
+        robot, cgroup, tmp_path, raises, pace, critical, innocent):
     """
     Where it is raised like a node, and where only nodes are: compare all deaths.
 
