@@ -139,7 +139,8 @@ class Attribution:
         self._number += 1
         if kill.before_start:
             return SeenKill(kill, now_s, 'not known: before the sentinel started',
-                            self.known.largest_processes(kill, now_s), self._number)
+                            circumstances.largest_processes(self.known, kill, now_s),
+                            self._number)
         known, how = self.known.find(kill, self.may_be(counted, at_s))
         if known is not None:
             self._victims.append(known.process.identity)
@@ -170,7 +171,8 @@ class Attribution:
         process = None if known is None else known.process
         parents = () if process is None else self.known.parents(process)
         return SeenKill(
-            kill, now_s, how, self.known.largest_processes(kill, now_s), self._number,
+            kill, now_s, how, circumstances.largest_processes(self.known, kill, now_s),
+            self._number,
             elsewhere=elsewhere, build=circumstances.is_build(kill, process, parents),
             limit_bytes=self._limit(kill.oom_memcg))
 

@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-What surrounded a kill: whose processes it concerns, which limit was reached, a parallel build.
+What surrounded a kill: whose processes it concerns, the limit reached, the largest processes.
 
 Pure: what was read of processes and control groups goes in.
 """
@@ -21,14 +21,19 @@ Pure: what was read of processes and control groups goes in.
 from collections.abc import Sequence
 
 from oom_sentinel.facts.kill import OomKill
+from oom_sentinel.facts.kill import OomTask
+from oom_sentinel.facts.memory import MIB
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.kills.known_processes import inside
+from oom_sentinel.kills.known_processes import KnownProcesses
+from oom_sentinel.kills.known_processes import printed_rss_bytes
 from oom_sentinel.kills.known_processes import within
 from oom_sentinel.settings.programs import BUILD_TOOLS
 from oom_sentinel.settings.programs import COMPILERS
 
+LARGEST = 3
 COMM_BYTES = 15  # TASK_COMM_LEN less its end
 PLENTIFUL_PERCENT = 10.0  # of MemTotal: then it was a control group's limit
 
@@ -89,3 +94,31 @@ def short_group(sample: Sample, path: str | None, machine_short: bool) -> str | 
     limited = {g.path for chain in sample.chains for g in chain.groups
                if g.limit_bytes is not None or g.memsw_limit_bytes is not None}
     return max((g for g in limited if within(path, g)), key=len, default=None)
+
+def largest_processes(processes: KnownProcesses, kill: OomKill, now_s: float) -> tuple[str, ...]:
+    """Return the largest tasks of the report's table, else the largest known processes."""
+    if kill.tasks and kill.page_size:
+        page = kill.page_size
+        ordered = sorted(kill.tasks, key=_pages, reverse=True)[:LARGEST]
+        return tuple(f'{_label(processes, t)} {_pages(t) * page / MIB:.0f} MiB' for t in ordered)
+    if kill.before_start:
+        return ()
+    # What the kernel prints of its victim is newer than the last scan.
+    printed = printed_rss_bytes(kill)
+    victim, _ = processes.find(kill)
+    sizes = [(printed if printed and victim is not None and p is victim.process
+              else p.memory.rss_bytes + p.memory.swap_bytes, p)
+             for p in (k.process for k in processes.possible_victims(now_s))
+             if p.memory is not None and (
+                 kill.oom_memcg is None or inside(p, kill.oom_memcg))]
+    sizes.sort(key=lambda item: item[0], reverse=True)
+    return tuple(f'{p.label} (PID {p.pid}) {size / MIB:.0f} MiB' for size, p in sizes[:LARGEST])
+
+
+def _label(processes: KnownProcesses, task: OomTask) -> str:
+    known = None if processes.foreign_pids else processes.with_pid(task.pid, task.name)
+    return f'{task.name if known is None else known.process.label} (PID {task.pid})'
+
+
+def _pages(task: OomTask) -> int:
+    return (task.rss_pages or 0) + (task.swap_entries or 0)

@@ -23,22 +23,23 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from dataclasses import dataclass
 from dataclasses import replace
+from itertools import chain
 
 from oom_sentinel.facts.kill import OomKill
-from oom_sentinel.facts.kill import OomTask
 from oom_sentinel.facts.memory import MIB
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.protection import Target
 
-# A robot starts some hundred processes an hour; 2000 records of 1 kB are 2 MB at most.
-DEAD_MAX = 2000
+# A robot starts some hundred processes an hour; 2000 records of 1 kB are 2 MB at most.  Of small
+# programs, as scripts start them all the time, fewer are kept: the kernel kills large ones.
+DEAD_MAX, SMALL_DEAD_MAX = 2000, 300
+SMALL_BYTES = 4 * MIB
 DEAD_KEPT_S = 600.0
 MOMENT_S = 5.0
 # A log may be that late.  Longer ago the PID may belong to a process that was never seen.
 PID_KEPT_S = 60.0
 COMM_BYTES = 15  # TASK_COMM_LEN less its end
-LARGEST = 3
 # Of two victims of one name the sizes tell which is meant when the better one is within a
 # tenth and the other is three times as far away, at least 8 MiB.
 NEAR, FARTHER, FARTHER_BYTES = 0.1, 3, 8 * MIB
@@ -81,6 +82,7 @@ class KnownProcesses:
         self._alive: dict[int, Process] = {}
         self._targets: dict[Identity, Target] = {}
         self._dead: deque[Known] = deque(maxlen=DEAD_MAX)
+        self._small_dead: deque[Known] = deque(maxlen=SMALL_DEAD_MAX)
         self._updated_s = float('-inf')
         self._control_groups: frozenset[str] | None = None  # None: not asked for since a scan
         # Set by the sentinel: the last values that it wrote to a process, newer than those read.
@@ -99,11 +101,20 @@ class KnownProcesses:
         for pid, last in self._alive.items():
             now = alive.get(pid)
             if now is None or now.start_time != last.start_time:
-                self._dead.append(replace(self._living(last), gone_s=now_s))
+                self._bury(last, now_s)
         self._alive, self._updated_s, self._control_groups = alive, now_s, None
         self._targets = {t.process.identity: t for t in targets}
-        while self._dead and now_s - (self._dead[0].gone_s or 0.0) > DEAD_KEPT_S:
-            self._dead.popleft()
+        for dead in (self._dead, self._small_dead):
+            while dead and now_s - (dead[0].gone_s or 0.0) > DEAD_KEPT_S:
+                dead.popleft()
+
+    def _bury(self, process: Process, now_s: float) -> None:
+        """Keep a process that is found missing."""
+        known = replace(self._living(process), gone_s=now_s)
+        memory = process.memory
+        small = memory is not None and memory.rss_bytes + memory.swap_bytes < SMALL_BYTES \
+            and known.target is None and not process.node_names
+        (self._small_dead if small else self._dead).append(known)
 
     def add(self, met: Iterable[Process], now_s: float) -> None:
         """Take processes that began between two scans: they may not live until the next one."""
@@ -111,8 +122,9 @@ class KnownProcesses:
         for process in met:
             last = self._alive.get(process.pid)
             if last is not None and last.start_time != process.start_time:
-                self._dead.append(replace(self._living(last), gone_s=now_s))
+                self._bury(last, now_s)
             self._alive[process.pid] = process
+        self._control_groups = None
 
     def _living(self, process: Process) -> Known:
         return Known(process, self._targets.get(process.identity), alive_s=self._updated_s)
@@ -133,11 +145,13 @@ class KnownProcesses:
 
     def was_known(self, pid: int) -> bool:
         """Return whether a process with this PID was ever read and is not forgotten."""
-        return pid in self._alive or any(k.process.pid == pid for k in self._dead)
+        return pid in self._alive or any(
+            k.process.pid == pid for k in chain(self._dead, self._small_dead))
 
     def died_since(self, since_s: float) -> tuple[Known, ...]:
         """Return the processes that were found missing after this time."""
-        return tuple(k for k in self._dead if (k.gone_s or 0.0) > since_s)
+        return tuple(k for k in chain(self._dead, self._small_dead)
+                     if (k.gone_s or 0.0) > since_s)
 
     def possible_victims(self, now_s: float) -> tuple[Known, ...]:
         """Return the living processes and those that died a moment before this time."""
@@ -154,8 +168,8 @@ class KnownProcesses:
 
     def with_pid(self, pid: int | None, comm: str | None) -> Known | None:
         """Return the process that had this PID and name last, None when none is certain."""
-        same = [k for k in reversed(self._dead)
-                if k.process.pid == pid and self._updated_s - (k.gone_s or 0.0) < PID_KEPT_S]
+        same = [k for k in self.died_since(self._updated_s - PID_KEPT_S) if k.process.pid == pid]
+        same.sort(key=lambda k: k.gone_s or 0.0, reverse=True)
         if pid in self._alive:
             same.insert(0, self._living(self._alive[pid]))
         named = [k for k in same if _has_comm(k.process, comm)]
@@ -241,31 +255,6 @@ class KnownProcesses:
             known.target is not None and adj == known.target.value
         ) or adj in self.written(known.process.identity)
 
-    def largest_processes(self, kill: OomKill, now_s: float) -> tuple[str, ...]:
-        """Return the largest tasks of the report's table, else the largest known processes."""
-        if kill.tasks and kill.page_size:
-            page = kill.page_size
-            ordered = sorted(kill.tasks, key=_pages, reverse=True)[:LARGEST]
-            return tuple(f'{self._label(t)} {_pages(t) * page / MIB:.0f} MiB' for t in ordered)
-        if kill.before_start:
-            return ()
-        # What the kernel prints of its victim is newer than the last scan.
-        printed = printed_rss_bytes(kill)
-        victim, _ = self.find(kill)
-        sizes = [(printed if printed and victim is not None and p is victim.process
-                  else p.memory.rss_bytes + p.memory.swap_bytes, p)
-                 for p in (k.process for k in self.possible_victims(now_s))
-                 if p.memory is not None and (
-                     kill.oom_memcg is None or inside(p, kill.oom_memcg))]
-        sizes.sort(key=lambda item: item[0], reverse=True)
-        return tuple(f'{p.label} (PID {p.pid}) {size / MIB:.0f} MiB'
-                     for size, p in sizes[:LARGEST])
-
-    def _label(self, task: OomTask) -> str:
-        known = None if self.foreign_pids else self.with_pid(task.pid, task.name)
-        label = task.name if known is None else known.process.label
-        return f'{label} (PID {task.pid})'
-
 
 def printed_rss_bytes(kill: OomKill) -> int:
     """Return the resident memory of the victim as the kernel printed it, 0 when it did not."""
@@ -283,10 +272,6 @@ def _by_size(kill: OomKill, like: tuple[Known, ...]) -> Known | None:
     if best[0] <= NEAR * printed and second[0] >= max(FARTHER * best[0], FARTHER_BYTES):
         return like[best[1]]
     return None
-
-
-def _pages(task: OomTask) -> int:
-    return (task.rss_pages or 0) + (task.swap_entries or 0)
 
 
 def _has_comm(process: Process, comm: str | None) -> bool:

@@ -23,10 +23,12 @@ from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import Program
 from oom_sentinel.facts.process import TaskMemory
 from oom_sentinel.facts.protection import Target
+from oom_sentinel.kills.circumstances import largest_processes
 from oom_sentinel.kills.known_processes import DEAD_KEPT_S
 from oom_sentinel.kills.known_processes import DEAD_MAX
 from oom_sentinel.kills.known_processes import inside
 from oom_sentinel.kills.known_processes import KnownProcesses
+from oom_sentinel.kills.known_processes import SMALL_DEAD_MAX
 import pytest
 
 
@@ -223,12 +225,25 @@ def test_the_history_of_the_dead_is_bounded_in_number_and_time():
     assert made.died_since(0.0) == ()
 
 
+def test_many_small_programs_push_no_node_out_of_the_history():
+    """A script that starts twenty programs a second takes a part of it only."""
+    made = KnownProcesses()
+    small = [replace(process(pid, mib=1), program=Program('sleep')) for pid in range(2, 900)]
+    made.update([process(1, mib=1), *small], (), 0.0)
+    made.update((), (), 1.0)
+    dead = made.died_since(0.5)
+    assert len(dead) == SMALL_DEAD_MAX + 1 and dead[0].process.pid == 1
+    assert made.with_pid(899, 'sleep').process == small[-1]
+    made.update((), (), 2.0 + DEAD_KEPT_S)
+    assert made.died_since(0.0) == ()
+
+
 def test_the_largest_of_the_task_table_are_named():
     """With their nodes where known, in MiB of this page size."""
     tasks = (OomTask(10, rss_pages=256, swap_entries=256, name='lidar'),
              OomTask(11, rss_pages=5120, name='hog'), OomTask(12, name='idle'))
     made = register((process(10),))
-    assert made.largest_processes(kill(tasks=tasks, page_size=4096), 0.0) == (
+    assert largest_processes(made, kill(tasks=tasks, page_size=4096), 0.0) == (
         'hog (PID 11) 20 MiB', '/lidar (PID 10) 2 MiB', 'idle (PID 12) 0 MiB')
 
 
@@ -237,5 +252,5 @@ def test_without_a_table_the_known_processes_of_the_control_group_are_named():
     made = register((process(10, cgroup='/a/b'), process(11, 'camera', 30, cgroup='/a'),
                      process(12, 'outside', 90, cgroup='/ab')))
     said = kill(oom_memcg='/a', anon_rss_bytes=40 * MIB)
-    assert made.largest_processes(said, 0.0) == (
+    assert largest_processes(made, said, 0.0) == (
         '/lidar (PID 10) 40 MiB', '/camera (PID 11) 30 MiB')
