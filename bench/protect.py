@@ -12,9 +12,18 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""From a process's first appearance to the written value."""
+"""
+From a process's first appearance to the written value.
+
+    python -m bench.protect [LOOPS]
+
+With so many loops beside it, in each of which a program is started again: of a group, and of no
+group where lowering is denied and it is raised instead (needs root, setpriv and /dev/kmsg).
+"""
 
 import os
+import shutil
+import signal
 from statistics import median
 import subprocess
 import sys
@@ -23,6 +32,12 @@ import threading
 import time
 
 from bench import programs
+from bench.endurance.around import RESPAWN
+from bench.storm.ground import PYTHON
+from bench.storm.play import ACTOR
+from bench.storm.stage import as_user
+from bench.storm.stage import Stage
+from bench.storm.stage import UID
 from oom_sentinel.kernel.wake import Watch
 from oom_sentinel.node.node import OomSentinel
 import rclpy
@@ -70,7 +85,7 @@ class Inside:
         rclpy.try_shutdown()
 
 
-def measure(runs, scan_period=2.0):
+def measure(runs, scan_period=2.0, loops=0):
     """
     Return sorted seconds until values are written: of programs, of nodes, of nodes in the graph.
 
@@ -84,13 +99,19 @@ def measure(runs, scan_period=2.0):
     program = programs.program()
     with tempfile.TemporaryDirectory() as home:
         os.environ['OOM_SENTINEL_STATE'] = home
-        sentinel = subprocess.Popen([program, *arguments], stderr=subprocess.DEVNULL)
+        sentinel = subprocess.Popen([program, *arguments], stderr=subprocess.DEVNULL,
+                                    start_new_session=True)
+        around = [subprocess.Popen(['sh', '-c', RESPAWN], start_new_session=True)
+                  for _ in range(loops)]
         try:
             time.sleep(4)
             children = [_program(0.7 + 0.13 * (index % 7)) for index in range(runs)]
         finally:
-            sentinel.kill()
-            sentinel.wait()
+            for child in (sentinel, *around):
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+    if loops:
+        return (sorted(children), _raised(runs, loops))
     with tempfile.TemporaryDirectory() as home:
         os.environ['OOM_SENTINEL_STATE'] = home
         inside = Inside(arguments)
@@ -103,18 +124,37 @@ def measure(runs, scan_period=2.0):
             sorted(max(0.0, whole - shown) for whole, shown in nodes))
 
 
+def _raised(runs, loops):
+    """Return sorted seconds from a program's start until it is raised, for a denied node."""
+    stage = Stage(crowd=loops)
+    program = f'{stage.folder}/lib/robot/bringup_0'
+    os.makedirs(os.path.dirname(program))
+    shutil.copy(ACTOR, program)
+    critical = subprocess.Popen(as_user(
+        UID, PYTHON, '-IS', program, 'hold', '40', '1', '-', '-', '--ros-args', '-r',
+        '__node:=bringup_0'), stdout=subprocess.DEVNULL)
+    try:
+        time.sleep(8)
+        return sorted(_program(0.7 + 0.13 * (index % 7), as_user(UID, 'sleep', '60'),
+                               lambda value: value > 0) for index in range(runs))
+    finally:
+        critical.kill()
+        critical.wait()
+        stage.close()
+
+
 def _value(pid):
     with open(f'/proc/{pid}/oom_score_adj', 'rb', buffering=0) as stream:
         return int(stream.read(16))  # a second read would show the end of a newer value
 
 
-def _program(pause):
+def _program(pause, command=('sleep', '60'), written=lambda value: value == 250):
     """Return the seconds from a program's start to its value."""
     time.sleep(pause)
-    child = subprocess.Popen(['sleep', '60'])
+    child = subprocess.Popen(command)
     started = time.monotonic()
     try:
-        while _value(child.pid) != 250 and time.monotonic() - started < 20:
+        while not written(_value(child.pid)) and time.monotonic() - started < 20:
             time.sleep(0.002)
         return time.monotonic() - started
     finally:
@@ -151,9 +191,14 @@ def _node(inside, pause):
 
 def main():
     """Print the lines of the table."""
-    for what, delays in zip(('new program, from its start', 'new node that only the graph '
-                             'names, from its creation', 'the same, from when our graph '
-                             'shows it'), measure(int(os.environ.get('BENCH_RUNS', '20')))):
+    loops = int(sys.argv[1]) if len(sys.argv) > 1 else 0
+    runs = int(os.environ.get('BENCH_RUNS', '20'))
+    names = ('new program, from its start', 'new node that only the graph names, from its '
+             'creation', 'the same, from when our graph shows it')
+    if loops:
+        names = (f'new program beside {loops} respawn loops, from its start',
+                 'the same of no group, raised')
+    for what, delays in zip(names, measure(runs, loops=loops)):
         print(f'{what}, to written value ({len(delays)}): median {median(delays):.3f} s, p95 '
               f'{delays[int(0.95 * (len(delays) - 1))]:.3f} s, most {delays[-1]:.3f} s')
 

@@ -63,7 +63,7 @@ class Play:
         self._notes['shm'] = f'/dev/shm/oom_sentinel_storm_{os.getpid()}_{time.monotonic_ns()}'
         self.values = {}
         self._respawns = {}
-        self.begins = lambda: None  # called when the leak begins
+        self.begins = self.ends = lambda: None  # called when the leak begins, when all is over
 
     def run(self, limit_mib=None):
         """Play it; return the deaths and the limit in MiB (of an earlier run, when given)."""
@@ -87,6 +87,7 @@ class Play:
             time.sleep(0.3)
             return self._deaths(self.log.kills()[begun:]), limit_mib
         finally:
+            self.ends()
             self.cgroup.remove()
             for path in (*self._notes.values(), self._notes['shm'] + '.done'):
                 with contextlib.suppress(OSError):

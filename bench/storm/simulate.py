@@ -20,6 +20,7 @@ the sentinel reads is told to the plan, and only as often as it reads.
 """
 
 from dataclasses import dataclass
+from dataclasses import replace
 
 from bench.storm import scenes
 from oom_sentinel import settings
@@ -83,6 +84,8 @@ class Played:
             words += ['--ros-args'] + [w for node in self.actor.nodes or ('/' + name,)
                                        for w in ('-r', f'{node[1:]}:__node:={node[1:]}')]
         found = program.classify(words[0].rpartition('/')[2][:15], words, words[0])
+        if found.ros:
+            found = replace(found, ros_domain_id=VIEW.ros_domain_id)
         return Process(self.pid, self.pid, self.parent, VIEW.uid, found, memory=memory,
                        oom_score_adj=self.adj, cgroup='/storm', same_pid_namespace=True)
 

@@ -46,7 +46,7 @@ START_S = 30.0
 # A node of a launch with respawn, which lives for one to four seconds.
 RESPAWN = 'while :; do sleep $((1 + $$ % 4)); done'
 # As large as a compiler, and as quick to grow.
-COMPILE = ('while :; do python3 -c "x = bytearray(120 << 20); print(sum(x[::4096]))"; '
+COMPILE = ('while :; do /usr/bin/python3 -c "x = bytearray(120 << 20); print(sum(x[::4096]))"; '
            'gcc -O2 -x c -c -o /dev/null - < {source}; done')
 
 
@@ -143,19 +143,20 @@ class Stage:
         guarded = play.Play(scene, self.folder, self.ours, self.log, UID, watched=True)
         if self._inside:
             self._start(guarded.cgroup)
-        guarded.begins = self._make_trouble
-        try:
-            deaths, _ = guarded.run(None if self._inside else limit_mib)
-        finally:
-            self.values = guarded.values
-            if self._troubled is not None:
-                self._troubled.join()
-            if self._inside:
-                self._end_sentinel()
-        if not self._inside and self.sentinel.poll() is not None:
-            self.deaths += 1
-            self._start()
+        guarded.begins, guarded.ends = self._make_trouble, self._after_storm
+        deaths, _ = guarded.run(None if self._inside else limit_mib)
+        self.values = guarded.values
         return without, deaths
+
+    def _after_storm(self):
+        """Wait for the end of the trouble, see whether the sentinel lives, end it if inside."""
+        if self._troubled is not None:
+            self._troubled.join()
+        self.deaths += self.sentinel.poll() is not None
+        if self._inside:
+            self._end_sentinel()
+        elif self.sentinel.poll() is not None:
+            self._start()
 
     # Trouble
 
@@ -191,8 +192,6 @@ class Stage:
             self.sentinel.send_signal(signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.sentinel.wait(15)
-        elif self.sentinel.returncode != 0:
-            self.deaths += 1
         self.sentinel.kill()
         self.sentinel.wait()
 

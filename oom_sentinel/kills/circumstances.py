@@ -95,6 +95,7 @@ def short_group(sample: Sample, path: str | None, machine_short: bool) -> str | 
                if g.limit_bytes is not None or g.memsw_limit_bytes is not None}
     return max((g for g in limited if within(path, g)), key=len, default=None)
 
+
 def largest_processes(processes: KnownProcesses, kill: OomKill, now_s: float) -> tuple[str, ...]:
     """Return the largest tasks of the report's table, else the largest known processes."""
     if kill.tasks and kill.page_size:

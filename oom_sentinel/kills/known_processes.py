@@ -124,7 +124,6 @@ class KnownProcesses:
             if last is not None and last.start_time != process.start_time:
                 self._bury(last, now_s)
             self._alive[process.pid] = process
-        self._control_groups = None
 
     def _living(self, process: Process) -> Known:
         return Known(process, self._targets.get(process.identity), alive_s=self._updated_s)
