@@ -41,7 +41,6 @@ from oom_sentinel.protection.memory import Memory
 from oom_sentinel.protection.memory_groups import NoMemoryGroups
 from oom_sentinel.protection.policies import Policy
 from oom_sentinel.protection.writes import Writes
-from oom_sentinel.settings import Group
 from oom_sentinel.settings import Settings
 
 PLANS_MAX = 4  # a denial changes the plan for others, and a level the next one
@@ -66,6 +65,7 @@ class Guard:
         self._root = root
         self._policy = policy
         self._memory = Memory(host.page_size)
+        self.group_of = self._memory.group_of
         self.memory_groups = memory_groups
         if not root.live:
             watching = watching or 'a captured tree is only looked at'
@@ -137,10 +137,6 @@ class Guard:
     def refused(self) -> tuple[Outcome, ...]:
         """Return the writes that were denied or failed, of processes that still run."""
         return self._writes.refused
-
-    def group_of(self, process: Process, settings: Settings) -> Group | None:
-        """Return the group of a process, remembered as long as nothing about it changes."""
-        return self._memory.group_of(process, settings)
 
     @property
     def tracked(self) -> frozenset[int]:
