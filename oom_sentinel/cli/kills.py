@@ -62,7 +62,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
                            "'2026-11-26 08:30', @EPOCH")
     verb.add_argument('--pid', type=int, metavar='PID', help='only the kills of this PID')
     verb.add_argument('-v', '--verbose', action='store_true',
-                      help='tell the whole story of each kill; told anyway where there is one')
+                      help='print the whole story of each kill; a single kill always has it')
     verb.add_argument('--params-file', metavar='FILE',
                       help='where incident.directory is set, whose folders name the nodes')
 
