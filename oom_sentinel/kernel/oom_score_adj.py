@@ -21,7 +21,6 @@ answers ESRCH after death, so a reused PID cannot be hit.
 
 import errno
 import os
-import subprocess
 
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.protection import Adjustment
@@ -152,6 +151,7 @@ def floor(root: Root) -> int | Unavailable:
     Only a write can show it: it is tried on a child that inherits our floor and ends at once;
     no other process is touched.  -999 means that everything is permitted.
     """
+    import subprocess  # for the command line; the node needs no 0.4 MB of it
     if not root.live:
         return Unavailable('a captured tree cannot be asked')
     try:

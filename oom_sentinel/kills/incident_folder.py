@@ -20,11 +20,9 @@ oldest ones are removed.  A slow SD card never stops the cycle.
 """
 
 from collections.abc import Callable
-import contextlib
 import os
 import queue
 import re
-import shutil
 import threading
 import time
 from typing import Protocol
@@ -91,7 +89,7 @@ def write(directory: str, keep: int, incident: Written) -> str:
         os.rename(beside, path)
         _sync(directory)
     except OSError:
-        shutil.rmtree(beside, ignore_errors=True)
+        _remove_folder(beside)
         raise
     return path
 
@@ -137,8 +135,13 @@ def remove_oldest(directory: str, keep: int) -> None:
     kept = sorted(n for n in names if NAME.match(n))
     old = kept[:max(0, len(kept) - keep)]
     for name in (*stale, *old):
-        with contextlib.suppress(OSError):  # in use: removed the next time
-            shutil.rmtree(os.path.join(directory, name))
+        _remove_folder(os.path.join(directory, name))
+
+
+def _remove_folder(path: str) -> None:
+    """Remove a folder; what is in use is removed the next time."""
+    import shutil  # 0.4 MB, and few nodes ever remove one
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def _is_alive(pid: int) -> bool:

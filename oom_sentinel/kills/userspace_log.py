@@ -71,7 +71,7 @@ class UserspaceLog:
         self._units = units
         if units:
             try:
-                self._source = log.Journal(units=units)
+                self._source = log.open_journal(units)
             except log.Refused:
                 self._source = None
 

@@ -19,12 +19,12 @@ rclpy's own handlers shut the context down before a last message can be publishe
 second SIGINT breaks off the restore; so the signals are ours and only set a flag.
 """
 
+import contextlib
 import errno
 import os
 import select
 import signal
 import sys
-import tempfile
 import time
 from types import FrameType
 
@@ -69,6 +69,19 @@ class Stop:
         signal.set_wakeup_fd(-1)
 
 
+def _make_trial_file(folder: str) -> None:
+    """
+    Make a file in a folder and remove it.
+
+    :raises OSError: when none can be made there.
+    """
+    path = os.path.join(folder, f'.oom_sentinel-{os.getpid()}')
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    os.unlink(path)
+
+
 def _log_arguments() -> list[str]:
     """
     See to a log directory that can be written, for rclpy.init raises without one.
@@ -82,10 +95,11 @@ def _log_arguments() -> list[str]:
             # rcl asks HOME, not the user database; a systemd unit without User= has none.
             raise OSError(errno.ENOENT, 'HOME is not set')
         os.makedirs(os.path.expanduser(wanted), exist_ok=True)
-        with tempfile.TemporaryFile(dir=os.path.expanduser(wanted)):
-            return []
+        _make_trial_file(os.path.expanduser(wanted))
+        return []
     except OSError as error:
         said = f'oom_sentinel: cannot log to {wanted} ({error.strerror})'
+    import tempfile  # and shutil with it: 0.7 MB that most nodes never need
     try:
         os.environ['ROS_LOG_DIR'] = tempfile.mkdtemp(prefix='oom_sentinel_log_')
     except OSError:

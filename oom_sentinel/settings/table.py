@@ -26,7 +26,6 @@ from collections.abc import Mapping
 import contextlib
 from dataclasses import dataclass
 from dataclasses import replace
-import difflib
 from typing import Any
 
 from oom_sentinel.settings.declaration import Declaration
@@ -262,4 +261,5 @@ def closest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that looks most like this one, None when none does."""
     if len(name) > NAME_CHARACTERS:
         return None
+    import difflib  # only for a word that is refused
     return next(iter(difflib.get_close_matches(name, known, 1)), None)

@@ -22,8 +22,6 @@ is for others to say.
 from collections.abc import Callable
 from functools import partial
 
-from oom_sentinel.kernel.log.journal import GRANT as JOURNAL_GRANT
-from oom_sentinel.kernel.log.journal import Journal
 from oom_sentinel.kernel.log.kmsg import GRANT as KMSG_GRANT
 from oom_sentinel.kernel.log.kmsg import Kmsg
 from oom_sentinel.kernel.log.kmsg import looks_like_dmesg
@@ -35,13 +33,25 @@ from oom_sentinel.kernel.log.source import Nothing
 from oom_sentinel.kernel.log.source import Refused
 from oom_sentinel.kernel.log.source import Source
 
-__all__ = ['FILE_GRANT', 'JOURNAL_GRANT', 'KMSG_GRANT', 'LOG_FILES', 'Feed', 'Journal', 'Kmsg',
-           'LogFile', 'Nothing', 'Refused', 'Source', 'best', 'looks_like_dmesg']
+__all__ = ['FILE_GRANT', 'KMSG_GRANT', 'LOG_FILES', 'Feed', 'Kmsg', 'LogFile', 'Nothing',
+           'Refused', 'Source', 'best', 'looks_like_dmesg', 'open_journal']
+
+
+def open_journal(units: tuple[str, ...] = ()) -> Source:
+    """
+    Return the journal's messages of the kernel, or of these units from now on.
+
+    Its module brings 1 MB of libraries, which a node that may read /dev/kmsg never needs.
+
+    :raises Refused: with the group that would give the permission.
+    """
+    from oom_sentinel.kernel.log.journal import Journal
+    return Journal(units=units)
 
 
 def best() -> tuple[Source, tuple[str, ...]]:
     """Return the best source that this user may read, and why those before it are not open."""
-    ways: list[Callable[[], Source]] = [Kmsg, Journal]
+    ways: list[Callable[[], Source]] = [Kmsg, open_journal]
     ways += [partial(LogFile, path) for path in LOG_FILES]
     refused: list[str] = []
     for way in ways:

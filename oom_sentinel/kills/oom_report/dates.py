@@ -26,7 +26,6 @@ from datetime import timezone
 from datetime import tzinfo
 from functools import lru_cache
 import re
-import unicodedata
 
 from oom_sentinel.kills.oom_report.locale_names import MONTHS
 from oom_sentinel.kills.oom_report.locale_names import NUMBERED_MONTH
@@ -51,16 +50,13 @@ _STOPS = '.-\N{DEVANAGARI ABBREVIATION SIGN}'
 _YEAR = re.compile(r'((?:19|20|21)\d\d)\D{0,2}')
 
 
+@lru_cache(maxsize=2)  # made at the first date in words: 0.3 MB
 def _numbers(rows: tuple[str, ...], first: int) -> dict[str, tuple[int, ...]]:
     found: dict[str, tuple[int, ...]] = {}
     for number, row in enumerate(rows, first):
         for name in row.split():
             found[name] = (*found.get(name, ()), number)
     return found
-
-
-_MONTHS = _numbers(MONTHS, 1)
-_WEEKDAYS = _numbers(WEEKDAYS, 0)
 
 
 @lru_cache(maxsize=256)
@@ -93,9 +89,10 @@ def find(text: bytes, clock: Clock) -> float | None:
 
 def _plain(text: bytes) -> str:
     """Return the text composed, with the digits of every script as 0 to 9."""
+    if text.isascii():
+        return text.decode('ascii')
+    import unicodedata  # for dates in other scripts
     said = unicodedata.normalize('NFC', text.decode('utf-8', 'replace'))
-    if said.isascii():
-        return said
     return ''.join(str(unicodedata.digit(c)) if c.isdigit() and not c.isascii() else c
                    for c in said.replace('\u200c', '').replace('\xa0', ' '))
 
@@ -152,8 +149,9 @@ def _in_words(before: str, behind: str, time: tuple[int, int, int, str], zone: t
         year = int(m.group(1))
     if not numbers:
         return None
-    months += [_MONTHS[word] for word in words if word in _MONTHS]
-    weekdays = {day for word in words for day in _WEEKDAYS.get(word, ())}
+    month_names, day_names = _numbers(MONTHS, 1), _numbers(WEEKDAYS, 0)
+    months += [month_names[word] for word in words if word in month_names]
+    weekdays = {day for word in words for day in day_names.get(word, ())}
     candidates = list(dict.fromkeys(month for names in months for month in names))
     return _chosen(candidates, weekdays, numbers[-1], year, time, zone, clock)
 

@@ -21,7 +21,6 @@ it count: a mark of the kernel (its tag, its stamp), behind which nothing but st
 before the message, and the tag of another program, whose words are no kill.
 """
 
-import html
 import re
 
 from oom_sentinel.kills.oom_report import dates
@@ -85,6 +84,7 @@ def _plain(line: bytes) -> bytes:
     """Return the line without what pages and editors add: colours, entities, spaces."""
     line = _BARE_COLOR.sub(b'', _ESCAPED_COLOR.sub(b'', line)).replace(b'\xc2\xa0', b' ')
     if b'&' in line and _ENTITY.search(line):
+        import html  # 0.25 MB, for logs saved from a web page
         line = html.unescape(line.decode('utf-8', 'surrogateescape')).encode(
             'utf-8', 'surrogateescape').replace(b'\xc2\xa0', b' ')
     return line.lstrip(_PADDING)

@@ -32,6 +32,7 @@ from oom_sentinel.cli import main
 from oom_sentinel.facts.host import Container
 from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.kernel import log
+from oom_sentinel.kernel.log.journal import GRANT as JOURNAL_GRANT
 import pytest
 
 LOGS = pathlib.Path(__file__).parents[2] / 'fixtures' / 'oom_logs'
@@ -191,7 +192,7 @@ def test_nothing_readable_says_what_gives_the_right(capsys, monkeypatch):
     monkeypatch.setattr(kill_places, 'container', lambda root: None)
     monkeypatch.setattr(logs, 'of_host', lambda since_s: logs.Found(refused=(
         f'/dev/kmsg: Operation not permitted; {log.KMSG_GRANT}',
-        f'journal: nothing; {log.JOURNAL_GRANT}')))
+        f'journal: nothing; {JOURNAL_GRANT}')))
     said = run(capsys, code=2)
     assert said.err.count('\n') == 1
     for words in ('kernel.dmesg_restrict', 'adm', 'systemd-journal'):
@@ -269,7 +270,7 @@ def test_a_tree_with_pipes_and_links_is_read_without_waiting(capsys, tmp_path):
 def test_without_a_log_the_counters_are_shown(capsys, monkeypatch):
     """And no usermod is advised in a container."""
     monkeypatch.setattr(logs, 'of_host', lambda since_s: logs.Found(refused=(
-        f'journal: nothing; {log.JOURNAL_GRANT}',)))
+        f'journal: nothing; {JOURNAL_GRANT}',)))
     monkeypatch.setattr(kills, 'counted', lambda: ['This container was hit once.'])
     monkeypatch.setattr(kill_places, 'container', lambda root: Container('Docker', 'told'))
     said = run(capsys, code=2)

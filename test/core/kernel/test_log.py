@@ -23,11 +23,11 @@ import time
 from conftest import wait_for
 from oom_sentinel.kernel import log
 from oom_sentinel.kernel.log import Feed
-from oom_sentinel.kernel.log import Journal
 from oom_sentinel.kernel.log import Kmsg
 from oom_sentinel.kernel.log import LogFile
 from oom_sentinel.kernel.log import Nothing
 from oom_sentinel.kernel.log import Refused
+from oom_sentinel.kernel.log.journal import Journal
 import pytest
 
 KILLED = b'Out of memory: Killed process 7 (x)'
@@ -237,7 +237,7 @@ def test_a_feed_can_be_closed_while_a_thread_drains(tmp_path):
 def test_the_best_source_is_taken_and_the_others_say_why(monkeypatch, tmp_path):
     """Without any there is nothing to read and every reason is told."""
     monkeypatch.setattr(log, 'Kmsg', lambda: Kmsg(str(tmp_path / 'kmsg')))
-    monkeypatch.setattr(log, 'Journal', lambda: Journal(str(tmp_path / 'journalctl')))
+    monkeypatch.setattr(log, 'open_journal', lambda: Journal(str(tmp_path / 'journalctl')))
     monkeypatch.setattr(log, 'LOG_FILES', (str(tmp_path / 'kern.log'),))
     found, why = log.best()
     assert isinstance(found, Nothing) and found.name == 'counters'

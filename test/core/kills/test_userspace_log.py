@@ -58,7 +58,7 @@ class Journal:
 def journal(monkeypatch):
     """Return the journals that were opened."""
     OPENED.clear()
-    monkeypatch.setattr(userspace_log.log, 'Journal', Journal)
+    monkeypatch.setattr(userspace_log.log, 'open_journal', Journal)
     return OPENED
 
 
@@ -95,5 +95,5 @@ def test_nothing_is_followed_while_none_of_them_runs(journal, monkeypatch):
 
     def refuse(units):
         raise log.Refused('no')
-    monkeypatch.setattr(userspace_log.log, 'Journal', refuse)
+    monkeypatch.setattr(userspace_log.log, 'open_journal', refuse)
     assert followed.read(('earlyoom',), 3.0, 9.0) == []
