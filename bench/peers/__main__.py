@@ -34,9 +34,10 @@ SETTLE_S = 65.0
 HEAD = """# Benchmarks
 
 Made by `make bench PEERS='--write docs/benchmarks.md'`; make it on your own machine: figures of
-another one are only a hint. The peers run at once beside sleeping stand-in processes, and are
-measured over the same seconds: {seconds:g} s, medians of {runs} runs; `free` and `top` after the
-others, which would have to look at what they start. All are in a PID namespace of their own, so
+another one are only a hint. A count at a time is measured anew and the others stay
+(`PEERS='--counts 500 --write docs/benchmarks.md'`). The peers run at once beside sleeping
+stand-in processes, and are measured over the same seconds; `free` and `top` after the others,
+which would have to look at what they start. All are in a PID namespace of their own, so
 that nobody else's processes count. The kernel reports exec events in the initial PID namespace
 only: in another one the sentinel compares the PID given last twice a second. With `--host` they
 stay in the initial one, beside what else runs there. A line below each table says how busy the
@@ -66,7 +67,8 @@ def arguments():
     parser.add_argument('--settle', type=float, default=SETTLE_S, help='seconds before the first')
     parser.add_argument('--host', action='store_true',
                         help='stay in this PID namespace, where exec events reach the sentinel')
-    parser.add_argument('--write', metavar='FILE', help='the page to write, too')
+    parser.add_argument('--write', metavar='FILE', help='the page to write, too; it '
+                        'keeps its tables of other counts')
     given = parser.parse_args()
     given.counts = sorted({int(count) for count in given.counts.split(',')})
     return given
@@ -79,20 +81,23 @@ def main():
         namespace.enter('bench.peers')
     namespace.surroundings()
     peers = peer.everybody()
-    shown = [table.machine(peers, own_namespace=namespace.INSIDE in os.environ)]
-    print(shown[0], flush=True)
+    machine = table.machine(peers, own_namespace=namespace.INSIDE in os.environ)
+    print(machine, flush=True)
+    page = pathlib.Path(given.write) if given.write else None
+    tables = table.kept(page.read_text(encoding='utf-8')) if page and page.exists() else {}
+    how = f'{given.seconds:g} s, medians of {given.runs} runs'
     with contextlib.ExitStack() as stack:
         there = 0
         for count in given.counts:
             stack.enter_context(crowd(count - there))
             there = count
-            shown.append(table.of_count(count, peers, *measure.measure(
-                peers, given.settle, given.seconds, given.runs)))
-            print(f'\n{shown[-1]}', flush=True)
-    if given.write:
-        pathlib.Path(given.write).write_text(
-            HEAD.format(seconds=given.seconds, runs=given.runs) + '\n\n'.join(shown) + '\n'
-            + TAIL.format(jobs=table.jobs(peers)), encoding='utf-8')
+            tables[count] = table.of_count(count, peers, measure.measure(
+                peers, given.settle, given.seconds, given.runs), how)
+            print(f'\n{tables[count]}', flush=True)
+            if page:
+                shown = [machine, *(tables[at] for at in sorted(tables))]
+                page.write_text(HEAD + '\n\n'.join(shown) + '\n'
+                                + TAIL.format(jobs=table.jobs(peers)), encoding='utf-8')
 
 
 main()

@@ -15,6 +15,7 @@
 """Each peer: how it is started, which version it is, and what it does for its cost."""
 
 from dataclasses import dataclass
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -41,6 +42,9 @@ def publish():
 node.create_timer(1.0, publish)
 rclpy.spin(node)
 """
+# Where the sources of github.com/ros/diagnostics are, when ROS is not installed.
+DIAGNOSTICS = 'BENCH_DIAGNOSTICS'
+MONITORS = ('diagnostic_updater', 'diagnostic_common_diagnostics')
 LOOP = 'while sleep 1; do free -m; top -b -n 1 | head -n 17; done >/dev/null'
 
 
@@ -58,10 +62,13 @@ class Peer:
     job: str
     version: tuple[str, ...] = ()
     apart: bool = False
+    package: str = ''  # of Python, which the command runs
 
     @property
     def missing(self) -> str | None:
         """Return which program is not installed here, None when it can be started."""
+        if self.package and importlib.util.find_spec(self.package) is None:
+            return f'the Python package {self.package} is not there ({DIAGNOSTICS})'
         program = self.command[0]
         path = os.environ['PATH'] + ':/usr/sbin:/sbin'
         return None if shutil.which(program, path=path) else f'{program} is not installed'
@@ -79,8 +86,18 @@ def _package(name: str) -> tuple[str, ...]:
     return ('dpkg-query', '-W', '-f', '${Package} ${Version}', name)
 
 
+def _find_monitors() -> None:
+    """Let Python find ROS diagnostics' monitors in the sources that the environment names."""
+    if sources := os.environ.get(DIAGNOSTICS):
+        found = [os.path.join(sources, name) for name in MONITORS]
+        sys.path += found
+        os.environ['PYTHONPATH'] = ':'.join(
+            [*found, *filter(None, [os.environ.get('PYTHONPATH')])])
+
+
 def everybody() -> tuple[Peer, ...]:
     """Return the peers, the sentinel first and the bare node second."""
+    _find_monitors()
     bin_dir = os.path.dirname(sys.executable)
     return (
         Peer('oom_sentinel', (os.path.join(bin_dir, 'oom_sentinel_node'),),
@@ -90,6 +107,10 @@ def everybody() -> tuple[Peer, ...]:
              'nothing but a timer a second: what any node in Python costs'),
         Peer('psutil node', (sys.executable, '-c', PSUTIL_NODE),
              'publishes name and RSS of the ten largest processes each second'),
+        Peer('cpu_monitor of ROS diagnostics',
+             (sys.executable, '-m', f'{MONITORS[1]}.cpu_monitor'),
+             'publishes the load of each core each second, nothing of memory or processes',
+             package=MONITORS[1]),
         Peer('free and top', ('sh', '-c', LOOP),
              'prints memory and the largest processes each second, as scripts and some monitors '
              'do; CPU of the children counts, their memory does not',

@@ -12,10 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The tables of the peers as Markdown, with machine and versions."""
+"""The tables of the peers as Markdown, with machine and versions, merged into a page."""
 
 import os
 import platform
+import re
 import time
 
 import psutil
@@ -31,8 +32,7 @@ def machine(peers, *, own_namespace):
     """Return the machine and the versions, a line each."""
     where = ('in a PID namespace of their own' if own_namespace else
              f'beside {len(psutil.pids())} processes of the machine')
-    lines = [f'- {time.strftime("%Y-%m-%d %H:%M", time.gmtime())} UTC, {_processor()}, '
-             f'{os.cpu_count()} cores, Linux {platform.release()}; all {where}',
+    lines = [f'- {_processor()}, {os.cpu_count()} cores, Linux {platform.release()}; all {where}',
              f'- Python {platform.python_version()}, psutil {psutil.__version__}, '
              f'ROS 2 {os.environ.get("ROS_DISTRO") or "wheels of the virtual environment"}']
     lines += [f'- {peer.name}: {said}' for peer in peers if (said := peer.first_line())]
@@ -47,9 +47,24 @@ def _row(name, cost, bare):
             f'{"unknown" if cost.pss_mib is None else f"{cost.pss_mib:.1f}"} |')
 
 
-def of_count(count, peers, costs, why, others):
-    """Return the table at one number of processes."""
+SECTION = re.compile(r'^## (\d+) other processes\n.*?(?=^## |\Z)', re.MULTILINE | re.DOTALL)
+
+
+def kept(page):
+    """Return the tables of a page by their number of processes."""
+    return {int(found.group(1)): found.group().strip() for found in SECTION.finditer(page)}
+
+
+def of_count(count, peers, measured, how):
+    """
+    Return the table at one number of processes.
+
+    :param measured: costs by name, why others did not run, and everybody else's percents.
+    :param how: how long and how often it was measured.
+    """
+    costs, why, others = measured
     lines = [f'## {count} other processes\n',
+             f'{time.strftime("%Y-%m-%d %H:%M", time.gmtime())} UTC, {how}.\n',
              '| | CPU of one core | beside bare | wake-ups a second | RSS (MiB) | PSS (MiB) |',
              '|---|---|---|---|---|---|']
     bare = costs.get('bare rclpy node')
