@@ -38,12 +38,16 @@ FORBIDDEN = ('a cycle failed', 'Traceback (most recent call last)')
 
 
 def live(watched, around, minutes):
-    """Let it live: its own death in the first tenth, then stops, kills and a vanishing node."""
+    """
+    Let it live: its own death in the first tenth, then stops, kills and a vanishing node.
+
+    :returns: how often its wall clock was set.
+    """
     end = time.monotonic() + 60 * minutes
     watched.wait_for_message()
     watched.wait(6 * minutes - 1)
     watched.respawn()
-    step = 0
+    step = steps = 0
     while time.monotonic() < end:
         watched.wait(min(STEP_S, max(0.1, end - time.monotonic())))
         step += 1
@@ -53,6 +57,10 @@ def live(watched, around, minutes):
             around.replace_peer()
         if step % 6 == 0:
             watched.stop(2.0)
+        if step % 5 == 0 and watched.clock:
+            watched.step_clock()
+            steps += 1
+    return steps
 
 
 def show(figures):
@@ -104,16 +112,19 @@ def main():
     parser.add_argument('minutes', nargs='?', type=float, default=30.0)
     parser.add_argument('--own-pids', action='store_true', help='in a PID namespace of its own, '
                         'where the kernel does not report exec events')
+    parser.add_argument('--clock-steps', action='store_true', help='let its wall clock jump an '
+                        'hour ahead and back, by faketime, which costs CPU of its own')
     given = parser.parse_args()
     minutes = given.minutes
     if given.own_pids:
         namespace.enter('bench.endurance')
     namespace.surroundings()
     with tempfile.TemporaryFile('w+b') as log:
-        watched, around = Watched(log), Surroundings()
-        code = None
+        watched = Watched(log, clock_steps=given.clock_steps)
+        around = Surroundings()
+        code, steps = None, 0
         try:
-            live(watched, around, minutes)
+            steps = live(watched, around, minutes)
         finally:
             around.end()
             code = watched.end()
@@ -121,7 +132,7 @@ def main():
             said = log.read().decode(errors='replace')
         show(watched.figures)
         found = missed(watched, said, code)
-        print(f'kills by the kernel: {around.kills}')
+        print(f'kills by the kernel: {around.kills}; its wall clock was set {steps} times')
         print('\n'.join(f'MISSED: {text}' for text in found) or 'All targets were kept.')
         if found:
             print(said[-4000:])

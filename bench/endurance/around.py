@@ -27,8 +27,10 @@ LOOPS = 60
 LIMIT_MIB = 48
 # Five starts ten times a second; each tenth waits for the five.
 STARTS = 'while sleep 0.1; do for n in 1 2 3 4; do sleep 0 & done; wait; done'
-# A node of a launch with respawn: it lives for two to nine seconds.
-RESPAWN = 'while :; do sleep $((2 + $$ % 8)); done'
+# A node of a launch with respawn, by its arguments: it lives for two to nine seconds.  Sixty real
+# ones in Python would take 30 s of CPU for each of their lives.
+RESPAWN = ("while :; do sh -c 'sleep $((2 + $$ % 8)); :' talker --ros-args "
+           '-r __node:=talker_$$; done')
 
 
 class Surroundings:

@@ -15,6 +15,7 @@
 """The sentinel under test: its lives, its figures over time, and the gaps of its diagnostics."""
 
 from dataclasses import dataclass
+import glob
 import os
 import signal
 import subprocess
@@ -26,6 +27,8 @@ from bench.crowd import rss_mib
 from diagnostic_msgs.msg import DiagnosticArray
 import rclpy
 
+FAKETIME = '/usr/lib/*/faketime/libfaketimeMT.so.1'  # Debian's faketime
+STEP_S = 3600.0
 PERIOD_S = 1.0
 SAMPLE_S = 2.0
 
@@ -45,8 +48,24 @@ class Figure:
 class Watched:
     """A sentinel that is listened to; after its end by a signal it is started anew."""
 
-    def __init__(self, log):
-        """Start it and subscribe to its diagnostics; what it says goes to the log."""
+    def __init__(self, log, *, clock_steps=False):
+        """
+        Start it and subscribe to its diagnostics; what it says goes to the log.
+
+        :param clock_steps: let it see a wall clock that `step_clock` sets; its monotonic clock
+            stays the machine's.
+        :raises FileNotFoundError: when faketime is not installed.
+        """
+        self.clock, self.offset_s = None, 0.0
+        if clock_steps:
+            library = next(iter(glob.glob(FAKETIME)), None)
+            if library is None:
+                raise FileNotFoundError('clock steps need faketime: apt-get install faketime')
+            self.clock = {
+                'LD_PRELOAD': library, 'FAKETIME_DONT_FAKE_MONOTONIC': '1',
+                'FAKETIME_CACHE_DURATION': '1',
+                'FAKETIME_TIMESTAMP_FILE': os.path.join(os.environ['ROS_HOME'], 'clock')}
+            self._set_clock(0.0)
         self.log, self.life, self.figures = log, 0, []
         self.began_s = time.monotonic()
         self.heard_s, self.excused = [], []
@@ -57,14 +76,27 @@ class Watched:
 
     def _start(self):
         program = programs.program()
-        return subprocess.Popen([program], stdout=self.log, stderr=self.log)
+        return subprocess.Popen([program], stdout=self.log, stderr=self.log,
+                                env={**os.environ, **(self.clock or {})})
+
+    def _set_clock(self, offset_s):
+        self.offset_s = offset_s
+        path = self.clock['FAKETIME_TIMESTAMP_FILE']
+        with open(f'{path}.new', 'w', encoding='ascii') as stream:
+            stream.write(f'{offset_s:+.0f}\n')
+        os.replace(f'{path}.new', path)
+
+    def step_clock(self):
+        """Let its wall clock jump an hour ahead, and the next time back; nothing is excused."""
+        self._set_clock(0.0 if self.offset_s else STEP_S)
 
     def _hear(self, message):
         # Each period one message has all statuses; a wake adds others between two of them.
         if any(status.name == 'oom_sentinel: Memory' for status in message.status):
             # Its own stamp: this program may be busy when it comes.
             stamp = message.header.stamp
-            self.heard_s.append(stamp.sec + 1e-9 * stamp.nanosec)
+            said_s = stamp.sec + 1e-9 * stamp.nanosec
+            self.heard_s.append(said_s - STEP_S * round((said_s - time.time()) / STEP_S))
 
     def wait(self, seconds):
         """Listen for so long, with a figure each two seconds."""

@@ -44,8 +44,8 @@ from oom_sentinel.kernel.root import Root
 
 # A young process may still change its user, its control group and, by exec, its program.
 YOUNG_S = 5.0
-# It is looked at again 0.2 s after its start and then after half its age, eight times in all.
-YOUNG_LOOK_S, YOUNG_SHARE = 0.15, 0.45
+# It is looked at again 0.2 s after its start and then after twice its age, five times in all.
+YOUNG_LOOK_S, YOUNG_SHARE = 0.15, 0.9
 # A Python node maps librcl some 0.3 to 2 s after its start; a later look finds slow boards.
 MAPS_AFTER_S = (0.5, 2.0, 10.0, 60.0)
 # The first release whose oom_badness() counts the exact resident memory (get_mm_rss_sum); asked
@@ -66,6 +66,7 @@ class Entry:
     read_s: float = NEVER_S  # when it was read or found unchanged last
     maps_reads: int = 0
     maps_librcl: bool = False
+    maps_work: int = -1  # page faults and ticks when its maps were read last
     work: int = -1  # page faults and ticks, and pages, when /proc/PID/status was read last
     rss_pages: int = 0
 
@@ -167,7 +168,11 @@ class ProcessReader:
                 entry.work = -1  # its user may be another one too
                 words = process_files.command_line(self.root, pid)
                 # Its name was read a moment ago with its identity.
-                comm = entry.process.program.comm if first else self._read_stat(pid).comm
+                comm = entry.process.program.comm
+                if not first:
+                    now = self._read_stat(pid)
+                    comm = now.comm
+                    entry.maps_work = now.work if maps_were_due else entry.maps_work
                 entry.process = replace(
                     entry.process, program=self.classify(entry, comm, words))
         except (OSError, ParseError) as error:
@@ -193,22 +198,24 @@ class ProcessReader:
         """
         Return whether a process can be left alone, because it has not run since it was read.
 
-        It has the same program then; its user, which takes no time to change, and its control
-        group are read.
+        It has the same program and maps then; its user, which takes no time to change, and its
+        control group are read.
         """
-        if entry.read_s == NEVER_S or self.maps_due(entry, now_s):
-            return False
         known, name = entry.process, f'/proc/{entry.process.pid}/status'
         try:
             found = self._read_stat(known.pid)
             if (found.start_time, found.work, found.rss_pages, found.comm) != (
                     known.start_time, entry.work, entry.rss_pages, known.program.comm):
                 return False
-            if status.parse(self.root.read(name), name).uid != known.uid:
+            maps_are_due = self.maps_due(entry, now_s)
+            if (maps_are_due and found.work != entry.maps_work) or \
+                    status.parse(self.root.read(name), name).uid != known.uid:
                 return False
         except (OSError, ParseError) as error:
             self._handle(error)
             return False
+        if maps_are_due:
+            entry.maps_reads = bisect_right(MAPS_AFTER_S, now_s - entry.since_s)
         entry.read_s = now_s
         self.read_cgroup(entry)
         return True
