@@ -93,7 +93,7 @@ class Confined:
         return holder
 
     def tell(self, holder, word):
-        """Let a holder do something and wait; tell whether it lived through it."""
+        """Let a holder do something and wait; return whether it lived through it."""
         with contextlib.suppress(BrokenPipeError):
             holder.stdin.write(f'{word}\n'.encode())
             return bool(holder.stdout.readline())

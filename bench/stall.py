@@ -28,7 +28,7 @@ MIB = 1 << 20
 LIMIT_MIB = 16
 WRITERS = 2
 # Dirty pages beyond the limit: reclaim waits for the disk (cgroup v1), or the kernel throttles
-# whoever writes above memory.high (v2).  The file is written over and over.
+# processes that write above memory.high (v2).  The file is written over and over.
 WRITER = ('import os, sys\n'
           'os.nice(10)\n'
           'fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)\n'

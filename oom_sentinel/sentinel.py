@@ -55,7 +55,7 @@ from oom_sentinel.settings import Settings
 
 
 class Sentinel:
-    """Knows and protects; call `cycle` every publish_period, `meet` when a program began."""
+    """The sentinel without ROS: call `cycle` every second, `meet` when a program began."""
 
     def __init__(self, settings: Settings, *, root: str = '/',
                  node_name: str = '/oom_sentinel', watching: str | None = None,
@@ -119,9 +119,9 @@ class Sentinel:
         :param pids: their PIDs; when empty, those that came since the last reading.
         """
         now_s = self.parts.now_s = self._monotonic()
-        nobody: tuple[Process, ...] = ()
+        none: tuple[Process, ...] = ()
         met = self.parts.run(parts.NEW_PROGRAMS, lambda: self.table.read_started(
-            pids or self.table.new_pids(now_s), now_s), nobody)
+            pids or self.table.new_pids(now_s), now_s), none)
         fresh = tuple(p for p in met if eligibility.eligible(p, self.settings, self.guard.view))
         levels = self.guard.planned.levels
         if any(self.guard.group_of(p, self.settings) or (p.program.ros and not levels)

@@ -108,7 +108,7 @@ class Watched:
             rclpy.spin_once(self.ear, timeout_sec=min(0.2, end - now))
 
     def wait_for_message(self, patience_s=30.0):
-        """Listen until the next message; tell whether it came."""
+        """Listen until the next message; return whether it came."""
         known, end = len(self.heard_s), time.monotonic() + patience_s
         while len(self.heard_s) == known and time.monotonic() < end:
             rclpy.spin_once(self.ear, timeout_sec=0.2)

@@ -84,7 +84,7 @@ class Sampler:
 
     def ros_cgroups(self) -> tuple[str, ...]:
         """
-        Return the control groups of this user's ROS processes; for root, of everybody's.
+        Return the control groups of this user's ROS processes; for root, of all users.
 
         A process of another ROS domain belongs to another robot.
         """

@@ -114,7 +114,7 @@ def rotated(path: str) -> list[str]:
 
 def open_plain(path: str) -> IO[bytes]:
     """
-    Open a log that nobody named: a FIFO, a device or a folder is refused, a link not followed.
+    Open a log that the user did not name: only a regular file, and no link.
 
     :raises OSError: when it is no plain file or may not be read.
     """

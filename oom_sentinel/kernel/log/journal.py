@@ -113,7 +113,7 @@ class Journal:
             return
         self._started_s = now_s
         os.write(self._writer, b'\n')  # ends what the dead one left half written
-        with contextlib.suppress(OSError):  # tried again; the counters tell what it misses
+        with contextlib.suppress(OSError):  # tried again; the counters show kills meanwhile
             self._start(0)
 
     def close(self) -> None:

@@ -110,7 +110,7 @@ class LogFile:
         try:
             now, mine = os.stat(self.name), os.fstat(self._file)
         except FileNotFoundError:
-            return False  # between rename and create; the folder tells when it is there
+            return False  # between rename and create; the folder's event says when it is there
         return (now.st_ino, now.st_dev) != (mine.st_ino, mine.st_dev)
 
     def _follow(self) -> bytes:

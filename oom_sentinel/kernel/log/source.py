@@ -47,11 +47,11 @@ class Source(Protocol):
         """Do what is due at this monotonic time, such as starting a program again."""
 
     def close(self) -> None:
-        """Give everything back."""
+        """Close every descriptor and end every program."""
 
 
 class Nothing:
-    """No source at all: only the counters tell."""
+    """No source: kills show in the counters only."""
 
     name = 'counters'
     descriptor: int | None = None
@@ -90,7 +90,7 @@ class Feed:
         return self.source.missed + self._dropped
 
     def drain(self) -> bool:
-        """Read what is there; tell whether a kill is among it."""
+        """Read the lines that wait; return whether one of them reports a kill."""
         with self._lock:
             if self.source.descriptor is None:
                 return False
