@@ -50,11 +50,6 @@ class Family:
         """Return whether it holds more than at rest and still grows."""
         return self.size.growing and self.size.bytes_per_s > 0
 
-    @property
-    def grown(self) -> int:
-        """Return by how many bytes a family that leaks is above its size at rest."""
-        return self.size.grown if self.leaks else 0
-
 
 @dataclass(frozen=True, slots=True)
 class _Origin:

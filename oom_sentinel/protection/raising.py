@@ -85,7 +85,7 @@ class Raising:
                 now = held_bytes(process.memory)
                 rest = now if size is None else size.high
                 family = self._known.families.get(process.identity)
-                grown = max(now - rest, 0 if family is None else family.grown)
+                grown = max(now - rest, 0 if family is None else family.size.grown)
                 yield Protected(process, self._pages(rest), self._pages(now),
                                 self._pages(grown), value, target is None)
 
@@ -148,7 +148,8 @@ class Raising:
         family = self._known.families.get(process.identity)
         if family is None or not family.leaks:
             return None
-        return Leak(self._pages(family.grown), family.size.bytes_per_s / self._known.page_size)
+        return Leak(self._pages(family.size.grown),
+                    family.size.bytes_per_s / self._known.page_size)
 
     def _unmapped_points(self, process: Process) -> int:
         """

@@ -15,7 +15,9 @@
 """Processes are remembered beyond their death, and the kernel's words mean the right one."""
 
 from dataclasses import replace
+import subprocess
 
+from oom_sentinel import settings
 from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.facts.kill import OomTask
 from oom_sentinel.facts.memory import MIB
@@ -29,6 +31,7 @@ from oom_sentinel.kills.known_processes import DEAD_MAX
 from oom_sentinel.kills.known_processes import inside
 from oom_sentinel.kills.known_processes import KnownProcesses
 from oom_sentinel.kills.known_processes import SMALL_DEAD_MAX
+from oom_sentinel.sentinel import Sentinel
 import pytest
 
 
@@ -254,3 +257,18 @@ def test_without_a_table_the_known_processes_of_the_control_group_are_named():
     said = kill(oom_memcg='/a', anon_rss_bytes=40 * MIB)
     assert largest_processes(made, said, 0.0) == (
         '/lidar (PID 10) 40 MiB', '/camera (PID 11) 30 MiB')
+
+
+def test_the_sentinel_makes_known_what_has_just_begun_and_what_it_wrote():
+    """A program may be killed before the next scan, with a value that no scan has read."""
+    sentinel = Sentinel(settings.build({'incident.directory': ''}), watching='a test looks only')
+    child = subprocess.Popen(['sleep', '30'])
+    try:
+        sentinel.meet(frozenset({child.pid}))
+        known = sentinel.kill_log.attribution.known
+        assert known.was_known(child.pid)
+        assert known.written == sentinel.guard.values_written
+    finally:
+        child.kill()
+        child.wait()
+        sentinel.close(False)

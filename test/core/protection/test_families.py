@@ -16,17 +16,20 @@
 
 from dataclasses import replace
 
+from oom_sentinel import settings
 from oom_sentinel.protection import foreign_growth
 from oom_sentinel.protection import level
 from oom_sentinel.protection.domains import Domain
 from oom_sentinel.protection.families import Families
 from oom_sentinel.protection.foreign_growth import Member
+from oom_sentinel.protection.memory import Memory
 from oom_sentinel.protection.sizes import Sizes
 from test_plan import at_rest
 from test_plan import holding
 from test_plan import MIB
 from test_plan import node
 from test_plan import process
+from test_plan import SETTINGS
 from test_plan import values
 
 PAGES = 256  # of a MiB
@@ -49,12 +52,16 @@ def read(*tables):
     return families.by_member, sizes.known
 
 
-def storm(command='/usr/bin/forker', parent_mib=15, end_s=12, **more):
-    """Return tables in which a process forks a child that takes 8 MiB, every second from 5 s."""
+def storm(command='/usr/bin/forker', parent_mib=15, end_s=12, at_first_mib=0, **more):
+    """
+    Return tables in which a process forks a child that takes 8 MiB, every second from 5 s.
+
+    :param at_first_mib: what a child has taken when it is seen first.
+    """
     def table(now_s):
         return (forked(2000, parent_mib, command, ppid=1, **more), *(
-            forked(2001 + n, parent_mib + (0 if now_s == n + 5 else 8), command, **more)
-            for n in range(max(0, now_s - 4))))
+            forked(2001 + n, parent_mib + (at_first_mib if now_s == n + 5 else 8), command,
+                   **more) for n in range(max(0, now_s - 4))))
     return [(s, table(s)) for s in range(end_s + 1)]
 
 
@@ -63,7 +70,7 @@ def test_the_growth_of_a_process_and_its_forks_is_summed():
     families, _ = read(*storm())
     family = families[forked(2000, 0).identity]
     assert len(family.members) == 9 and family.label == 'forker' and family.leaks
-    assert family.size.now == (15 + 7 * 8) * MIB and family.grown == 7 * 8 * MIB
+    assert family.size.now == (15 + 7 * 8) * MIB and family.size.grown == 7 * 8 * MIB
     assert families[forked(2003, 0).identity] is family
 
 
@@ -92,7 +99,7 @@ def test_orphans_stay_in_their_family():
 def test_workers_that_rest_are_no_leak():
     """A pool of eight workers which has stood for a while."""
     families, _ = read(*storm(), *((13 + s, storm()[-1][1]) for s in range(30)))
-    assert families[forked(2000, 0).identity].grown == 0
+    assert families[forked(2000, 0).identity].size.grown == 0
 
 
 def lifted(tables, *, left_mib=100, **more):
@@ -148,6 +155,26 @@ def test_the_successor_of_a_protected_leak_does_not_lift_the_level():
     assert sizes.known[leaky(3, 0).identity].bytes_per_s > 0
 
 
+def test_families_are_remembered_where_lowering_was_denied():
+    """Elsewhere nobody is raised, and nothing is looked for."""
+    for floors, seen in (({}, False), (DENIED, True)):
+        memory = Memory(4096)
+        memory.floors.update(floors)
+        for now_s, table in storm():
+            memory.read((DRIVER, *table), now_s)
+        known = memory.known((), (), SETTINGS, {})
+        assert (forked(2003, 0).identity in known.families) is seen
+
+
+def test_a_group_is_matched_again_when_the_settings_changed():
+    """It is remembered for a program that starts again, not for other selectors."""
+    memory = Memory(4096)
+    other = settings.build({'group.expendable.match': ['exe:forker']})
+    assert memory.group_of(forked(1, 5), SETTINGS) is None
+    assert memory.group_of(forked(2, 5), other).name == 'expendable'
+    assert memory.group_of(forked(3, 5), SETTINGS) is None
+
+
 def member(pid, held_mib, *, critical=False, raised=False, mib_s=0.0, forks=False):
     """Return a member of the domain."""
     task = foreign_growth.Task(node(pid, 'a/b').identity, held_mib * PAGES, critical,
@@ -164,14 +191,15 @@ def test_a_foreign_family_is_foreseen_at_the_size_of_its_members():
         found = foreign_growth.judge(
             made, [critical, *innocents, member(9, 22, mib_s=8.0, forks=forks)])
         assert (found.cap_pages is not None) is below
-        assert not below or found.cap_pages < 22 * PAGES
+        assert not below or found.cap_pages == 22 * PAGES - ROBOT.point
         assert found.chosen == foreign_growth.Loss(0, 0)
 
 
 def test_the_sum_of_a_foreign_family_decides_whether_it_counts():
-    """The members of another user grow by nothing each."""
-    tables = storm(uid=1234)
+    """The members of another user grow by nothing each, and none will be larger than now."""
+    tables = storm(uid=1234, at_first_mib=8)
     found, made = lifted(tables)
     entry = made.foreign['/robot']
     assert entry.label.startswith('forker') and 2001 not in found
+    assert entry.cap_pages == 23 * PAGES - ROBOT.point
     assert not lifted(tables, left_mib=100 * 1024)[1].foreign
