@@ -54,7 +54,7 @@ TYPES = {float: Parameter.Type.DOUBLE, int: Parameter.Type.INTEGER,
 # rclpy's own and, at a prefix, those of QoS overrides.
 FOREIGN = ('use_sim_time', 'start_type_description_service')
 FOREIGN_PREFIX = 'qos_overrides.'
-REMEMBERED = 512  # values of groups that are gone
+REMEMBERED = 64  # values of groups that are gone; a list of selectors may have 64 kB
 # Looking for a similar name takes some milliseconds; a request may hold a thousand names.
 SUGGESTION_PAUSE_S = 0.1
 WARNED = 20  # unknown names of parameter files that are logged one by one

@@ -18,6 +18,7 @@ Protection groups: their parameters, those shipped, and how they are made from v
 Each field of `Group` declares the parameter group.NAME.FIELD.  Pure.
 """
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
 from dataclasses import dataclass
@@ -87,6 +88,7 @@ PRESET_OOM_SCORE_ADJ = {'bringup': -500, 'drivers': -400, 'navigation': -300,
 
 GROUP_NAME = re.compile(r'[a-z][a-z0-9_]{0,63}\Z')
 GROUPS = 64
+SELECTORS = 512  # of all groups together: each is tried on every process
 SHED_STEPS = ('deactivate', 'interrupt', 'terminate', 'kill')
 
 
@@ -157,3 +159,14 @@ def group(name: str, values: Mapping[str, Any]) -> Group:
         raise SettingsError(f'group.{name}.match: {error}, allowed: selectors such as '
                             'node:/amcl or exe:rplidar*') from error
     return Group(name, **fields)
+
+
+def too_many_selectors(groups: Iterable[Group]) -> str | None:
+    """Return the refusal of groups that have too many selectors together, None when not."""
+    count = 0
+    for made in groups:
+        count += len(made.match)
+        if count > SELECTORS:
+            return (f'group.{made.name}.match: {len(made.match)} selectors refused, allowed: at '
+                    f'most {SELECTORS} of all groups together')
+    return None

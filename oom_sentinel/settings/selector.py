@@ -32,7 +32,7 @@ KINDS = ('node', 'exe', 'pkg', 'cgroup', 'cmd')
 # A glob is tried on every process: these bound its cost (0.3 ms at worst on 4096 characters).
 PATTERN_CHARACTERS = 256
 STARS = 8
-COMPILED = 1 << 14  # globs that are kept compiled: as many as all groups may have
+COMPILED = 1 << 10  # globs that are kept compiled: twice as many as all groups may have
 PROGRAM = '*/'  # a cmd: pattern that begins so names the program first
 
 

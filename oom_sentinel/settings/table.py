@@ -38,6 +38,7 @@ from oom_sentinel.settings.groups import group as make_group
 from oom_sentinel.settings.groups import group_declarations
 from oom_sentinel.settings.groups import group_names
 from oom_sentinel.settings.groups import GROUP_PARAMETER
+from oom_sentinel.settings.groups import too_many_selectors
 
 UNKNOWN_NAMES = 50  # that many unknown names are compared with the known ones
 NAME_CHARACTERS = 100
@@ -189,6 +190,7 @@ def build(values: Mapping[str, object]) -> Settings:
     for name in made.groups:
         with _collected(problems):
             groups.append(make_group(name, coerced))
+    problems += filter(None, [too_many_selectors(groups)])
     if problems:
         raise SettingsErrors(problems[:PROBLEMS_MAX])
     return replace(made, protection_groups=tuple(groups))
@@ -222,8 +224,8 @@ def rebuild(settings: Settings, values: Mapping[str, Any],
 
     :param values: all values, in the types of their parameters.
     :param changed: the names of those that `settings` may not hold yet.
-    :raises SettingsError: when an ERROR threshold is less alarming than its WARN one, or when a
-        selector is malformed.
+    :raises SettingsError: when an ERROR threshold is less alarming than its WARN one, when a
+        selector is malformed, or when all groups have too many selectors together.
     """
     names = frozenset(changed)
     made = replace(settings, **{field: values[d.name] for field, d in _FIELDS.items()
@@ -235,6 +237,9 @@ def rebuild(settings: Settings, values: Mapping[str, Any],
     known = {group.name: group for group in settings.protection_groups}
     groups = tuple(known[name] if name in known and name not in touched
                    else make_group(name, values) for name in made.groups)
+    problem = too_many_selectors(groups)
+    if problem is not None:
+        raise SettingsErrors([problem])
     return made if groups == settings.protection_groups else replace(
         made, protection_groups=groups)
 

@@ -58,6 +58,23 @@ def test_a_refusal_names_parameter_value_and_range(name, value, words):
     assert name in text and all(word in text for word in words), text
 
 
+def test_all_groups_together_have_a_most_of_selectors():
+    """Each selector is tried on every process: 16000 made the cycles 14 s long."""
+    names = ['a', 'b', 'c']
+    values = {d.name: d.default for d in settings.declarations_for({'groups': names})}
+    values['groups'] = tuple(names)
+    few, many = ('exe:x',) * 170, ('exe:x',) * 256
+    values.update({f'group.{name}.match': few for name in names})
+    built = settings.build(values)
+    values['group.b.match'] = many
+    for refusing in (lambda: settings.build(values),
+                     lambda: settings.rebuild(built, values, ['group.b.match'])):
+        with pytest.raises(SettingsError) as caught:
+            refusing()
+        assert 'group.c.match: 170 selectors refused' in str(caught.value)
+        assert 'at most 512 of all groups together' in str(caught.value)
+
+
 @pytest.mark.parametrize('digits', [20, 400, 5000])
 def test_a_number_of_any_length_is_refused(digits):
     """Neither float() nor repr() takes them all."""
