@@ -68,6 +68,7 @@ PAUSE_S = 2.0
 PAUSE_MAX_S = 30.0
 # A peer may announce as many nodes as it likes.
 ENDPOINTS_MAX = 4096
+SERVICES_MAX = 1024
 NODES_OF_A_PROCESS = 64
 
 # (names that publish /rosout) -> (name, GUID) of other nodes, and nodes without an endpoint
@@ -150,6 +151,7 @@ class Graph:
         self._news = False
         self._answer = Attribution()
         self._nameless: dict[bytes, float] = {}  # since when
+        self.undecodable = False  # a node on the domain has a name that is not UTF-8
         self._missing_s: dict[str, float] = {}
 
     def changed(self, processes: tuple[Process, ...]) -> bool:
@@ -171,16 +173,14 @@ class Graph:
         classified.
         """
         self._asked_s = self._monotonic()  # also when the graph cannot be read
-        infos = self._node.get_publishers_info_by_topic(TOPIC)[:ENDPOINTS_MAX]
-        found = [(qualified(info.node_name, info.node_namespace), bytes(info.endpoint_gid))
-                 for info in infos if info.node_name != UNKNOWN_NODE]
-        nameless = {bytes(info.endpoint_gid)[:PREFIX_BYTES] for info in infos
-                    if info.node_name == UNKNOWN_NODE}
-        if nameless:
-            found += self._named_by_services(nameless, {name for name, _ in found})
+        try:
+            found, nameless, nowhere = self._endpoints()
+            self.undecodable = False
+        except UnicodeDecodeError:  # rclpy refuses a whole answer for one name in it
+            found, nameless, nowhere = self._named_by_services(None, set()), set(), []
+            self.undecodable = True
         own_name = self._node.get_fully_qualified_name()
-        others, nowhere = self._others({name for name, _ in found})
-        found = [(name, gid) for name, gid in found + others if is_node_name(name)]
+        found = [(name, gid) for name, gid in found if is_node_name(name)]
         answer = attribute(found, processes, os.getpid(), own_name)
         if answer.names:
             answer = replace(answer, missing=tuple(sorted({*answer.missing, *nowhere})))
@@ -197,18 +197,43 @@ class Graph:
             name for name in answer.missing
             if self._asked_s - self._missing_s[name] >= PAUSE_S))
 
-    def _named_by_services(self, prefixes: set[bytes], known: set[str]
+    def _endpoints(self) -> tuple[list[tuple[str, bytes]], set[bytes], list[str]]:
+        """
+        Return (node name, GUID) of all nodes, participants without a name, and missing nodes.
+
+        :raises UnicodeDecodeError: when a node's name is not UTF-8.
+        """
+        infos = self._node.get_publishers_info_by_topic(TOPIC)[:ENDPOINTS_MAX]
+        found = [(qualified(info.node_name, info.node_namespace), bytes(info.endpoint_gid))
+                 for info in infos if info.node_name != UNKNOWN_NODE]
+        nameless = {bytes(info.endpoint_gid)[:PREFIX_BYTES] for info in infos
+                    if info.node_name == UNKNOWN_NODE}
+        if nameless:
+            found += self._named_by_services(nameless, {name for name, _ in found})
+        others, nowhere = self._others({name for name, _ in found})
+        return found + others, nameless, nowhere
+
+    def _named_by_services(self, prefixes: set[bytes] | None, known: set[str]
                            ) -> list[tuple[str, bytes]]:
-        """Return the (node name, GUID) of nodes in these participants that are not known."""
+        """
+        Return the (node name, GUID) of nodes whose parameter service gives their name.
+
+        :param prefixes: participants that are looked at; None: all.
+        :param known: names that are left out.
+        """
         found = []
-        for service, _ in self._node.get_service_names_and_types():
-            name, ending = service[:-len(PARAMETER_SERVICE)], service[-len(PARAMETER_SERVICE):]
-            if ending != PARAMETER_SERVICE or name in known:
+        services = [service for service, _ in self._node.get_service_names_and_types()
+                    if service.endswith(PARAMETER_SERVICE)]
+        for service in services[:SERVICES_MAX]:
+            name = service[:-len(PARAMETER_SERVICE)]
+            if name in known:
                 continue
-            for info in self._node.get_publishers_info_by_topic(f'rr{service}Reply', True):
-                raw = bytes(info.endpoint_gid)
-                if raw[:PREFIX_BYTES] in prefixes:
-                    found.append((name, raw))
+            # The node whose name is not UTF-8 is on this topic: it stays without a name.
+            with contextlib.suppress(UnicodeDecodeError):
+                for info in self._node.get_publishers_info_by_topic(f'rr{service}Reply', True):
+                    raw = bytes(info.endpoint_gid)
+                    if prefixes is None or raw[:PREFIX_BYTES] in prefixes:
+                        found.append((name, raw))
         return found
 
 

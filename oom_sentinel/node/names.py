@@ -21,11 +21,17 @@ Only processes of our own user are asked: another user's answer would be somebod
 from typing import Any
 
 from oom_sentinel.facts import parts
+from oom_sentinel.facts.status import Level
+from oom_sentinel.facts.status import LogLine
 from oom_sentinel.node.containers import Containers
 from oom_sentinel.node.graph import Attribution
 from oom_sentinel.node.graph import Graph
 from oom_sentinel.node.graph import quiet_nodes
 from oom_sentinel.sentinel import Sentinel
+
+UNDECODABLE = ('a node on this ROS domain has a name that is not UTF-8, so rclpy cannot read the '
+               'graph as a whole: until it is gone, nodes without parameter services are known by '
+               'their command lines only')
 
 
 class Names:
@@ -58,7 +64,10 @@ class Names:
         processes = self._sentinel.ros_processes()
         if not self._graph.changed(processes):
             return self._attribution
+        undecodable = self._graph.undecodable
         found = self._graph.names(processes)
+        if self._graph.undecodable and not undecodable:
+            self._sentinel.parts.say(LogLine(Level.WARN, UNDECODABLE))
         if self._sentinel.table.look_for_librcl(found.unclaimed):
             self._sentinel.scan(new=True)
             found = self._graph.names(self._sentinel.ros_processes())

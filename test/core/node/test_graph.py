@@ -187,3 +187,33 @@ def test_a_node_is_missing_only_after_two_seconds(asked):
 def test_nobody_is_asked_before_the_first_scan(asked):
     """Nothing could be attributed."""
     assert asked.graph.changed(()) is False
+
+
+def undecodable(*_):
+    """Raise what rclpy raises when a name in its answer is not UTF-8."""
+    raise UnicodeDecodeError('utf-8', b'\xff', 0, 1, 'invalid start byte')
+
+
+def test_a_name_that_is_not_utf_8_hides_no_other_node(asked, monkeypatch):
+    """Each node's parameter service names it; of the node itself nothing can be asked."""
+    asked.node.services = {'/oom_sentinel/get_parameters': gid(OWN),
+                           '/amcl/get_parameters': gid(77), '/bad/get_parameters': gid(78)}
+    usual = asked.node.get_publishers_info_by_topic
+
+    def answer(topic, no_mangle=False):
+        return usual(topic, no_mangle) if no_mangle and '/bad/' not in topic else undecodable()
+    monkeypatch.setattr(asked.node, 'get_publishers_info_by_topic', answer)
+    found = asked.at(0, process(77), process(78))
+    assert found.names == {OWN: ('/oom_sentinel',), 77: ('/amcl',)} and asked.graph.undecodable
+    monkeypatch.setattr(asked.node, 'get_publishers_info_by_topic', usual)
+    asked.node.endpoints += [('amcl', gid(77)), ('back', gid(78))]
+    found = asked.at(60, process(77), process(78))
+    assert found.names[78] == ('/back',) and not asked.graph.undecodable
+
+
+def test_the_graph_is_unavailable_when_no_name_can_be_decoded(asked, monkeypatch):
+    """Then the part fails, and Protection says so."""
+    monkeypatch.setattr(asked.node, 'get_publishers_info_by_topic', undecodable)
+    monkeypatch.setattr(asked.node, 'get_service_names_and_types', undecodable)
+    with pytest.raises(UnicodeDecodeError):
+        asked.at(0, process(77))
