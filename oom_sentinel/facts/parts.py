@@ -79,6 +79,7 @@ WAKES = Part('wakes by memory', ('Memory pressure',))
 PUBLISHING = Part('publishing')
 LAST_REPORT = Part('report for other programs')
 METRICS = Part('metrics')
+REQUESTS = Part('memory of requests')
 
 
 def status_part(name: str) -> Part:

@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-System calls that Python does not offer: capget, capset, inotify and socket filters.
+Calls that Python does not offer: capget, capset, inotify, socket filters and malloc_trim.
 
 This is the only file that uses ctypes.  Every function raises OSError with the kernel's errno.
 """
@@ -76,6 +76,12 @@ def holds_sys_resource() -> bool:
     :raises OSError: when the kernel refuses capget.
     """
     return bool(_read_capabilities()[0].effective & (1 << CAP_SYS_RESOURCE))
+
+
+def give_memory_back() -> None:
+    """Return free memory of the heap to the kernel (malloc_trim(3)), where the C library can."""
+    with contextlib.suppress(AttributeError):  # musl keeps no such memory and has no such call
+        _libc().malloc_trim(0)
 
 
 @contextlib.contextmanager

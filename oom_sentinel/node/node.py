@@ -30,6 +30,7 @@ from oom_sentinel.facts.parts import error_place
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import LogLine
 from oom_sentinel.facts.status import Report
+from oom_sentinel.kernel.process_files import own_resident_bytes
 from oom_sentinel.kernel.wake import Watch
 from oom_sentinel.kills.kill_log import KERNEL_LOG
 from oom_sentinel.node import kills
@@ -59,6 +60,7 @@ from std_srvs.srv import Trigger
 CYCLE_S = 1.0  # levels are looked at this often even when publish_period is longer
 COMPLAIN_S = 60.0
 KEPT_S = 1.95  # a report without news is written for other programs so often: 0.4 ms each
+LATE_S = 0.2  # a cycle that is so much late does not wait for its timer
 
 
 def cycle_period(publish_period: float) -> float:
@@ -80,7 +82,7 @@ class OomSentinel(Node):
         self._said: dict[str, float] = {}
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         super().__init__('oom_sentinel', start_parameter_services=False, **kwargs)
-        self._parameter_services = ParameterServices(self, self.complain)
+        self.parameter_services = ParameterServices(self, self.complain)
         self.parameters = Parameters(self, self.declare_parameter, self.undeclare_parameter)
         self.sentinel = Sentinel(self.parameters.settings,
                                  node_name=self.get_fully_qualified_name())
@@ -88,6 +90,7 @@ class OomSentinel(Node):
         self.topics = Topics(self, self.sentinel.host.hostname)
         self.topics.hardware_id = self.parameters.settings.hardware_id
         self._pace = Pace()
+        self._cycle_s = NEVER_S
         self.wakes = Wakes(watch, self.sentinel, self.names.update, self.cycle)
         self._last_report = Writer(self.sentinel.root)
         self._kept_s = NEVER_S
@@ -143,6 +146,7 @@ class OomSentinel(Node):
     def cycle(self) -> None:
         """Run the sentinel's cycle; publish every publish_period, at once when woken."""
         assert self.parameters is not None
+        self._cycle_s = self._now_s()
         woken_by, run = self.wakes.begin(), self.sentinel.parts.run
         report = self.sentinel.cycle(woken_by, self.wakes.waking)
         self._log(report.log)
@@ -154,11 +158,23 @@ class OomSentinel(Node):
                                 at_once=bool(woken_by) or report.urgent):
             run(parts.PUBLISHING, lambda: self.topics.publish(report), None)
             run(parts.LAST_REPORT, lambda: self._keep_for_others(report, now_s), None)
+        run(parts.REQUESTS, lambda: self._tend_services(now_s), None)
         run(parts.METRICS, lambda: self.metrics.update(report), None)
         run(parts.WAKES, lambda: self.wakes.follow(
             self.sentinel.settings, self.sentinel.sampler.cgroup_paths), None)
         if KERNEL_LOG not in woken_by:  # a kill is reported first
             self.names.update()
+
+    def catch_up(self) -> None:
+        """Run a cycle that is late because others sent much: before their next request."""
+        period_s = self._cycle_timer.timer_period_ns / 1e9
+        if self._now_s() - self._cycle_s > period_s + LATE_S:
+            self._guarded(self.cycle)()
+
+    def _tend_services(self, now_s: float) -> None:
+        line = self.parameter_services.tend(now_s, own_resident_bytes(self.sentinel.root))
+        if line is not None:
+            self.get_logger().warning(line)
 
     def _keep_for_others(self, report: Report, now_s: float) -> None:
         """Write the report for `oom_sentinel status`, when this is the one that protects."""

@@ -15,38 +15,63 @@
 """
 The services through which others read and set parameters, with limits of their own.
 
-rclpy lets a value of unknown type end the node, and works through a request of any length.
+rclpy lets a value of unknown type end the node, and works through a request of any length.  The
+middleware keeps the memory of the largest requests until a service is destroyed, so the services
+are created anew when the node has grown.
 """
 
 from collections.abc import Callable
 from typing import Any
 import weakref
 
+from oom_sentinel.facts.due import due
+from oom_sentinel.facts.due import NEVER_S
+from oom_sentinel.facts.memory import MIB
+from oom_sentinel.kernel.libc import give_memory_back
 from oom_sentinel.node.parameters import refused
+from oom_sentinel.settings.outside import NAME_MAX
 from oom_sentinel.settings.outside import printable
 from rclpy.parameter import Parameter
 from rclpy.parameter_service import ParameterService
 from rclpy.qos import QoSProfile
 
-# parameters or names in a request; with the most groups there are 424 parameters
+# Of a request: parameters, names and items of lists; with the most groups there are 424
+# parameters.  rclpy makes Python objects of a request before anybody can refuse it: 25 us for
+# each parameter, so that a larger one than REST_* is answered by a rest too.
 REQUEST_ITEMS = 1000
+REQUEST_BYTES = 1 << 18
 PREFIXES = 50
-# Requests that wait.  rclpy keeps a thousand, and a peer that sends them faster than they are
-# answered, each of a megabyte, makes the node keep a gigabyte (measured: 78 -> 477 MiB).
-QOS = QoSProfile(depth=20)
+REST_ITEMS = 20_000
+REST_BYTES = 64 << 20
+REST_S = 30.0
+# Requests that wait.  rclpy keeps a thousand, and Fast DDS keeps the memory of as many of the
+# largest size (measured with 20: 78 -> 112 MiB by requests of 200 kB to six services).
+QOS = QoSProfile(depth=8)
+# Growth of the whole node after which the services are created anew, and how often at most.
+GROWTH_BYTES = 4 * MIB
+RENEW_S = 10.0
 
 
-class _WithFewWaiting:
+class _Services:
     """Stands for the node while rclpy creates the services, which choose no depth."""
 
     def __init__(self, node: Any) -> None:
         """Keep the node."""
         self._node = node
+        self._created: list[Any] = []
         self.get_name = node.get_name
 
     def create_service(self, kind: Any, name: str, callback: Any, **_more: Any) -> Any:
         """Create a service in which few requests wait."""
-        return self._node.create_service(kind, name, callback, qos_profile=QOS)
+        self._created.append(self._node.create_service(kind, name, callback, qos_profile=QOS))
+        return self._created[-1]
+
+    def destroy(self) -> None:
+        """Destroy the services, and with them what waits and what the middleware keeps."""
+        for service in self._created:
+            self._node.destroy_service(service)
+        self._created.clear()
+        give_memory_back()
 
 
 class ParameterServices(ParameterService):
@@ -60,20 +85,81 @@ class ParameterServices(ParameterService):
         """
         self._set_on: Any = node
         self._complain = complain
-        super().__init__(_WithFewWaiting(node))  # type: ignore[arg-type]
-        self._node_weak_ref = weakref.ref(node)
+        self._services = _Services(node)
+        self._too_large = ''  # the request after which the services rest
+        self._rests_s: float | None = None  # since when
+        self._renewed_s = NEVER_S
+        self._least_bytes: int | None = None
+        self._create()
+
+    def _create(self) -> None:
+        super().__init__(self._services)  # type: ignore[arg-type]
+        self._node_weak_ref = weakref.ref(self._set_on)
+
+    def tend(self, now_s: float, resident_bytes: int) -> str | None:
+        """
+        Give back what requests made the node keep; return a line for the log, None without.
+
+        Call it at every cycle, outside of the services' own callbacks.
+
+        :param resident_bytes: memory of the whole node.
+        """
+        if self._too_large:
+            text, self._too_large = self._too_large, ''
+            self._services.destroy()
+            self._rests_s = now_s
+            return (f'another node sent {text} in one request: parameters can be read and set by '
+                    f'others again in {REST_S:.0f} s')
+        if self._rests_s is not None:
+            if due(now_s, self._rests_s, REST_S):
+                self._rests_s = None
+                self._create()
+            return None
+        if self._least_bytes is None or resident_bytes < self._least_bytes:
+            self._least_bytes = resident_bytes
+        if resident_bytes - self._least_bytes > GROWTH_BYTES and due(
+                now_s, self._renewed_s, RENEW_S):
+            self._renewed_s = now_s
+            self._least_bytes = None  # what is left is the node's own
+            self._services.destroy()
+            self._create()
+        return None
 
     def _set_parameters_callback(self, request: Any, response: Any) -> Any:
-        if len(request.parameters) > REQUEST_ITEMS:
-            response.results = [_too_many(request.parameters)]
-            return response
-        response.results = [self._set([message]) for message in request.parameters]
+        problem = self._too_much(request.parameters)
+        response.results = [refused(problem)] if problem else [
+            self._set([message]) for message in request.parameters]
         return response
 
     def _set_parameters_atomically_callback(self, request: Any, response: Any) -> Any:
-        response.result = _too_many(request.parameters) \
-            if len(request.parameters) > REQUEST_ITEMS else self._set(request.parameters)
+        problem = self._too_much(request.parameters)
+        response.result = refused(problem) if problem else self._set(request.parameters)
         return response
+
+    def _too_much(self, parameters: Any) -> str | None:
+        """Return the refusal of a request that is too large, None when it is not."""
+        if len(parameters) > REQUEST_ITEMS:
+            self._rest_after(len(parameters), 0)
+            return (f'{len(parameters)} parameters in a request refused, allowed: at most '
+                    f'{REQUEST_ITEMS}')
+        all_bytes = 0
+        for message in parameters:
+            items, size = _size(message)
+            all_bytes += size
+            self._rest_after(items, all_bytes)
+            if items > REQUEST_ITEMS:
+                return (f'{printable(message.name, NAME_MAX)}: a list of {items} items refused, '
+                        f'allowed: at most {REQUEST_ITEMS}')
+        if len(parameters) > 1 and all_bytes > REQUEST_BYTES:
+            return f'{all_bytes} bytes in a request refused, allowed: at most {REQUEST_BYTES}'
+        return None
+
+    def _rest_after(self, items: int, size: int) -> None:
+        """Let the services rest when a request cost much, however it is answered."""
+        if items > REST_ITEMS:
+            self._too_large = f'{items} items'
+        elif size > REST_BYTES:
+            self._too_large = f'{size >> 20} MiB'
 
     def _set(self, messages: Any) -> Any:
         parameters = []
@@ -91,23 +177,28 @@ class ParameterServices(ParameterService):
 
     def _describe_parameters_callback(self, request: Any, response: Any) -> Any:
         return self._answered(super()._describe_parameters_callback, request, response,
-                              len(request.names) <= REQUEST_ITEMS)
+                              request.names, REQUEST_ITEMS)
 
     def _get_parameters_callback(self, request: Any, response: Any) -> Any:
         return self._answered(super()._get_parameters_callback, request, response,
-                              len(request.names) <= REQUEST_ITEMS)
+                              request.names, REQUEST_ITEMS)
 
     def _get_parameter_types_callback(self, request: Any, response: Any) -> Any:
         return self._answered(super()._get_parameter_types_callback, request, response,
-                              len(request.names) <= REQUEST_ITEMS)
+                              request.names, REQUEST_ITEMS)
 
     def _list_parameters_callback(self, request: Any, response: Any) -> Any:
         return self._answered(super()._list_parameters_callback, request, response,
-                              len(request.prefixes) <= PREFIXES)
+                              request.prefixes, PREFIXES)
 
-    def _answered(self, answer: Any, request: Any, response: Any, bounded: bool) -> Any:
-        """Return rclpy's answer; an empty one to a request that is too long or that raises."""
-        if not bounded:
+    def _answered(self, answer: Any, request: Any, response: Any, names: Any, most: int) -> Any:
+        """
+        Return rclpy's answer; an empty one to a request that is too long or that raises.
+
+        So is one that names a parameter twice: a thousand times the longest list is 64 MB.
+        """
+        self._rest_after(len(names), 0)
+        if len(names) > most or len(set(names)) < len(names):
             return response
         try:
             return answer(request, response)
@@ -116,6 +207,13 @@ class ParameterServices(ParameterService):
             return type(response)()
 
 
-def _too_many(parameters: Any) -> Any:
-    return refused(f'{len(parameters)} parameters in a request refused, allowed: at most '
-                   f'{REQUEST_ITEMS}')
+def _size(message: Any) -> tuple[int, int]:
+    """Return the most items that a list of a parameter message has, and the bytes of its text."""
+    value = message.value
+    lists = (value.byte_array_value, value.bool_array_value, value.integer_array_value,
+             value.double_array_value, value.string_array_value)
+    items = max(map(len, lists))
+    size = len(message.name) + len(value.string_value) + items
+    if items <= REQUEST_ITEMS:
+        size += sum(map(len, value.string_array_value))
+    return items, size

@@ -136,6 +136,7 @@ def _start(args: list[str] | None, watch: Watch) -> OomSentinel | None:
 def _spin(executor: SingleThreadedExecutor, node: OomSentinel) -> None:
     """Wait for work and do it; what rclpy raises because of a peer is logged and survived."""
     try:
+        node.catch_up()
         executor.spin_once()
     except ExternalShutdownException:
         raise

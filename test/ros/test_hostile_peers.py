@@ -43,6 +43,12 @@ def observer():
     made.close()
 
 
+def rss_mib(pid):
+    """Return a process's resident memory."""
+    with open(f'/proc/{pid}/statm') as stream:
+        return int(stream.read().split()[1]) * os.sysconf('SC_PAGE_SIZE') / (1 << 20)
+
+
 def goes_on(observer):
     """Wait for ten more messages."""
     before = len(observer.arrays)
@@ -77,6 +83,80 @@ def test_requests_of_any_size_are_answered(observer):
         unknown = observer.set_messages([text(f'group.drivrs.match{i}', []) for i in range(900)])
         assert len(unknown) == 900 and 'no such parameter' in unknown[0].reason
         goes_on(observer)
+
+
+def test_large_requests_leave_no_memory_behind(observer):
+    """The middleware keeps the memory of the largest requests as long as a service lives."""
+    with running_sentinel(FAST) as sentinel:
+        goes_on(observer)
+        before = rss_mib(sentinel.pid)
+        large = text('group.drivers.match', ['exe:' + 'a*' * 4_000_000])
+        for _ in range(10):
+            assert '1024 bytes' in observer.set_messages([large])[0].reason
+        wait_for(lambda: rss_mib(sentinel.pid) < before + 8, 'the memory is given back')
+        assert observer.set(False, hold_s=1.0)[0].successful
+        goes_on(observer)
+
+
+def test_a_request_that_costs_much_lets_the_services_rest():
+    """It is answered; the next one of its kind would keep the node busy for as long again."""
+    from oom_sentinel.node.parameter_services import GROWTH_BYTES
+    from oom_sentinel.node.parameter_services import ParameterServices
+    from oom_sentinel.node.parameter_services import REST_S
+    from rcl_interfaces.srv import DescribeParameters
+    from rcl_interfaces.srv import SetParameters
+    alive = []
+
+    class Peer:
+        """Stands for the node, whose services are counted."""
+
+        get_name = staticmethod(lambda: 'x')
+        destroy_service = staticmethod(lambda service: alive.remove(service))
+
+        def create_service(self, _kind, name, _callback, **_more):
+            """Create a service that is its name."""
+            alive.append(name)
+            return name
+    node = Peer()
+    services = ParameterServices(node, None)
+    assert len(alive) == 6 and services.tend(0.0, 0) is None
+    request = SetParameters.Request(parameters=[Parameter(name='x')] * 20_001)
+    result = services._set_parameters_callback(request, SetParameters.Response()).results
+    assert '20001 parameters' in result[0].reason
+    assert '20001 items' in services.tend(1.0, 0) and alive == []
+    assert services.tend(REST_S, 0) is None and alive == []
+    assert services.tend(1.0 + REST_S, 0) is None and len(alive) == 6
+    twice = DescribeParameters.Request(names=['hold_s', 'hold_s'])
+    assert services._describe_parameters_callback(
+        twice, DescribeParameters.Response()).descriptors == []
+    made, alive[:] = list(alive), []
+    node.destroy_service = made.remove
+    services.tend(60.0, GROWTH_BYTES)
+    assert alive == []
+    services.tend(61.0, GROWTH_BYTES + 1)
+    assert made == [] and len(alive) == 6
+
+
+def test_a_node_is_found_beside_one_whose_name_is_not_utf_8(tmp_path):
+    """rclpy can list no names then; its parameter service names it."""
+    script = tmp_path / 'plain.py'
+    script.write_text('import rclpy\nrclpy.init()\nn = rclpy.create_node("localiser")\n'
+                      'print(1, flush=True)\nrclpy.spin(n)\n')
+    parameters = {**FAST, 'groups': ['named'], 'group.named.match': ['node:/localiser'],
+                  'group.named.oom_score_adj': 250}
+    started = []
+    with running_sentinel(parameters):
+        try:
+            for command in ([str(HERE / 'bad_name.py'), '60'], [str(script)]):
+                started.append(subprocess.Popen([sys.executable, *command], stdin=None,
+                                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL))
+                assert started[-1].stdout.readline()
+            wait_for(lambda: oom_score_adj(started[1].pid) == 250, 'the node is found')
+        finally:
+            for child in started:
+                child.kill()
+                child.wait()
+                child.stdout.close()
 
 
 def test_a_node_name_that_is_not_utf_8_stops_nothing(observer):
