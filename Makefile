@@ -18,7 +18,7 @@ LOOPBACK := ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
 SOURCES := setup.py setup.cfg package.xml scripts/make_venv.sh scripts/link_package.sh \
     $(wildcard launch/*.launch.py)
 
-.PHONY: setup run demo docs test test-together test-kills test-again test-unprivileged test-jazzy coverage bench endurance chaos \
+.PHONY: setup run demo docs test test-together test-kills test-again test-unprivileged test-jazzy coverage fuzz bench endurance chaos \
     storm vm-test lint clean
 
 setup: $(VENV)/.ready
@@ -89,6 +89,22 @@ $(VENV)/.coverage_ready: $(VENV)/.ready
 	@$(BIN)/python -m pip install --quiet pytest-cov==6.0.0
 	@touch '$@'
 
+# Everything that reads what others wrote, guided by coverage; make fuzz SECONDS=60 TARGETS=files
+SECONDS ?= 600
+TARGETS ?= files state params incident tree kernel_log
+fuzz: $(VENV)/.fuzz_ready
+	@for target in $(TARGETS); do \
+	  program="test/fuzz/rooms.py $$target"; \
+	  [ $$target != kernel_log ] || program=test/fuzz/kernel_log.py; \
+	  echo "$$target: $(SECONDS) s"; \
+	  $(BIN)/python $$program -max_total_time=$(SECONDS) >$(VENV)/fuzz.log 2>&1 || \
+	    { tail -n 60 $(VENV)/fuzz.log; exit 1; }; \
+	  grep '^Done' $(VENV)/fuzz.log; done
+
+$(VENV)/.fuzz_ready: $(VENV)/.ready
+	@$(BIN)/python -m pip install --quiet atheris==3.0.0
+	@touch '$@'
+
 # The tests that use ROS: test/core knows none.  Left out: Fast DDS 2.14 did not deliver from an
 # unprivileged publisher to root here.
 test-jazzy:
@@ -107,10 +123,11 @@ docs: .venv-docs/.ready
 	  { echo 'mkdocs could not be installed: network? python3-venv?'; exit 1; }
 	@touch '$@'
 
-# Everything that may stop, bloat or fool the node at once; two minutes.  With more rights it does
-# more: as root the node runs as another user, under files that fail.
+# Everything that may stop, bloat or fool the node at once; two and a half minutes, a minute with
+# CHAOS=--brief.  With more rights it does more: as root the node runs as another user, under files
+# that fail.
 chaos: setup
-	$(LOOPBACK) $(BIN)/python -m bench.chaos
+	$(LOOPBACK) $(BIN)/python -m bench.chaos $(CHAOS)
 
 # Then the peers: make bench PEERS='--counts 500 --seconds 20 --runs 3'
 bench: setup

@@ -23,7 +23,7 @@ CROWD = 3000
 PEER = """
 import time, rclpy
 from rcl_interfaces.msg import Parameter, ParameterValue
-from rcl_interfaces.srv import SetParameters, SetParametersAtomically
+from rcl_interfaces.srv import GetParameters, SetParameters, SetParametersAtomically
 rclpy.init()
 node = rclpy.create_node('peer')
 one = node.create_client(SetParameters, '/oom_sentinel/set_parameters')
@@ -32,12 +32,55 @@ strange = [Parameter(name='hold_s', value=ParameterValue(type=99))]
 stars = [Parameter(name='group.drivers.match', value=ParameterValue(
     type=9, string_array_value=['exe:' + 'a*' * 100_000]))]
 crowd = [Parameter(name=f'group.x{i}.match') for i in range(2000)]
+names = GetParameters.Request(names=['group.drivers.match'] * 1000)
+described = node.create_client(GetParameters, '/oom_sentinel/get_parameters')
+waiting = []
 while True:
     for kind, client in ((SetParameters, one), (SetParametersAtomically, whole)):
         if client.service_is_ready():
             for parameters in (strange, stars, crowd):
-                client.call_async(kind.Request(parameters=parameters))
+                waiting.append((client, client.call_async(kind.Request(parameters=parameters))))
+    if described.service_is_ready():
+        waiting.append((described, described.call_async(names)))
     rclpy.spin_once(node, timeout_sec=0.1)
+    while len(waiting) > 50:
+        client, future = waiting.pop(0)
+        client.remove_pending_request(future)
+"""
+# 50,000 lines a second, a kill at each KILLS-th part of the time, and a rotation in the middle.
+LINES_A_SECOND = 50_000
+KILLS = 20
+FIRST_VICTIM = 4_000_000  # no process has such a PID
+KERNEL_LOG = f"""
+import os, sys, time
+path, seconds = sys.argv[1], float(sys.argv[2])
+def stamp():
+    return time.strftime('%b %d %H:%M:%S robot kernel: ').encode() + b'[%.6f] ' % time.monotonic()
+def opened():
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    os.fchmod(file, 0o644)
+    return file
+file, start, written, killed, rotated = opened(), time.monotonic(), 0, 0, False
+while killed < {KILLS}:
+    gone_s = time.monotonic() - start
+    if gone_s > seconds / 2 and not rotated:
+        rotated = True
+        os.close(file)
+        os.rename(path, path + '.1')
+        file = opened()
+    line = stamp() + b'usb 1-1: chaos has a line for everybody who reads this log\\n'
+    more = min(int(gone_s * {LINES_A_SECOND}) - written, {LINES_A_SECOND})
+    os.write(file, line * more)
+    written += more
+    if gone_s > seconds * (killed + 0.5) / {KILLS}:
+        os.write(file, stamp() + b'Out of memory: Killed process %d (victim%d) total-vm:9000kB, '
+                 b'anon-rss:8000kB, file-rss:0kB, shmem-rss:0kB, UID:1000 pgtables:52kB '
+                 b'oom_score_adj:0\\n' % ({FIRST_VICTIM} + killed, killed))
+        killed += 1
+    time.sleep(0.01)
+while time.monotonic() - start < seconds:
+    time.sleep(0.01)
+print(int(written / (time.monotonic() - start)))
 """
 STARTS = 'while :; do /bin/true; /bin/true; /bin/true; /bin/true; done'
 CROWD_SCRIPT = f'i=0; while [ $i -lt {CROWD} ]; do sleep 25 & i=$((i+1)); done; wait'
@@ -66,6 +109,12 @@ def hostile_processes():
             *(quiet(list(WORDS), executable=sys.executable) for _ in range(3))]
 
 
+def kernel_log(path, seconds):
+    """Start to write a kernel log; prints the lines a second in the end."""
+    return subprocess.Popen([sys.executable, '-c', KERNEL_LOG, path, str(seconds)],
+                            stdout=subprocess.PIPE)
+
+
 def crowd():
     """Start 3000 processes at once; they end by themselves after 25 s."""
     return [quiet(['nice', '-n', '15', 'sh', '-c', CROWD_SCRIPT], start_new_session=True)]
@@ -82,3 +131,5 @@ def end(processes):
         if process.poll() is None:
             process.kill()
         process.wait()
+        if process.stdout is not None:
+            process.stdout.close()

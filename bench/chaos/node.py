@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The node under chaos: an unprivileged user, 1024 descriptors, files that fail."""
+"""The node under chaos: an unprivileged user, 1024 descriptors, files that fail, odd clocks."""
 
 import os
 import shutil
@@ -22,10 +22,25 @@ import sys
 
 NOBODY = '65534'
 DESCRIPTORS = 1024
-# What the node reads -> what it finds there: garbage, nothing, EIO (memory at address 0).
-FAILING = {'/proc/pressure/memory': '{0}/garbage', '/proc/swaps': '{0}/empty',
-           '/proc/vmstat': '/proc/self/mem', '/proc/sys/vm/overcommit_memory': '{0}/garbage'}
-PARAMETERS = ['-p', 'scan_period:=1.0', '-p', 'hold_s:=0.0']
+# What the node reads -> what it finds there: garbage, nothing, EIO (memory at address 0), and no
+# file at all.  Nobody may open {0}/denied, so that the log file below /var/log is followed.
+FAILING = {'/proc/swaps': '{0}/empty', '/proc/vmstat': '/proc/self/mem',
+           '/proc/sys/vm/overcommit_memory': '{0}/garbage', '/dev/kmsg': '{0}/denied',
+           '/proc/pressure': '{0}/vanished', '/var/log': '{0}/log'}
+PARAMETERS = ['-p', 'scan_period:=1.0', '-p', 'hold_s:=0.0', '-p', 'protection.raise:=ros']
+CLOCK_AHEAD_S = 86400  # of the steady clocks in a time namespace
+# All that Python reads of the wall clock.  libfaketime would step it for the C++ libraries too,
+# but delays the waits of their threads by seconds.
+STEPPING = """
+import sys, time
+true_time = time.time
+def stepped():
+    with open('{0}/clock') as stream:
+        return true_time() + int(stream.read() or 0)
+time.time = stepped
+from oom_sentinel.node import main
+sys.exit(main())
+"""
 
 
 def can_change_user():
@@ -38,43 +53,87 @@ def can_change_user():
          'exec "$@"', 'sh', sys.executable, '-c', ''], capture_output=True).returncode == 0
 
 
-def command(program, folder):
-    """Return the command that runs the node, and what of the plan is not possible here."""
-    left_out = []
-    words = ['sh', '-c', f'ulimit -n {DESCRIPTORS}; exec "$@"', 'sh', program, '--ros-args',
-             *PARAMETERS]
-    if can_change_user():
-        words = ['setpriv', f'--reuid={NOBODY}', f'--regid={NOBODY}', '--clear-groups', *words]
-    else:
-        left_out.append('another user cannot run this interpreter: the node runs as '
-                        f'uid {os.geteuid()}')
-    mounts = ' && '.join(f'mount --bind {source.format(folder)} {target}'
-                         for target, source in FAILING.items())
-    if os.geteuid() == 0 and subprocess.run(
-            ['unshare', '-m', 'sh', '-c', mounts], capture_output=True).returncode == 0:
-        full = f'mount -t tmpfs -o size=64k,mode=1777 full {folder}/full && ' \
-               f'head -c 64k /dev/zero > {folder}/full/filler; true'
-        words = ['unshare', '-m', 'sh', '-c', f'{mounts} && {{ {full}; }} && exec "$@"', 'sh',
-                 *words]
-    else:
-        left_out.append('files cannot be mounted over here: none of them fails')
-    return words, left_out
+def works(words):
+    """Return whether a command can be run here."""
+    return os.geteuid() == 0 and subprocess.run(words, capture_output=True).returncode == 0
 
 
 class Node:
     """The running node and its figures."""
 
-    def __init__(self, program, folder, log):
+    def __init__(self, folder, log):
         """Start it; what it says goes to the log."""
-        os.chmod(folder, 0o777)
-        for name, content in (('garbage', b'\xff\x00some avg10=nan\n' * 99), ('empty', b'')):
-            with open(f'{folder}/{name}', 'wb') as stream:
-                stream.write(content)
-        os.makedirs(f'{folder}/full', exist_ok=True)
-        words, self.left_out = command(program, folder)
+        self.left_out = []
+        self._folder = folder
+        self.follows_log = False
+        self._prepare()
         env = {**os.environ, 'HOME': folder, 'ROS_LOG_DIR': f'{folder}/ros_log',
                'OOM_SENTINEL_STATE': f'{folder}/full/state'}
+        words = self._in_namespaces(self._as_nobody([self._program(), '--ros-args', *PARAMETERS]))
         self.process = subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT, env=env)
+
+    def _prepare(self):
+        """Make what is mounted over the files."""
+        folder = self._folder
+        os.chmod(folder, 0o777)
+        for name, content, mode in (('garbage', b'\xff\x00some avg10=nan\n' * 99, 0o644),
+                                    ('empty', b'', 0o644), ('denied', b'', 0),
+                                    ('clock', b'+0', 0o644)):
+            with open(f'{folder}/{name}', 'wb') as stream:
+                stream.write(content)
+            os.chmod(f'{folder}/{name}', mode)
+        for name in ('full', 'vanished', 'log'):
+            os.makedirs(f'{folder}/{name}')
+        with open(f'{folder}/log/kern.log', 'wb'):
+            pass
+
+    def _program(self):
+        """Write the program of the node, which steps the wall clock as a file says."""
+        path = f'{self._folder}/oom_sentinel_node'
+        with open(path, 'w') as stream:
+            stream.write(f'#!{sys.executable}\n{STEPPING.format(self._folder)}')
+        os.chmod(path, 0o755)
+        return path
+
+    def _as_nobody(self, words):
+        """Return the command as another user with few descriptors, where that is possible."""
+        words = ['sh', '-c', f'ulimit -n {DESCRIPTORS}; exec "$@"', 'sh', *words]
+        if can_change_user():
+            self.follows_log = True
+            return ['setpriv', f'--reuid={NOBODY}', f'--regid={NOBODY}', '--clear-groups', *words]
+        self.left_out.append('another user cannot run this interpreter: the node runs as '
+                             f'uid {os.geteuid()}')
+        return words
+
+    def _in_namespaces(self, words):
+        """Return the command in a mount and a time namespace of its own, where it is possible."""
+        folder = self._folder
+        mounts = ' && '.join(f'mount --bind {source.format(folder)} {target}'
+                             for target, source in FAILING.items() if os.path.exists(target))
+        if works(['unshare', '-m', 'sh', '-c', mounts]):
+            full = f'mount -t tmpfs -o size=64k,mode=1777 full {folder}/full && ' \
+                   f'head -c 64k /dev/zero > {folder}/full/filler; true'
+            words = ['unshare', '-m', 'sh', '-c', f'{mounts} && {{ {full}; }} && exec "$@"', 'sh',
+                     *words]
+        else:
+            self.follows_log = False
+            self.left_out.append('files cannot be mounted over here: none of them fails')
+        ahead = ['unshare', '--time', '--monotonic', str(CLOCK_AHEAD_S), '--boottime',
+                 str(CLOCK_AHEAD_S)]
+        if works([*ahead, 'true']):
+            return [*ahead, *words]
+        self.left_out.append('no time namespace here: the steady clock is that of the machine')
+        return words
+
+    def step_clock(self, seconds):
+        """Step the node's wall clock to so many seconds beside the true one."""
+        with open(f'{self._folder}/clock', 'w') as stream:
+            stream.write(f'{seconds:+d}')
+
+    @property
+    def log_file(self):
+        """Return the kernel log that the node follows, None when it follows none of ours."""
+        return f'{self._folder}/log/kern.log' if self.follows_log else None
 
     @property
     def pid(self):
