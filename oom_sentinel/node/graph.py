@@ -136,12 +136,15 @@ class Graph:
     """Asks the graph only when the number of nodes changed or a process is new."""
 
     def __init__(self, node: Any, monotonic: Callable[[], float] = time.monotonic,
-                 others: Others = lambda known: ([], [])) -> None:
+                 others: Others = lambda known: ([], []),
+                 selected: Callable[[], Iterable[str]] = lambda: ()) -> None:
         """
         Keep the node whose graph is asked.
 
         :param others: finds the nodes that publish no /rosout.
+        :param selected: returns the names of nodes that are looked for.
         """
+        self._selected = selected
         self._node = node
         self._others = others
         self._monotonic = monotonic
@@ -177,7 +180,7 @@ class Graph:
             found, nameless, nowhere = self._endpoints()
             self.undecodable = False
         except UnicodeDecodeError:  # rclpy refuses a whole answer for one name in it
-            found, nameless, nowhere = self._named_by_services(None, set()), set(), []
+            found, nameless, nowhere = self._named_one_by_one(), set(), []
             self.undecodable = True
         own_name = self._node.get_fully_qualified_name()
         found = [(name, gid) for name, gid in found if is_node_name(name)]
@@ -213,28 +216,34 @@ class Graph:
         others, nowhere = self._others({name for name, _ in found})
         return found + others, nameless, nowhere
 
-    def _named_by_services(self, prefixes: set[bytes] | None, known: set[str]
+    def _named_by_services(self, prefixes: set[bytes], known: set[str]
                            ) -> list[tuple[str, bytes]]:
-        """
-        Return the (node name, GUID) of nodes whose parameter service gives their name.
+        """Return the (node name, GUID) of nodes in these participants that are not known."""
+        services = self._node.get_service_names_and_types()
+        names = [service[:-len(PARAMETER_SERVICE)] for service, _ in services
+                 if service.endswith(PARAMETER_SERVICE)]
+        return [(name, raw) for name in names[:SERVICES_MAX] if name not in known
+                for raw in self._service_guids(name) if raw[:PREFIX_BYTES] in prefixes]
 
-        :param prefixes: participants that are looked at; None: all.
-        :param known: names that are left out.
+    def _named_one_by_one(self) -> list[tuple[str, bytes]]:
         """
-        found = []
-        services = [service for service, _ in self._node.get_service_names_and_types()
-                    if service.endswith(PARAMETER_SERVICE)]
-        for service in services[:SERVICES_MAX]:
-            name = service[:-len(PARAMETER_SERVICE)]
-            if name in known:
-                continue
-            # The node whose name is not UTF-8 is on this topic: it stays without a name.
-            with contextlib.suppress(UnicodeDecodeError):
-                for info in self._node.get_publishers_info_by_topic(f'rr{service}Reply', True):
-                    raw = bytes(info.endpoint_gid)
-                    if prefixes is None or raw[:PREFIX_BYTES] in prefixes:
-                        found.append((name, raw))
-        return found
+        Return the (node name, GUID) of nodes whose names are known beforehand.
+
+        Those are the names of the last answer, of node: selectors, and ours: the topic of a
+        node's parameter service has that node alone.
+        """
+        names = {name for found in self._answer.names.values() for name in found}
+        names |= {self._node.get_fully_qualified_name(), *self._selected()}
+        return [(name, raw) for name in sorted(names)[:SERVICES_MAX]
+                for raw in self._service_guids(name)]
+
+    def _service_guids(self, name: str) -> list[bytes]:
+        """Return the GUIDs of the endpoints that offer this node's parameters."""
+        try:
+            return [bytes(info.endpoint_gid) for info in self._node.get_publishers_info_by_topic(
+                f'rr{name}{PARAMETER_SERVICE}Reply', True)]
+        except UnicodeDecodeError:  # the node whose name it is, or one that forged this name
+            return []
 
 
 EVENTS = '/parameter_events'

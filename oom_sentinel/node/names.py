@@ -21,6 +21,7 @@ Only processes of our own user are asked: another user's answer would be somebod
 from typing import Any
 
 from oom_sentinel.facts import parts
+from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import LogLine
 from oom_sentinel.node.containers import Containers
@@ -28,10 +29,11 @@ from oom_sentinel.node.graph import Attribution
 from oom_sentinel.node.graph import Graph
 from oom_sentinel.node.graph import quiet_nodes
 from oom_sentinel.sentinel import Sentinel
+from oom_sentinel.settings import selector
 
-UNDECODABLE = ('a node on this ROS domain has a name that is not UTF-8, so rclpy cannot read the '
-               'graph as a whole: until it is gone, nodes without parameter services are known by '
-               'their command lines only')
+UNDECODABLE = ('a node on this ROS domain has a name that is not UTF-8, so rclpy cannot list the '
+               'nodes: until it is gone, new nodes are known by their command lines, and by node: '
+               'selectors without * where they have parameter services')
 
 
 class Names:
@@ -40,7 +42,10 @@ class Names:
     def __init__(self, node: Any, sentinel: Sentinel) -> None:
         """Ask nothing yet."""
         self._sentinel = sentinel
-        self._graph = Graph(node, others=lambda known: quiet_nodes(node, known))
+        self._graph = Graph(node, others=lambda known: quiet_nodes(node, known),
+                            selected=lambda: selector.plain_node_names(
+                                s for g in sentinel.settings.protection_groups for s in g.match))
+        self._failure: Exception | None = None  # of the last question to the graph
         self._containers = Containers(node)
         self.component = self._containers.component
         self._attribution = Attribution()
@@ -62,8 +67,18 @@ class Names:
 
     def _ask_graph(self) -> Attribution:
         processes = self._sentinel.ros_processes()
-        if not self._graph.changed(processes):
-            return self._attribution
+        if self._graph.changed(processes):
+            self._failure = None
+            try:
+                return self._answer_of_graph(processes)
+            except Exception as error:  # noqa: B902 - it stays the answer until the next question
+                self._failure = error
+                raise
+        if self._failure is not None:
+            raise self._failure.with_traceback(None)
+        return self._attribution
+
+    def _answer_of_graph(self, processes: tuple[Process, ...]) -> Attribution:
         undecodable = self._graph.undecodable
         found = self._graph.names(processes)
         if self._graph.undecodable and not undecodable:

@@ -18,6 +18,7 @@ Selectors: which nodes and processes a group means.
 Pure text matching with shell globs, case-sensitive; knows facts only.
 """
 
+from collections.abc import Iterable
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import translate
@@ -131,3 +132,9 @@ def matches(selectors: Sequence[Selector], process: Process, node_name: str | No
     if any(s.exclude and _hit(s, process, node_name) for s in selectors):
         return False
     return any(not s.exclude and _hit(s, process, node_name) for s in selectors)
+
+
+def plain_node_names(selectors: Iterable[Selector]) -> tuple[str, ...]:
+    """Return the node names that node: selectors spell out, without a glob."""
+    return tuple(s.pattern for s in selectors
+                 if s.kind == 'node' and not s.exclude and not set(s.pattern) & set('*?['))

@@ -14,10 +14,12 @@
 
 """No peer on the ROS domain stops, bloats or moves the node, whatever it sends or is called."""
 
+from fnmatch import fnmatchcase
 import os
 import pathlib
 import subprocess
 import sys
+from xml.etree import ElementTree
 
 from conftest import oom_score_adj
 from conftest import running_sentinel
@@ -111,7 +113,7 @@ def test_a_request_that_costs_much_lets_the_services_rest():
         """Stands for the node, whose services are counted."""
 
         get_name = staticmethod(lambda: 'x')
-        destroy_service = staticmethod(lambda service: alive.remove(service))
+        destroy_service = staticmethod(alive.remove)
 
         def create_service(self, _kind, name, _callback, **_more):
             """Create a service that is its name."""
@@ -222,3 +224,23 @@ def test_locked_parameters_refuse_every_change_and_restore(observer, robot):
         assert not answer.success and 'parameters.locked' in answer.message
         assert oom_score_adj(recorder.pid) == 300
         assert observer.trigger('apply').success
+
+
+def test_the_security_policy_allows_all_that_the_node_offers(observer):
+    """With SROS 2 the node would otherwise not start, or be silent on a topic."""
+    policy = ElementTree.parse(HERE.parents[1] / 'config' / 'sros2' / 'policy.xml')
+
+    def allowed(kind, permission):
+        return [f'/oom_sentinel{e.text[1:]}' if e.text.startswith('~') else e.text
+                for below in policy.iter(kind) if permission in below.attrib for e in below]
+    with running_sentinel({**FAST, 'shed.mode': 'act'}):
+        goes_on(observer)
+        node = observer.node
+        own = ('oom_sentinel', '/')
+        published = node.get_publisher_names_and_types_by_node(*own)
+        offered = node.get_service_names_and_types_by_node(*own)
+    assert len(published) > 8 and len(offered) > 8
+    for found, patterns in ((published, allowed('topics', 'publish')),
+                            (offered, allowed('services', 'reply'))):
+        assert [name for name, _ in found
+                if not any(fnmatchcase(name, pattern) for pattern in patterns)] == []

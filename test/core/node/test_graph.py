@@ -194,26 +194,24 @@ def undecodable(*_):
     raise UnicodeDecodeError('utf-8', b'\xff', 0, 1, 'invalid start byte')
 
 
-def test_a_name_that_is_not_utf_8_hides_no_other_node(asked, monkeypatch):
-    """Each node's parameter service names it; of the node itself nothing can be asked."""
-    asked.node.services = {'/oom_sentinel/get_parameters': gid(OWN),
-                           '/amcl/get_parameters': gid(77), '/bad/get_parameters': gid(78)}
-    usual = asked.node.get_publishers_info_by_topic
+def test_a_name_that_is_not_utf_8_hides_no_node_that_is_looked_for(asked, monkeypatch):
+    """Names of the last answer, of selectors and our own are asked for one by one."""
+    asked.node.endpoints += [('before', gid(76))]
+    assert asked.at(0, process(76)).names[76] == ('/before',)
+    services = {'/oom_sentinel/get_parameters': gid(OWN), '/before/get_parameters': gid(76),
+                '/amcl/get_parameters': gid(77), '/bad/get_parameters': gid(78)}
+    usual, asked.node.services = asked.node.get_publishers_info_by_topic, services
 
     def answer(topic, no_mangle=False):
-        return usual(topic, no_mangle) if no_mangle and '/bad/' not in topic else undecodable()
+        return usual(topic, no_mangle) if no_mangle and topic[2:-5] in services \
+            and '/bad/' not in topic else undecodable()
     monkeypatch.setattr(asked.node, 'get_publishers_info_by_topic', answer)
-    found = asked.at(0, process(77), process(78))
-    assert found.names == {OWN: ('/oom_sentinel',), 77: ('/amcl',)} and asked.graph.undecodable
+    monkeypatch.setattr(asked.node, 'get_service_names_and_types', undecodable)
+    asked.graph._selected = lambda: ('/amcl', '/bad', '/nowhere')
+    found = asked.at(60, *map(process, (76, 77, 78)))
+    assert found.names == {OWN: ('/oom_sentinel',), 76: ('/before',), 77: ('/amcl',)}
+    assert asked.graph.undecodable
     monkeypatch.setattr(asked.node, 'get_publishers_info_by_topic', usual)
     asked.node.endpoints += [('amcl', gid(77)), ('back', gid(78))]
-    found = asked.at(60, process(77), process(78))
+    found = asked.at(120, *map(process, (76, 77, 78)))
     assert found.names[78] == ('/back',) and not asked.graph.undecodable
-
-
-def test_the_graph_is_unavailable_when_no_name_can_be_decoded(asked, monkeypatch):
-    """Then the part fails, and Protection says so."""
-    monkeypatch.setattr(asked.node, 'get_publishers_info_by_topic', undecodable)
-    monkeypatch.setattr(asked.node, 'get_service_names_and_types', undecodable)
-    with pytest.raises(UnicodeDecodeError):
-        asked.at(0, process(77))
