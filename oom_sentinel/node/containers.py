@@ -28,6 +28,7 @@ from typing import Any
 
 from oom_sentinel.facts.process import Process
 from oom_sentinel.node.graph import is_node_name
+from oom_sentinel.node.graph import pid_bits
 from oom_sentinel.settings.programs import COMPONENT_CONTAINER
 
 FIRST_ANSWER_S = 15.0
@@ -77,6 +78,7 @@ class Containers:
         self._answers: dict[tuple[int, str], tuple[str, ...]] = {}
         self._ids: dict[tuple[int, str], dict[str, int]] = {}
         self._since_s: dict[tuple[int, str], float] = {}
+        self._foreign: frozenset[int] = frozenset()  # PIDs that have another number inside
 
     def names(self, processes: Iterable[Process], known: Iterable[int]
               ) -> dict[int, tuple[str, ...]]:
@@ -87,8 +89,9 @@ class Containers:
         """
         if self._kind is None:
             return {}
-        told = frozenset(known)
-        wanted = {(pid, name) for pid, name in containers(processes).items()
+        told, table = frozenset(known), tuple(processes)
+        self._foreign = frozenset(p.pid for p in table if p.same_pid_namespace is False)
+        wanted = {(pid, name) for pid, name in containers(table).items()
                   if pid not in told}
         for key in set(self._clients) - wanted:
             self._forget(key)
@@ -132,12 +135,28 @@ class Containers:
                 self._since_s[key] = now_s
                 client = self._clients[key] = self._node.create_client(
                     self._kind, f'{key[1]}/_container/list_nodes')
-            if client.service_is_ready():
+            if client.service_is_ready() and self._serves(key):
                 self._asked[key] = (now_s, client.call_async(self._kind.Request()))
+
+    def _serves(self, key: tuple[int, str]) -> bool:
+        """
+        Return whether the container itself answers, and nobody else would.
+
+        Any peer may offer a service of this name.  Fast DDS tells the PID of who does; two
+        who do cannot be told apart.
+        """
+        try:
+            found = self._node.get_publishers_info_by_topic(
+                f'rr{key[1]}/_container/list_nodesReply', True)
+        except UnicodeDecodeError:  # one of them has such a name
+            return False
+        bits = [pid_bits(info.endpoint_gid) for info in found]
+        return len(bits) == 1 and (bits[0] is None or key[0] in self._foreign
+                                   or bits[0][1] == key[0] & 0xFFFF)
 
     def _take(self, key: tuple[int, str], future: Any) -> None:
         self._asked[key] = (self._asked[key][0], None)
-        if future.exception() is None and future.result() is not None:
+        if future.exception() is None and future.result() is not None and self._serves(key):
             said = future.result()
             names = list(itertools.islice(said.full_node_names, NODES_MAX))
             self._answers[key] = tuple(sorted(name for name in names if is_node_name(name)))

@@ -38,6 +38,11 @@ def container(pid, name='/nav2_container'):
                                             node_names=(name,), ros=True))
 
 
+def gid(pid, vendor=b'\x01\x0f'):
+    """Return a GUID as Fast DDS forms it."""
+    return vendor + b'\xaa\xbb' + pid.to_bytes(2, 'little') + bytes(18)
+
+
 class FakeClient:
     """A client whose answer the test gives."""
 
@@ -65,8 +70,15 @@ class FakeNode:
     """Makes clients."""
 
     def __init__(self):
-        """Begin without any."""
+        """Begin without any; the container that is asked answers itself."""
         self.clients = []
+        self.servers = [gid(7)]
+
+    def get_publishers_info_by_topic(self, topic, no_mangle):
+        """Return who answers."""
+        assert topic.startswith('rr/') and topic.endswith('/_container/list_nodesReply')
+        assert no_mangle
+        return [SimpleNamespace(endpoint_gid=raw) for raw in self.servers]
 
     def create_client(self, _kind, name):
         """Make one."""
@@ -106,6 +118,21 @@ def test_an_answer_serves_the_next_question(inside, node):
     assert inside.component(7, '/amcl') == ('/nav2_container', 5)
     assert inside.component(8, '/amcl') is None and inside.component(7, '/map') is None
     assert len(node.clients[0].futures) == 1
+
+
+@pytest.mark.parametrize('servers, believed', [
+    ([gid(7)], True), ([gid(7, vendor=b'\x01\x10')], True),  # CycloneDDS tells no PID
+    ([gid(8)], False), ([gid(7), gid(8)], False), ([gid(7), gid(7)], False), ([], False)])
+def test_only_the_container_itself_is_believed(inside, node, clock, servers, believed):
+    """A peer that answers in its place could name a node that would lower the container."""
+    answer = SimpleNamespace(full_node_names=['/amcl'], unique_ids=[1])
+    inside.names([container(7)], ())
+    node.servers = servers
+    node.clients[0].futures[0].set_result(answer)
+    assert inside.names([container(7)], ()) == ({7: ('/amcl',)} if believed else {})
+    clock.now_s = 61.0
+    inside.names([container(7)], ())
+    assert len(node.clients[0].futures) == 1 + believed
 
 
 def test_a_silent_container_is_given_up_and_asked_again(inside, node, clock):
