@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import replace
 import os
+import stat
 import sys
 import time
 from typing import IO
@@ -85,9 +86,19 @@ def named(path: str) -> Found:
         return _found(archive.blocks(sys.stdin.buffer), Parser(STDIN, now_s=time.time()), STDIN)
     try:
         with open(path, 'rb') as stream:
+            if _is_endless(stream):
+                raise Unusable(f'{path}: a device, so no log')
             return _opened(stream, path)
     except OSError as error:
         raise Unusable(f'{path}: {error.strerror or error}{_file_grant(error)}') from error
+
+
+def _is_endless(stream: IO[bytes]) -> bool:
+    """Return whether this is a device; a terminal and /dev/null come to an end."""
+    mode = os.fstat(stream.fileno()).st_mode
+    return stat.S_ISBLK(mode) or (
+        stat.S_ISCHR(mode) and not stream.isatty()
+        and os.fstat(stream.fileno()).st_rdev != os.stat(os.devnull).st_rdev)
 
 
 def _file_grant(error: OSError) -> str:

@@ -28,6 +28,7 @@ from oom_sentinel.cli import report
 from oom_sentinel.cli import status
 from oom_sentinel.cli.parser import Parser
 from oom_sentinel.cli.parser import Version
+from oom_sentinel.kernel.root import CaptureError
 
 VERBS = (order, plan, status, protect, kills, doctor, report)
 ABOUT = 'Shows which process dies when memory runs out, and changes it.'
@@ -111,6 +112,8 @@ def run(arguments: argparse.Namespace, program: str) -> int:
         return code
     except output.Unusable as error:
         said = str(error)
+    except CaptureError as error:  # a FIFO, or a link out of it, met while the verb reads on
+        said = f'--root {arguments.root}: not a captured tree: {error}'
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:

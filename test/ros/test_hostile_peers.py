@@ -140,7 +140,7 @@ def test_a_request_that_costs_much_lets_the_services_rest():
 
 
 def test_a_node_is_found_beside_one_whose_name_is_not_utf_8(tmp_path):
-    """rclpy can list no names then; its parameter service names it."""
+    """No names can be listed then; the topic of its parameter service names it."""
     script = tmp_path / 'plain.py'
     script.write_text('import rclpy\nrclpy.init()\nn = rclpy.create_node("localiser")\n'
                       'print(1, flush=True)\nrclpy.spin(n)\n')

@@ -118,6 +118,27 @@ def test_spoiled_files_of_a_process_stop_nothing(tree, spoil, verb):
         assert done.returncode in (0, 1) and 'Traceback' not in done.stderr, done.stderr
 
 
+@pytest.mark.parametrize('verb', [
+    ['order'], ['status'], ['doctor'],
+    ['plan', '--params-file', str(ROOT / 'config' / 'turtlebot3.yaml')]])
+@pytest.mark.parametrize('name', [
+    'proc/swaps', 'proc/sys/vm/panic_on_oom', 'sys/fs/cgroup/memory/memory.stat'])
+@pytest.mark.parametrize('spoil', [fifo, outside])
+def test_any_other_spoiled_file_is_unavailable_or_refused(tree, capsys, spoil, name, verb):
+    """A verb that reads on when the tree was taken for good ends in the same way."""
+    (tree / name).parent.mkdir(parents=True, exist_ok=True)
+    spoil(tree / name)
+    code = main([*verb, '--root', str(tree)])
+    said = capsys.readouterr().err
+    assert code in (0, 1) or (code == 2 and said.count('\n') == 1 and name in said), said
+
+
+@pytest.mark.parametrize('words', [['kills', '--file'], ['report']])
+def test_a_device_is_no_log(words):
+    """/dev/zero would be read for ever."""
+    refused(run(*words, '/dev/zero'), '/dev/zero: a device')
+
+
 def folder(path):
     """Make a folder of that name."""
     path.mkdir()
