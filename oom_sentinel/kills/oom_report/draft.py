@@ -110,7 +110,7 @@ class Draft:
 
     def _take_table(self, text: bytes, escaped: bool) -> bool:
         """Take the head or a row of the table."""
-        head = table.TABLE.match(text)
+        head = table.TABLE.match(text) if b'pid' in text[:16] else None
         if head is not None:
             columns = message.text(head.group(1)).split()
             self.columns = tuple(columns[:columns.index('name')] if 'name' in columns

@@ -189,7 +189,7 @@ def _behind_stamps(text: bytes, wall_s: float | None, boot_s: float | None) -> R
     m = _CALLER.match(text)
     if m is not None:
         caller, text = m.group(1), text[m.end():]
-    elif text[:1] in b' (-[c':
+    elif text[:1] in b' (-[c' and (text[:1] != b'[' or b':' in text[:10]):
         m = _VENDOR.match(text)
         if m is not None:
             caller, text = m.group(), text[m.end():]

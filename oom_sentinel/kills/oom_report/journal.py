@@ -34,7 +34,7 @@ MAX_VALUE = 1 << 16
 _MAX_BINARY = 1 << 32
 FIRST = b'__CURSOR='  # an export entry begins with it
 # Names, a little narrower than what `Export` takes.
-_NAME = rb'_{0,2}[A-Za-z0-9][A-Za-z0-9_]{0,60}'
+_NAME = rb'[A-Za-z0-9_]{1,64}'
 _TEXTS = re.compile(rb'(?:' + _NAME + rb'=[^\n]*\n)*')
 _BINARY = re.compile(_NAME + rb'\n')
 _ENTRIES = re.compile(rb'(?:' + FIRST + rb'[^\n]*\n' + _TEXTS.pattern + rb'\n)*')

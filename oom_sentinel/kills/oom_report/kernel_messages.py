@@ -18,8 +18,6 @@ What the messages of the kernel mean, one after the other: reports begin, grow a
 The lines' envelopes are off already; programs that kill are told apart by their speakers.
 """
 
-import re
-
 from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.kills.oom_report import message
 from oom_sentinel.kills.oom_report import report
@@ -35,11 +33,16 @@ from oom_sentinel.kills.oom_report.suspicion import Named
 from oom_sentinel.kills.oom_report.suspicion import Suspicion
 from oom_sentinel.kills.oom_report.userspace import Userspace
 
-# What a report begins with, or is told by; `stream` skips whole blocks without any of them, and
-# each word costs a search (0.2 to 0.6 ns a byte).  The beginning of a log is read without them.
+# What a report begins with, or is told by; `stream` skips whole blocks without any of them.  The
+# beginning of a log is read without them.
 OPENERS = (b'oom', b'Kill', b'SIGTERM to', b'SIGKILL to', KUBELET, b'"MESSAGE":[', b'"MESSAGE": [')
 # nohang names its victim in lines before the one that has an opener.
-OPENER = re.compile(b'|'.join(map(re.escape, (*OPENERS, b'nohang', b'ictim is', b', badness'))))
+_BEFORE = (b'nohang', b'ictim is', b', badness')
+
+
+def may_matter(line: bytes) -> bool:
+    """Return whether a line has one of the words that a report or a kill begins with."""
+    return any(word in line for word in OPENERS) or any(word in line for word in _BEFORE)
 
 
 class KernelMessages:
@@ -89,13 +92,15 @@ class KernelMessages:
         """Take a message of the kernel, or of one of the programs that kill."""
         self._line = line
         told: tuple[OomKill, ...] = ()
-        if OPENER.search(raw):
+        matters = record.text[:1] != b'[' and may_matter(raw)
+        if matters:
             told = self._userspace.take(record, line, raw)
             self._named.take(record, line, raw)
         if record.speaker:
-            self.suspicion.look(record.text, record.speaker, self._line)
+            if matters:
+                self.suspicion.look(record.text, record.speaker, self._line)
             return told
-        if self.reports.quiet and not OPENER.search(record.text):
+        if self.reports.quiet and not may_matter(record.text):
             return told
         found = told
         if record.boot_s is not None:
@@ -110,6 +115,9 @@ class KernelMessages:
 
     def _take_kernel(self, record: Record, raw: bytes) -> tuple[OomKill, ...]:
         text, reports = record.text, self.reports
+        if text[:1] == b'[':
+            self._grow(record, raw)  # a row of the table
+            return ()
         killed = message.killed(text, record.escaped)
         if killed is not None:
             self.silence = 0
@@ -175,16 +183,19 @@ class KernelMessages:
                 self.reports.spare(int(spared.group(2)), record)
         elif message.ASKED_FOR.match(record.text):
             self._asked = record
-        elif draft is not None and draft.killed is None:
-            if draft.take(record, raw):
-                draft.line = draft.line or self._line
-                self.silence = 0
-            else:
-                self.suspicion.look(record.text, b'', self._line)
-        else:
-            opened = Draft(line=self._line)
-            if opened.take(record, raw):
-                self.silence = 0
-                self.reports.put(record.caller, opened)
-            else:
-                self.suspicion.look(record.text, b'', self._line)
+        elif not self._grow(record, raw) and may_matter(record.text):
+            self.suspicion.look(record.text, b'', self._line)
+
+    def _grow(self, record: Record, raw: bytes) -> bool:
+        """Let the caller's report, or a new one, take a line; return whether it mattered."""
+        draft = self.reports.of_caller(record.caller)
+        is_open = draft is not None and draft.killed is None
+        if draft is None or not is_open:
+            draft = Draft(line=self._line)
+        if not draft.take(record, raw):
+            return False
+        draft.line = draft.line or self._line
+        self.silence = 0
+        if not is_open:
+            self.reports.put(record.caller, draft)
+        return True

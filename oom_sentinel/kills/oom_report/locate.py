@@ -37,8 +37,8 @@ _COLOR = re.compile(rb'\x1b\[[0-9;]{0,20}[mK]')
 _BARE_COLOR = re.compile(rb'\[(?:\d{1,3}(?:;\d{1,3}){0,4}m|m(?![A-Za-z]))')
 _ESCAPED_COLOR = re.compile(rb'\\(?:u001b|x1b|033|e)\[[0-9;]{0,20}m', re.IGNORECASE)
 _MARKDOWN = re.compile(rb'\\([][_()*`~<>#-])')
+_ROW = re.compile(rb'\[ *\d{1,10}\] +\d')
 _ENTITY = re.compile(rb'&(?:[a-z]{2,6}|#\d{1,5}|#x[0-9a-f]{1,4});')
-_STARTS = tuple(re.compile(start) for start in message.STARTS)
 _SEARCH = re.compile(b'|'.join(b'(?:%s)' % start for start in message.STARTS))
 _WORDS = re.compile(rb'emory|oom|[Kk]ill')
 _MARK = re.compile(rb'\bkernel(?:\[\d{1,10}\])?: ?|\[ *\d{1,10}\.\d{1,9}\] ?|'
@@ -98,6 +98,9 @@ def read(line: bytes, clock: Clock) -> Record:
     is the program that said them, or envelope.OTHER.
     """
     record = envelope.read(line, clock)
+    if record.text[:1] == b'[' and record.boot_s is not None and not record.speaker \
+            and _ROW.match(record.text):
+        return record
     if _understood(record):
         return record
     bare = record.text == line
@@ -137,7 +140,7 @@ def _understood(record: Record) -> bool:
 
 def begins(text: bytes) -> bool:
     """Return whether a message begins as one that tells a kill or the end of a report."""
-    return any(start.match(text) for start in _STARTS)
+    return text[:1] != b'[' and _SEARCH.match(text) is not None
 
 
 def _comm_max(record: Record) -> int:

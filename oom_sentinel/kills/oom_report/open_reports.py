@@ -65,7 +65,8 @@ class OpenReports:
     @property
     def quiet(self) -> bool:
         """Return whether no report waits for lines."""
-        return all(draft.killed is not None for draft in self._open.values())
+        # Asked several times a line: a list is faster here than all().
+        return not [1 for draft in self._open.values() if draft.killed is None]
 
     @property
     def empty(self) -> bool:

@@ -30,7 +30,7 @@ from oom_sentinel.kills.oom_report import message
 from oom_sentinel.kills.oom_report import printed
 from oom_sentinel.kills.oom_report import wrapping
 from oom_sentinel.kills.oom_report.kernel_messages import KernelMessages
-from oom_sentinel.kills.oom_report.kernel_messages import OPENER
+from oom_sentinel.kills.oom_report.kernel_messages import may_matter
 from oom_sentinel.kills.oom_report.record import Clock
 from oom_sentinel.kills.oom_report.suspicion import Suspicion
 
@@ -101,13 +101,13 @@ class Parser:
         if self._printed.inside or printed.begins(line):
             return self._unwrap() + self._feed_printed(line)
         if self.idle:
-            if not OPENER.search(line):
+            if not may_matter(line):
                 return ()
         elif self._messages.silence > MAX_SILENCE:
             self.line -= 1
             return self._unwrap() + self._messages.give_up() + self.feed(line)
         self._messages.silence += 1
-        return self._feed_cleaned(line)
+        return self._feed_cleaned(line if len(line) <= MAX_ENTRY else line[:message.MAX_LINE])
 
     def _feed_cleaned(self, line: bytes) -> tuple[OomKill, ...]:
         """Take a line that may matter: JSON, or text in any envelope."""
@@ -138,7 +138,7 @@ class Parser:
             return self._take_entry(fields, fields.get('MESSAGE', b''))
         found: tuple[OomKill, ...] = ()
         for line in held:
-            if not self._messages.reports.quiet or OPENER.search(line):
+            if not self._messages.reports.quiet or may_matter(line):
                 found += self._feed_cleaned(line)
         return found
 
@@ -163,7 +163,7 @@ class Parser:
             return found + self._take_entry(entry, line)
         for text, wall_s in foreign_json.texts(document):
             for piece in text.splitlines():
-                if not (self._messages.reports.quiet and OPENER.search(piece) is None):
+                if not (self._messages.reports.quiet and not may_matter(piece)):
                     part = locate.cleaned(piece)[:message.MAX_LINE]
                     found += self._take_line(part, part, wall_s)
         return found

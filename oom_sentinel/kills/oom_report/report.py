@@ -42,7 +42,7 @@ def finish(draft: Draft, killed: Killed, record: Record, source: str | None) -> 
     rows = [(row, tasks_of.named(draft.columns, row)) for row in draft.rows]
     tasks = tuple(tasks_of.task(row, named, None) for row, named in rows)
     page_size = predict.page_size_of(total_vm, _found(tasks, killed.pid), tasks, draft.scene)
-    if page_size is not None:
+    if page_size is not None and 'pgtables_bytes' not in columns:
         tasks = tuple(tasks_of.task(row, named, page_size) for row, named in rows)
     victim = _found(tasks, killed.pid)
     said = draft.parsed_summary(killed.printed)

@@ -36,7 +36,7 @@ def is_cut(line: bytes) -> bool:
     """Return whether a line is a message that may go on in the next line."""
     if not MIN_LINE <= len(line) <= MAX_JOINED:
         return False
-    summary = _CUT_SUMMARY.search(line)
+    summary = _CUT_SUMMARY.search(line) if b'oom-kill:' in line else None
     if summary is not None:
         return _WHOLE_SUMMARY.search(line, summary.end()) is None
     if b'emory' not in line[-80:] and b'illed process' not in line:

@@ -287,6 +287,16 @@ def test_markdown_and_fluentd_hide_no_kill():
     assert len(kills(line % (b'kern.log', said))) == 1 and kills(line % (b'my.app', said)) == []
 
 
+@pytest.mark.parametrize('noise', [
+    b'KGKG[[ K SIGHUP, oo m, "MESSAGE" ' * 40, b'plain', b'KG[' * 5])
+def test_noise_before_a_kill_hides_it_from_no_search(noise):
+    """Blocks are searched for rare bytes first, and where these are not rare for the words."""
+    said = next(Report(KERNELS[0], TASKS).killed(TASKS[1]))
+    for line in (said, b'[3456.806][ 4] [T96407] ' + said):
+        found = kills((noise + b'\n') * 3000 + line + b'\n' + (noise + b'\n') * 3000)
+        assert [(kill.victim_pid, kill.line) for kill in found] == [(500, 3001)]
+
+
 def test_a_program_may_not_call_itself_a_killer():
     """The unit is what journald itself knows."""
     said = (b'{"MESSAGE":"Killed /robot.slice due to memory pressure","_TRANSPORT":"journal",'
