@@ -81,7 +81,7 @@ class Families:
 
         :param known: the sizes of its processes; those of no size are in no family.
         """
-        by_pid = {p.pid: p for p in table if p.identity in known}
+        by_pid = {p.pid: p for p in table if p.memory is not None}
         self._origins = self._traced(by_pid, known)
         members: dict[Identity, list[Process]] = {}
         for identity, origin in self._origins.items():
@@ -101,13 +101,16 @@ class Families:
         """Return where each forked process comes from; an orphan's origin is remembered."""
         traced: dict[Identity, _Origin] = {}
         forked: list[tuple[Process, Process]] = []
+        for identity, origin in self._origins.items():
+            process = by_pid.get(identity.pid)
+            # Else it has ended or runs another program since.
+            if process is not None and process.identity == identity \
+                    and process.program == origin.program:
+                traced[identity] = origin
         for process in by_pid.values():
-            origin = self._origins.get(process.identity)
             parent = by_pid.get(process.ppid)
-            if origin is not None:
-                if origin.program == process.program:  # else it runs another program since
-                    traced[process.identity] = origin
-            elif parent is not None and _is_copy(process, parent):
+            if parent is not None and _is_copy(process, parent) \
+                    and process.identity not in self._origins:
                 forked.append((process, parent))
         for process, parent in sorted(forked, key=lambda pair: pair[0].identity.start_time):
             above = traced.get(parent.identity)
@@ -141,5 +144,5 @@ class Families:
 def _is_copy(child: Process, parent: Process) -> bool:
     """Return whether a child still runs what its parent runs: it was forked without exec."""
     a, b = child.program, parent.program
-    return a.cmdline == b.cmdline and a.exe == b.exe and bool(a.cmdline) \
-        and child.start_time >= parent.start_time
+    same = a is b or (a.cmdline == b.cmdline and a.exe == b.exe)
+    return same and bool(a.cmdline) and child.start_time >= parent.start_time
