@@ -89,14 +89,14 @@ class Containers:
         """
         if self._kind is None:
             return {}
-        told, table = frozenset(known), tuple(processes)
+        known_pids, table = frozenset(known), tuple(processes)
         self._foreign = frozenset(p.pid for p in table if p.same_pid_namespace is False)
         wanted = {(pid, name) for pid, name in containers(table).items()
-                  if pid not in told}
+                  if pid not in known_pids}
         for key in set(self._clients) - wanted:
-            self._forget(key)
+            self._forget_container(key)
         for key in wanted:
-            self._ask(key)
+            self._ask_container(key)
         return {key[0]: self._answers[key] for key in wanted if self._answers.get(key)}
 
     def ask_soon(self, pids: Iterable[int]) -> None:
@@ -120,11 +120,11 @@ class Containers:
         return frozenset(key[0] for key, since_s in self._since_s.items()
                          if key not in self._answers and now_s - since_s < FIRST_ANSWER_S)
 
-    def _ask(self, key: tuple[int, str]) -> None:
+    def _ask_container(self, key: tuple[int, str]) -> None:
         now_s = self._monotonic()
         asked_s, future = self._asked.get(key, (float('-inf'), None))
         if future is not None and future.done():
-            self._take(key, future)
+            self._take_answer(key, future)
         elif future is not None and now_s - asked_s >= ANSWER_S:
             self._clients[key].remove_pending_request(future)
             self._asked[key] = (asked_s, None)
@@ -135,10 +135,10 @@ class Containers:
                 self._since_s[key] = now_s
                 client = self._clients[key] = self._node.create_client(
                     self._kind, f'{key[1]}/_container/list_nodes')
-            if client.service_is_ready() and self._serves(key):
+            if client.service_is_ready() and self._answers_itself(key):
                 self._asked[key] = (now_s, client.call_async(self._kind.Request()))
 
-    def _serves(self, key: tuple[int, str]) -> bool:
+    def _answers_itself(self, key: tuple[int, str]) -> bool:
         """
         Return whether the container itself answers, and nobody else would.
 
@@ -154,15 +154,16 @@ class Containers:
         return len(bits) == 1 and (bits[0] is None or key[0] in self._foreign
                                    or bits[0][1] == key[0] & 0xFFFF)
 
-    def _take(self, key: tuple[int, str], future: Any) -> None:
+    def _take_answer(self, key: tuple[int, str], future: Any) -> None:
         self._asked[key] = (self._asked[key][0], None)
-        if future.exception() is None and future.result() is not None and self._serves(key):
+        if future.exception() is None and future.result() is not None \
+                and self._answers_itself(key):
             said = future.result()
             names = list(itertools.islice(said.full_node_names, NODES_MAX))
             self._answers[key] = tuple(sorted(name for name in names if is_node_name(name)))
             self._ids[key] = dict(zip(names, said.unique_ids))
 
-    def _forget(self, key: tuple[int, str]) -> None:
+    def _forget_container(self, key: tuple[int, str]) -> None:
         self._node.destroy_client(self._clients.pop(key))
         self._asked.pop(key, None)
         self._answers.pop(key, None)

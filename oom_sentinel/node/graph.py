@@ -158,7 +158,7 @@ class Graph:
         self._missing_s: dict[str, float] = {}
 
     def changed(self, processes: tuple[Process, ...]) -> bool:
-        """Tell, in some microseconds, whether to ask now because it could bring news."""
+        """Return, in some microseconds, whether asking now could bring news."""
         if not processes:
             return False  # before the first scan nothing could be attributed
         seen = (self._node.count_publishers(TOPIC), frozenset(p.pid for p in processes))

@@ -24,6 +24,8 @@ from oom_sentinel.facts.status import Status
 from oom_sentinel.kernel.log import Feed
 from oom_sentinel.kernel.wake import Watch
 from oom_sentinel.kills.kill_log import KERNEL_LOG
+from oom_sentinel.settings.outside import LINE_MAX
+from oom_sentinel.settings.outside import printable
 from rclpy.qos import DurabilityPolicy
 from rclpy.qos import QoSProfile
 
@@ -35,7 +37,7 @@ REST_S, REST_MAX_S = 0.003, 0.02
 
 
 class Kills:
-    """Tells each kill once; wakes the node when the kernel log tells one."""
+    """Publishes each kill once; wakes the node when the kernel log holds a new one."""
 
     def __init__(self, node: Any, watch: Watch, feed: Feed,
                  message: Callable[[tuple[Status, ...]], DiagnosticArray]) -> None:
@@ -44,23 +46,23 @@ class Kills:
         self._watch = watch
         self._message = message
         self._publisher = node.create_publisher(DiagnosticArray, '~/oom_kills', QOS)
-        self._said_past = False
+        self._logged_past = False
         self._descriptor = feed.source.descriptor
         if self._descriptor is not None:
             watch.add(self._descriptor, select.EPOLLIN, KERNEL_LOG, lambda _events: feed.drain(),
                       rest_s=REST_S, rest_max_s=REST_MAX_S)
 
-    def tell(self, kills: tuple[Status, ...]) -> None:
+    def publish(self, kills: tuple[Status, ...]) -> None:
         """Publish each kill on its own and log it."""
         log = self._node.get_logger()
         for kill in kills:
             self._publisher.publish(self._message((kill,)))
             if kill.level == Level.ERROR:
-                log.error(kill.message)
+                log.error(printable(kill.message, LINE_MAX))
             elif kill.level == Level.WARN:
-                log.warning(kill.message)
-        if any(kill.level == Level.OK for kill in kills) and not self._said_past:
-            self._said_past = True
+                log.warning(printable(kill.message, LINE_MAX))
+        if any(kill.level == Level.OK for kill in kills) and not self._logged_past:
+            self._logged_past = True
             log.info(f'OOM kills from before the start are on {self._publisher.topic_name}')
 
     def close(self) -> None:

@@ -15,7 +15,7 @@
 """
 Node names for the sentinel: from the ROS graph and from component containers.
 
-Only processes of our own user are asked: another user's answer would be somebody else's word.
+Only containers of our own user are asked: what another user's process answers proves nothing.
 """
 
 from typing import Any
@@ -37,7 +37,7 @@ UNDECODABLE = ('a node on this ROS domain has a name that is not UTF-8, so rclpy
 
 
 class Names:
-    """Asks graph and containers, each as a part of its own, and tells the sentinel."""
+    """Asks the graph and containers, each as a part of its own, for the sentinel."""
 
     def __init__(self, node: Any, sentinel: Sentinel) -> None:
         """Ask nothing yet."""

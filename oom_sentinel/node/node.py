@@ -79,7 +79,7 @@ class OomSentinel(Node):
         :raises SettingsError: when a start parameter is refused.
         """
         self.parameters: Parameters | None = None
-        self._said: dict[str, float] = {}
+        self._complained_s: dict[str, float] = {}
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         super().__init__('oom_sentinel', start_parameter_services=False, **kwargs)
         self.parameter_services = ParameterServices(self, self.complain)
@@ -110,9 +110,9 @@ class OomSentinel(Node):
         self._scan_timer: Any = None
         self._time_scans(settings)
         self.shedding.follow(settings.shed_mode, self.sentinel.shed)
-        self._tell_start()
+        self._log_start()
 
-    def _tell_start(self) -> None:
+    def _log_start(self) -> None:
         watching = self.sentinel.guard.watching
         self.get_logger().info(
             f'watching {printable(self.sentinel.host.hostname)}; diagnostics on '
@@ -131,8 +131,8 @@ class OomSentinel(Node):
     def complain(self, error: Exception, what: str = 'a cycle failed and is tried again') -> None:
         """Log an error that should not have been, once a minute for each place."""
         place = error_place(error)  # not its text: others could vary that without end
-        if due(self._now_s(), self._said.get(place, NEVER_S), COMPLAIN_S):
-            self._said[place] = self._now_s()
+        if due(self._now_s(), self._complained_s.get(place, NEVER_S), COMPLAIN_S):
+            self._complained_s[place] = self._now_s()
             self.get_logger().error(f'{what}: {printable(str(error))} ({place})')
             self.get_logger().debug(traceback.format_exc(-8))
 
@@ -140,7 +140,7 @@ class OomSentinel(Node):
         return float(self._steady.now().nanoseconds / 1e9)
 
     def woken(self) -> None:
-        """Answer whatever woke the executor; run the cycle at once where that is due."""
+        """Do what the wakes ask for; run the cycle at once where that is due."""
         self._guarded(self.wakes.answer)()
 
     def cycle(self) -> None:
@@ -151,7 +151,7 @@ class OomSentinel(Node):
         report = self.sentinel.cycle(woken_by, self.wakes.waking)
         self._log(report.log)
         now_s = self._now_s()
-        run(parts.PUBLISHING, lambda: self.kills.tell(report.kills), None)
+        run(parts.PUBLISHING, lambda: self.kills.publish(report.kills), None)
         run(parts.PUBLISHING, lambda: self.shedding.publish(report.actions), None)
         self.shedding.look_soon(self._guarded(self.cycle), self._steady)
         if self._pace.publishes(now_s, self.parameters.settings.publish_period,

@@ -90,9 +90,9 @@ class ParameterServices(ParameterService):
         self._rests_s: float | None = None  # since when
         self._renewed_s = NEVER_S
         self._least_bytes: int | None = None
-        self._create()
+        self._create_services()
 
-    def _create(self) -> None:
+    def _create_services(self) -> None:
         super().__init__(self._services)  # type: ignore[arg-type]
         self._node_weak_ref = weakref.ref(self._set_on)
 
@@ -113,7 +113,7 @@ class ParameterServices(ParameterService):
         if self._rests_s is not None:
             if due(now_s, self._rests_s, REST_S):
                 self._rests_s = None
-                self._create()
+                self._create_services()
             return None
         if self._least_bytes is None or resident_bytes < self._least_bytes:
             self._least_bytes = resident_bytes
@@ -122,18 +122,18 @@ class ParameterServices(ParameterService):
             self._renewed_s = now_s
             self._least_bytes = None  # what is left is the node's own
             self._services.destroy()
-            self._create()
+            self._create_services()
         return None
 
     def _set_parameters_callback(self, request: Any, response: Any) -> Any:
         problem = self._too_much(request.parameters)
         response.results = [refused(problem)] if problem else [
-            self._set([message]) for message in request.parameters]
+            self._set_parameters([message]) for message in request.parameters]
         return response
 
     def _set_parameters_atomically_callback(self, request: Any, response: Any) -> Any:
         problem = self._too_much(request.parameters)
-        response.result = refused(problem) if problem else self._set(request.parameters)
+        response.result = refused(problem) if problem else self._set_parameters(request.parameters)
         return response
 
     def _too_much(self, parameters: Any) -> str | None:
@@ -144,7 +144,7 @@ class ParameterServices(ParameterService):
                     f'{REQUEST_ITEMS}')
         all_bytes = 0
         for message in parameters:
-            items, size = _size(message)
+            items, size = _size_of(message)
             all_bytes += size
             self._rest_after(items, all_bytes)
             if items > REQUEST_ITEMS:
@@ -161,7 +161,7 @@ class ParameterServices(ParameterService):
         elif size > REST_BYTES:
             self._too_large = f'{size >> 20} MiB'
 
-    def _set(self, messages: Any) -> Any:
+    def _set_parameters(self, messages: Any) -> Any:
         parameters = []
         for message in messages:
             try:
@@ -176,22 +176,23 @@ class ParameterServices(ParameterService):
             return refused(f'{type(error).__name__}: {printable(str(error))}')
 
     def _describe_parameters_callback(self, request: Any, response: Any) -> Any:
-        return self._answered(super()._describe_parameters_callback, request, response,
-                              request.names, REQUEST_ITEMS)
+        return self._bounded_answer(super()._describe_parameters_callback, request, response,
+                                    request.names, REQUEST_ITEMS)
 
     def _get_parameters_callback(self, request: Any, response: Any) -> Any:
-        return self._answered(super()._get_parameters_callback, request, response,
-                              request.names, REQUEST_ITEMS)
+        return self._bounded_answer(super()._get_parameters_callback, request, response,
+                                    request.names, REQUEST_ITEMS)
 
     def _get_parameter_types_callback(self, request: Any, response: Any) -> Any:
-        return self._answered(super()._get_parameter_types_callback, request, response,
-                              request.names, REQUEST_ITEMS)
+        return self._bounded_answer(super()._get_parameter_types_callback, request, response,
+                                    request.names, REQUEST_ITEMS)
 
     def _list_parameters_callback(self, request: Any, response: Any) -> Any:
-        return self._answered(super()._list_parameters_callback, request, response,
-                              request.prefixes, PREFIXES)
+        return self._bounded_answer(super()._list_parameters_callback, request, response,
+                                    request.prefixes, PREFIXES)
 
-    def _answered(self, answer: Any, request: Any, response: Any, names: Any, most: int) -> Any:
+    def _bounded_answer(self, answer: Any, request: Any, response: Any, names: Any, most: int
+                        ) -> Any:
         """
         Return rclpy's answer; an empty one to a request that is too long or that raises.
 
@@ -207,7 +208,7 @@ class ParameterServices(ParameterService):
             return type(response)()
 
 
-def _size(message: Any) -> tuple[int, int]:
+def _size_of(message: Any) -> tuple[int, int]:
     """Return the most items that a list of a parameter message has, and the bytes of its text."""
     value = message.value
     lists = (value.byte_array_value, value.bool_array_value, value.integer_array_value,

@@ -109,14 +109,14 @@ class Parameters:
         for name, closest in unknown[:WARNED]:
             node.get_logger().warning(
                 f'parameter {printable(name, NAME_MAX)} is unknown and without effect'
-                + self._hint(name, closest))
+                + self._meant_name(name, closest))
         if len(unknown) > WARNED:
             node.get_logger().warning(f'{len(unknown) - WARNED} more parameters are unknown and '
                                       'without effect')
         self.declared: dict[str, Declaration] = {}
         self.declare_missing(table.declarations_for(self.values), self.values)
 
-    def _hint(self, name: str, closest: str | None) -> str:
+    def _meant_name(self, name: str, closest: str | None) -> str:
         """Return what may have been meant by an unknown name."""
         group = GROUP_PARAMETER.match(name)
         if group is not None:
@@ -192,7 +192,7 @@ class Parameters:
         for parameter in ours:
             declaration = declarations.get(parameter.name)
             if declaration is None:
-                raise SettingsError(self._no_such(parameter.name))
+                raise SettingsError(self._unknown_refusal(parameter.name))
             if parameter.type_ == Parameter.Type.NOT_SET:
                 raise SettingsError(f'{parameter.name}: cannot be deleted')
             if declaration.read_only:
@@ -203,7 +203,7 @@ class Parameters:
         return taken, prospective, table.rebuild(
             self.settings, prospective, [p.name for p in ours])
 
-    def _no_such(self, name: str) -> str:
+    def _unknown_refusal(self, name: str) -> str:
         """Return the refusal of a name that is no parameter, with what may have been meant."""
         shown = printable(name, NAME_MAX)
         group = GROUP_PARAMETER.match(name)

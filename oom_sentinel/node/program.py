@@ -52,15 +52,15 @@ class Stop:
         """Install the handlers: from here on a signal means an orderly end."""
         self.asked = False
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        watch.add(self._reader, select.EPOLLIN, 'signal', self._drain)
+        watch.add(self._reader, select.EPOLLIN, 'signal', self._empty_pipe)
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._ask)
+            signal.signal(number, self._ask_to_stop)
 
-    def _ask(self, _number: int, _frame: FrameType | None) -> None:
+    def _ask_to_stop(self, _number: int, _frame: FrameType | None) -> None:
         self.asked = True
 
-    def _drain(self, _events: int) -> bool:
+    def _empty_pipe(self, _events: int) -> bool:
         os.read(self._reader, 512)
         return True
 
@@ -84,7 +84,7 @@ def _make_trial_file(folder: str) -> None:
 
 def _log_arguments() -> list[str]:
     """
-    See to a log directory that can be written, for rclpy.init raises without one.
+    Make sure that the log directory can be written: rclpy.init raises without one.
 
     :returns: arguments for rclpy.init: none, or to log to the terminal alone.
     """
@@ -109,7 +109,7 @@ def _log_arguments() -> list[str]:
     return []
 
 
-def _start(args: list[str] | None, watch: Watch) -> OomSentinel | None:
+def _start_node(args: list[str] | None, watch: Watch) -> OomSentinel | None:
     """Return the node, None when arguments or parameters are refused, which is then said."""
     words = sys.argv if args is None else args
     reason = unreadable(words)
@@ -133,7 +133,7 @@ def _start(args: list[str] | None, watch: Watch) -> OomSentinel | None:
     return None
 
 
-def _spin(executor: SingleThreadedExecutor, node: OomSentinel) -> None:
+def _spin_once(executor: SingleThreadedExecutor, node: OomSentinel) -> None:
     """Wait for work and do it; what rclpy raises because of a peer is logged and survived."""
     try:
         node.catch_up()
@@ -149,7 +149,7 @@ def main(args: list[str] | None = None) -> int:
     """Run the node until SIGINT, SIGTERM or SIGHUP; return 0, or 2 when it cannot start."""
     watch = Watch()
     stop = Stop(watch)
-    node = _start(args, watch)
+    node = _start_node(args, watch)
     if node is None:
         return REFUSED
     executor = SingleThreadedExecutor()
@@ -159,7 +159,7 @@ def main(args: list[str] | None = None) -> int:
     orderly = False
     try:
         while not stop.asked:
-            _spin(executor, node)
+            _spin_once(executor, node)
         orderly = True
     finally:
         try:

@@ -28,6 +28,8 @@ from diagnostic_msgs.msg import DiagnosticArray
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.status import Status
 from oom_sentinel.protection.shedder import Shedder
+from oom_sentinel.settings.outside import LINE_MAX
+from oom_sentinel.settings.outside import printable
 from rclpy.qos import DurabilityPolicy
 from rclpy.qos import QoSProfile
 from std_srvs.srv import Trigger
@@ -234,7 +236,7 @@ class Shedding:
     def publish(self, actions: tuple[Status, ...]) -> None:
         """Publish each step on its own and log it."""
         for action in actions:
-            self._node.get_logger().warning(action.message)
+            self._node.get_logger().warning(printable(action.message, LINE_MAX))
             if self._publisher is not None:
                 self._publisher.publish(self._message((action,)))
 

@@ -102,13 +102,13 @@ class Topics:
             value = getattr(report, name)
             if value is not None:
                 publisher.publish(Float64(data=float(value)))
-        self._follow(tuple(group.name for group in report.groups))
+        self._follow_groups(tuple(group.name for group in report.groups))
         for group in report.groups:
             rss, growth = self._groups[group.name]
-            rss.publish(_number(group.rss_mib))
-            growth.publish(_number(group.growth_mib_per_min))
+            rss.publish(_number_message(group.rss_mib))
+            growth.publish(_number_message(group.growth_mib_per_min))
 
-    def _follow(self, names: tuple[str, ...]) -> None:
+    def _follow_groups(self, names: tuple[str, ...]) -> None:
         """Create publishers for new groups, destroy those of groups that are gone."""
         for name in [name for name in self._groups if name not in names]:
             for publisher in self._groups.pop(name):
@@ -121,6 +121,6 @@ class Topics:
                     self._node.create_publisher(Float64, f'{base}/growth_mib_per_min', DEPTH))
 
 
-def _number(value: float | None) -> Float64:
+def _number_message(value: float | None) -> Float64:
     """Return a message; what is unknown is a gap in a plot."""
     return Float64(data=math.nan if value is None else float(value))

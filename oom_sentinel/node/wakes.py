@@ -67,11 +67,11 @@ class Wakes:
         self._sentinel = sentinel
         self._learn = learn
         self._cycle = cycle
-        # Source name -> what to do in the executor; it tells whether the cycle runs at once.
+        # Source name -> what to do in the executor; it returns whether the cycle runs at once.
         # A source without an answer always runs it.
         self.answers: dict[str, Callable[[Wake], bool]] = {
-            ALARM: self._look_again, NEW_PROGRAMS: self._meet, TMPFS_WRITE: self._look_at_tmpfs,
-            'signal': lambda wake: False}
+            ALARM: self._read_young_again, NEW_PROGRAMS: self._read_new_programs,
+            TMPFS_WRITE: self._look_at_tmpfs, 'signal': lambda wake: False}
         self._new_programs = NewPrograms(watch, sentinel.root.last_pid)
         sentinel.scanner.reports_execs = self._new_programs.reported
         sentinel.kill_log.use_signal_deaths(self._new_programs.deaths)
@@ -90,13 +90,13 @@ class Wakes:
 
     @property
     def waking(self) -> Waking:
-        """Return what about memory wakes."""
+        """Return which changes of memory wake the node."""
         return self._stalls.waking
 
     def answer(self) -> None:
-        """Answer whatever woke the executor, and run the cycle at once where that is due."""
+        """Do what the wakes ask for, and run the cycle at once where that is due."""
         wakes, now_s = self._watch.taken(), time.monotonic()
-        # A kill is told before anything else is answered: a scan took 80 ms on a busy machine.
+        # A kill is reported before anything else is answered: a scan took 80 ms on a busy machine.
         # Nor is it delayed by a cycle that something else has just run.
         if any(w.name == KERNEL_LOG for w in wakes) and now_s >= self._urgent_s + HURRY_S:
             self._urgent_s = now_s
@@ -118,13 +118,13 @@ class Wakes:
             self._cycle()
 
     def begin(self) -> tuple[str, ...]:
-        """Return what asked for the cycle that begins, before its time."""
+        """Return the names of the wakes that asked for this cycle before its time."""
         woken_by, self._woken_by = self._woken_by, ()
         return woken_by
 
     def follow(self, settings: Settings, paths: frozenset[str]) -> None:
         """Wait for stalls as the settings want, and for events of these control groups."""
-        self._look_soon()
+        self._set_alarm()
         files: frozenset[str] = frozenset()
         if self._mount is not None and self._mount.version == 2:
             files = frozenset(f'{self._mount.mount_point}{path}/memory.pressure'
@@ -133,16 +133,16 @@ class Wakes:
         if self._groups is not None:
             self._groups.follow(paths)
 
-    def _meet(self, _wake: Wake) -> bool:
-        """Look at who began a program; its nodes show in the graph a little later."""
+    def _read_new_programs(self, _wake: Wake) -> bool:
+        """Read the processes that began a program; their nodes are in the graph a little later."""
         if self._sentinel.meet(self._new_programs.taken()):
             self._young_since_s = time.monotonic()
             self._watch.alarm(self._young_since_s + YOUNG_LOOK_S)
         return False
 
-    def _look_again(self, _wake: Wake) -> bool:
+    def _read_young_again(self, _wake: Wake) -> bool:
         self._sentinel.look_soon()
-        self._look_soon()
+        self._set_alarm()
         now_s = time.monotonic()
         age_s = now_s - self._young_since_s
         expected = age_s < SLOW_S and self._node_expected()
@@ -160,7 +160,7 @@ class Wakes:
         self._sentinel.look_at_tmpfs()
         return False
 
-    def _look_soon(self) -> None:
+    def _set_alarm(self) -> None:
         """Set the alarm for what the sentinel wants to look at before its next cycle."""
         soon_s = self._sentinel.scanner.next_look_s
         if soon_s is not None:

@@ -91,7 +91,7 @@ class Declaration:
         :raises SettingsError: for any other type, outside the range, and beyond the limits of
             strings and lists.
         """
-        taken = self._typed(value)
+        taken = self._in_own_type(value)
         if (isinstance(taken, (int, float)) and self.low is not None and self.high is not None
                 and not self.low <= taken <= self.high):
             raise self._refusal(value)
@@ -103,7 +103,7 @@ class Declaration:
                 raise self._refusal(text, f'at most {STRING_BYTES} bytes a string')
         return taken
 
-    def _typed(self, value: Any) -> Any:
+    def _in_own_type(self, value: Any) -> Any:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if self.type is float and number and -LARGEST <= value <= LARGEST:
             return float(value)
@@ -116,10 +116,10 @@ class Declaration:
         if value is False and 'off' in self.choices:
             return 'off'  # what YAML 1.1, so also `ros2 param set`, makes of it
         if self.type is tuple:
-            return self._list(value)
+            return self._list_of_strings(value)
         raise self._refusal(value)
 
-    def _list(self, value: object) -> tuple[str, ...]:
+    def _list_of_strings(self, value: object) -> tuple[str, ...]:
         if value is None:
             return ()
         if isinstance(value, str):
@@ -159,11 +159,11 @@ def parameter(default: T, text: str, low: float | None = None, high: float | Non
 
 def declared_by(settings: Any) -> dict[str, Declaration]:
     """Return field name -> declaration of a dataclass, in the order of its fields."""
-    return {f.name: dataclasses.replace(f.metadata['declaration'], name=_name(f.name))
+    return {f.name: dataclasses.replace(f.metadata['declaration'], name=_parameter_name(f.name))
             for f in dataclasses.fields(settings) if 'declaration' in f.metadata}
 
 
-def _name(field: str) -> str:
+def _parameter_name(field: str) -> str:
     """Return the parameter's name: memory_available -> memory.available."""
     section, _, rest = field.partition('_')
     return f'{section}.{rest}' if section in SECTIONS else field

@@ -73,13 +73,13 @@ def load(*paths: str, node: str | None = None, read: Read = _open_and_read) -> L
     errors: dict[str, str] = {}
     for path in paths:
         try:
-            found = flatten(_yaml(path, read), path, node, warnings)
+            found = flatten(_load_yaml(path, read), path, node, warnings)
             values.update(found)
             settings.build(values)
         except RecursionError as error:
             raise ParamsError(f'{path}: not YAML for ROS: nested without end') from error
         except SettingsErrors as error:
-            at = _lines(path, read)
+            at = _lines_of_parameters(path, read)
             for problem in error.problems:
                 name = problem.partition(':')[0]
                 where = f' (line {at[name]})' if name in at else ''
@@ -99,7 +99,7 @@ def shown(text: str, width: int = SHOWN) -> str:
     return safe if len(safe) <= width else safe[:width - 3] + '...'
 
 
-def _yaml(path: str, read: Read = _open_and_read) -> Any:
+def _load_yaml(path: str, read: Read = _open_and_read) -> Any:
     try:
         import yaml  # type: ignore[import-untyped]
     except ImportError as error:
@@ -148,7 +148,7 @@ def _loader() -> Any:
     return Loader
 
 
-def _lines(path: str, read: Read) -> dict[str, int]:
+def _lines_of_parameters(path: str, read: Read) -> dict[str, int]:
     """Return the line of each parameter, the last one where it stands several times."""
     import yaml
     found: dict[str, int] = {}
@@ -182,12 +182,12 @@ def flatten(document: Any, path: str, node: str | None = None,
         raise ParamsError(f'{path}: expected node names with ros__parameters')
     sections: list[tuple[str, dict[Any, Any]]] = []
     for key, below in document.items():
-        _collect('/' + str(key).strip('/'), below, path, sections)
+        _collect_sections('/' + str(key).strip('/'), below, path, sections)
     ours = node or _our_name([name for name, _ in sections])
     found: dict[str, Any] = {}
     for name, values in sections:
         if means(name, ours):
-            _dotted('', values, found)
+            _add_dotted('', values, found)
     if warnings is not None and not any(means(name, ours) for name, _ in sections):
         others = shown(', '.join(name for name, _ in sections), 200)
         warnings.append(f'{path}: {NOTHING_FOR} {ours}, defaults are used; parameters for: '
@@ -201,13 +201,13 @@ def _our_name(names: list[str]) -> str:
     return spaced.pop() if len(spaced) == 1 else NODE
 
 
-def _collect(name: str, below: Any, path: str,
+def _collect_sections(name: str, below: Any, path: str,
              sections: list[tuple[str, dict[Any, Any]]]) -> None:
     if not isinstance(below, dict):
         raise ParamsError(f'{path}: {shown(name)}: expected ros__parameters')
     for key, value in below.items():
         if key != 'ros__parameters':
-            _collect(f'{name}/{str(key).strip("/")}', value, path, sections)
+            _collect_sections(f'{name}/{str(key).strip("/")}', value, path, sections)
         elif isinstance(value, dict):
             sections.append((name, value))
         else:
@@ -221,10 +221,10 @@ def means(key: str, node: str = NODE) -> bool:
     rcl's wildcards: `*` is one token between slashes, `**` any number of them.
     """
     tokens = [token for token in key.split('/') if token]
-    return _means(tuple(tokens), tuple(token for token in node.split('/') if token))
+    return _tokens_mean(tuple(tokens), tuple(token for token in node.split('/') if token))
 
 
-def _means(key: tuple[str, ...], node: tuple[str, ...]) -> bool:
+def _tokens_mean(key: tuple[str, ...], node: tuple[str, ...]) -> bool:
     """Compare token by token; `places` are the lengths of node that the key so far may mean."""
     places = {0}
     for token in key[:TOKENS_MAX]:
@@ -235,9 +235,9 @@ def _means(key: tuple[str, ...], node: tuple[str, ...]) -> bool:
     return len(node) in places and len(key) <= TOKENS_MAX
 
 
-def _dotted(prefix: str, value: dict[str, Any], found: dict[str, Any]) -> None:
+def _add_dotted(prefix: str, value: dict[str, Any], found: dict[str, Any]) -> None:
     for key, below in value.items():
         if isinstance(below, dict):
-            _dotted(f'{prefix}{key}.', below, found)
+            _add_dotted(f'{prefix}{key}.', below, found)
         else:
             found[f'{prefix}{key}'] = below

@@ -99,7 +99,7 @@ def _program_onwards(program: Program) -> str:
     return ' '.join((*names[at:at + 1], *program.cmdline[at + 1:]))
 
 
-def _cmd_hit(pattern: str, program: Program) -> bool:
+def _cmd_glob_matches(pattern: str, program: Program) -> bool:
     """
     Return whether a cmd: pattern matches.
 
@@ -113,7 +113,7 @@ def _cmd_hit(pattern: str, program: Program) -> bool:
     return glob_matches(' '.join(program.cmdline), pattern)
 
 
-def _hit(selector: Selector, process: Process, node_name: str | None) -> bool:
+def _glob_matches(selector: Selector, process: Process, node_name: str | None) -> bool:
     """Return whether the glob alone matches, `!` left aside."""
     program = process.program
     if selector.kind == 'node':
@@ -124,14 +124,14 @@ def _hit(selector: Selector, process: Process, node_name: str | None) -> bool:
         return program.package is not None and glob_matches(program.package, selector.pattern)
     if selector.kind == 'cgroup':
         return process.cgroup is not None and glob_matches(process.cgroup, selector.pattern)
-    return _cmd_hit(selector.pattern, program)
+    return _cmd_glob_matches(selector.pattern, program)
 
 
 def matches(selectors: Sequence[Selector], process: Process, node_name: str | None) -> bool:
     """Return whether a process, seen as this node (None: as no node), is meant."""
-    if any(s.exclude and _hit(s, process, node_name) for s in selectors):
+    if any(s.exclude and _glob_matches(s, process, node_name) for s in selectors):
         return False
-    return any(not s.exclude and _hit(s, process, node_name) for s in selectors)
+    return any(not s.exclude and _glob_matches(s, process, node_name) for s in selectors)
 
 
 def plain_node_names(selectors: Iterable[Selector]) -> tuple[str, ...]:

@@ -175,20 +175,20 @@ def build(values: Mapping[str, object]) -> Settings:
     """
     problems: list[str] = []
     known: Iterable[Declaration] = _DECLARATIONS
-    with _collected(problems):
+    with _refusals_added_to(problems):
         known = declarations_for(values)
     values = {**values, 'groups': ()} if problems else values  # its refusal is noted already
     coerced: dict[str, Any] = {}
     for declared in known:
         coerced[declared.name] = declared.default
         if declared.name in values:
-            with _collected(problems):
+            with _refusals_added_to(problems):
                 coerced[declared.name] = declared.coerce(values[declared.name])
     made = replace(Settings(), **{field: coerced[d.name] for field, d in _FIELDS.items()})
     problems += _order_problems(made)
     groups = []
     for name in made.groups:
-        with _collected(problems):
+        with _refusals_added_to(problems):
             groups.append(make_group(name, coerced))
     problems += filter(None, [too_many_selectors(groups)])
     if problems:
@@ -197,7 +197,7 @@ def build(values: Mapping[str, object]) -> Settings:
 
 
 @contextlib.contextmanager
-def _collected(problems: list[str]) -> Iterator[None]:
+def _refusals_added_to(problems: list[str]) -> Iterator[None]:
     """Add a refusal to the problems instead of raising it."""
     try:
         yield

@@ -121,7 +121,7 @@ def test_a_typo_is_named_with_the_closest_name(typo, meant):
 
 def test_the_shipped_file_is_the_defaults():
     """config/oom_sentinel.yaml names every parameter with its default, and no other."""
-    values = parameter_file.flatten(parameter_file._yaml(str(CONFIG)), str(CONFIG))
+    values = parameter_file.flatten(parameter_file._load_yaml(str(CONFIG)), str(CONFIG))
     assert settings.unknown(values) == ()
     assert {d.name for d in settings.declarations_for({})} == set(values)
     assert settings.build(values) == settings.build({})
