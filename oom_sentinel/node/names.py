@@ -21,6 +21,8 @@ Only containers of our own user are asked: what another user's process answers p
 from typing import Any
 
 from oom_sentinel.facts import parts
+from oom_sentinel.facts.due import due
+from oom_sentinel.facts.due import NEVER_S
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import LogLine
@@ -31,6 +33,7 @@ from oom_sentinel.node.graph import quiet_nodes
 from oom_sentinel.sentinel import Sentinel
 from oom_sentinel.settings import selector
 
+WARN_S = 60.0  # such a node may come and go
 UNDECODABLE = ('a node on this ROS domain has a name that is not UTF-8, so rclpy cannot list the '
                'nodes: until it is gone, new nodes are known by their command lines, and by node: '
                'selectors without * where they have parameter services')
@@ -45,6 +48,7 @@ class Names:
         self._graph = Graph(node, others=lambda known: quiet_nodes(node, known),
                             selected=lambda: selector.plain_node_names(
                                 s for g in sentinel.settings.protection_groups for s in g.match))
+        self._warned_s = NEVER_S
         self._failure: Exception | None = None  # of the last question to the graph
         self._containers = Containers(node)
         self.component = self._containers.component
@@ -81,7 +85,9 @@ class Names:
     def _answer_of_graph(self, processes: tuple[Process, ...]) -> Attribution:
         undecodable = self._graph.undecodable
         found = self._graph.names(processes)
-        if self._graph.undecodable and not undecodable:
+        now_s = self._sentinel.parts.now_s
+        if self._graph.undecodable and not undecodable and due(now_s, self._warned_s, WARN_S):
+            self._warned_s = now_s
             self._sentinel.parts.say(LogLine(Level.WARN, UNDECODABLE))
         if self._sentinel.table.look_for_librcl(found.unclaimed):
             self._sentinel.scan(new=True)

@@ -17,7 +17,7 @@ The services through which others read and set parameters, with limits of their 
 
 rclpy lets a value of unknown type end the node, and works through a request of any length.  The
 middleware keeps the memory of the largest requests until a service is destroyed, so the services
-are created anew when the node has grown.
+are created anew when the node has grown since a large one.
 """
 
 from collections.abc import Callable
@@ -47,7 +47,9 @@ REST_S = 30.0
 # Requests that wait.  rclpy keeps a thousand, and Fast DDS keeps the memory of as many of the
 # largest size (measured with 20: 78 -> 112 MiB by requests of 200 kB to six services).
 QOS = QoSProfile(depth=8)
-# Growth of the whole node after which the services are created anew, and how often at most.
+# What makes a request large; growth of the whole node since then after which the services are
+# created anew, and how often at most.
+LARGE_BYTES = 1 << 16
 GROWTH_BYTES = 4 * MIB
 RENEW_S = 10.0
 
@@ -89,7 +91,8 @@ class ParameterServices(ParameterService):
         self._too_large = ''  # the request after which the services rest
         self._rests_s: float | None = None  # since when
         self._renewed_s = NEVER_S
-        self._least_bytes: int | None = None
+        self._large_came = False  # since the services were created
+        self._before_bytes = 0  # resident memory of the node before that
         self._create_services()
 
     def _create_services(self) -> None:
@@ -107,6 +110,7 @@ class ParameterServices(ParameterService):
         if self._too_large:
             text, self._too_large = self._too_large, ''
             self._services.destroy()
+            self._large_came = False
             self._rests_s = now_s
             return (f'another node sent {text} in one request: parameters can be read and set by '
                     f'others again in {REST_S:.0f} s')
@@ -115,12 +119,12 @@ class ParameterServices(ParameterService):
                 self._rests_s = None
                 self._create_services()
             return None
-        if self._least_bytes is None or resident_bytes < self._least_bytes:
-            self._least_bytes = resident_bytes
-        if resident_bytes - self._least_bytes > GROWTH_BYTES and due(
+        if not self._large_came:
+            self._before_bytes = resident_bytes
+        elif resident_bytes - self._before_bytes > GROWTH_BYTES and due(
                 now_s, self._renewed_s, RENEW_S):
             self._renewed_s = now_s
-            self._least_bytes = None  # what is left is the node's own
+            self._large_came = False
             self._services.destroy()
             self._create_services()
         return None
@@ -139,14 +143,14 @@ class ParameterServices(ParameterService):
     def _too_much(self, parameters: Any) -> str | None:
         """Return the refusal of a request that is too large, None when it is not."""
         if len(parameters) > REQUEST_ITEMS:
-            self._rest_after(len(parameters), 0)
+            self._note_cost(len(parameters), 0)
             return (f'{len(parameters)} parameters in a request refused, allowed: at most '
                     f'{REQUEST_ITEMS}')
         all_bytes = 0
         for message in parameters:
             items, size = _size_of(message)
             all_bytes += size
-            self._rest_after(items, all_bytes)
+            self._note_cost(items, all_bytes)
             if items > REQUEST_ITEMS:
                 return (f'{printable(message.name, NAME_MAX)}: a list of {items} items refused, '
                         f'allowed: at most {REQUEST_ITEMS}')
@@ -154,8 +158,9 @@ class ParameterServices(ParameterService):
             return f'{all_bytes} bytes in a request refused, allowed: at most {REQUEST_BYTES}'
         return None
 
-    def _rest_after(self, items: int, size: int) -> None:
-        """Let the services rest when a request cost much, however it is answered."""
+    def _note_cost(self, items: int, size: int) -> None:
+        """Let the services rest, or be created anew, when a request cost much."""
+        self._large_came |= items > REQUEST_ITEMS or size > LARGE_BYTES
         if items > REST_ITEMS:
             self._too_large = f'{items} items'
         elif size > REST_BYTES:
@@ -198,7 +203,8 @@ class ParameterServices(ParameterService):
 
         So is one that names a parameter twice: a thousand times the longest list is 64 MB.
         """
-        self._rest_after(len(names), 0)
+        size = sum(map(len, names)) if len(names) <= most else 0
+        self._note_cost(len(names), size)
         if len(names) > most or len(set(names)) < len(names):
             return response
         try:

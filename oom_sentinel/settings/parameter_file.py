@@ -202,7 +202,7 @@ def _our_name(names: list[str]) -> str:
 
 
 def _collect_sections(name: str, below: Any, path: str,
-             sections: list[tuple[str, dict[Any, Any]]]) -> None:
+                      sections: list[tuple[str, dict[Any, Any]]]) -> None:
     if not isinstance(below, dict):
         raise ParamsError(f'{path}: {shown(name)}: expected ros__parameters')
     for key, value in below.items():

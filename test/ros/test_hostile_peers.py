@@ -120,7 +120,7 @@ def test_a_request_that_costs_much_lets_the_services_rest():
             alive.append(name)
             return name
     node = Peer()
-    services = ParameterServices(node, None)
+    services = ParameterServices(node, lambda error: None)
     assert len(alive) == 6 and services.tend(0.0, 0) is None
     request = SetParameters.Request(parameters=[Parameter(name='x')] * 20_001)
     result = services._set_parameters_callback(request, SetParameters.Response()).results
@@ -133,9 +133,13 @@ def test_a_request_that_costs_much_lets_the_services_rest():
         twice, DescribeParameters.Response()).descriptors == []
     made, alive[:] = list(alive), []
     node.destroy_service = made.remove
-    services.tend(60.0, GROWTH_BYTES)
+    services.tend(60.0, 0)
+    services.tend(61.0, 2 * GROWTH_BYTES)  # its own growth
+    services._describe_parameters_callback(
+        DescribeParameters.Request(names=['x' * 100_000]), DescribeParameters.Response())
+    services.tend(62.0, 3 * GROWTH_BYTES)
     assert alive == []
-    services.tend(61.0, GROWTH_BYTES + 1)
+    services.tend(63.0, 3 * GROWTH_BYTES + 1)
     assert made == [] and len(alive) == 6
 
 
