@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import Callable
 from collections.abc import Iterable
 from dataclasses import replace
+import math
 import os
 
 from oom_sentinel.facts.kill import OomKill
@@ -39,8 +40,10 @@ from oom_sentinel.kills.counter_reader import counters_of
 from oom_sentinel.kills.counters import CountedKill
 from oom_sentinel.kills.counters import Counters
 from oom_sentinel.kills.counters import nearest
+from oom_sentinel.kills.known_processes import COMM_BYTES
 from oom_sentinel.kills.known_processes import Known
 from oom_sentinel.kills.known_processes import KnownProcesses
+from oom_sentinel.kills.known_processes import printed_rss_bytes
 
 VICTIMS_MAX = 256
 CLOCK_S = 0.1
@@ -106,6 +109,21 @@ class Attribution:
     def has_died(self, kill: OomKill, counted: CountedKill | None, at_s: float) -> bool:
         """Return whether a process that may be this record's victim is gone."""
         return bool(self.known.died_like(kill, self.may_be(counted, at_s)))
+
+    def fit(self, kill: OomKill) -> float:
+        """Return how well a record fits what is known of the process it names; more is better."""
+        if self.known.foreign_pids:
+            return max((2.0 - _doublings(kill, k) for k in self.known.died_like(kill)),
+                       default=-9.0)
+        known = self.known.with_pid(kill.victim_pid, kill.victim_comm)
+        if known is None:
+            return -2.0
+        ended = {True: 2.0, False: -8.0, None: 0.0}[self._died_by_signal_9(known)]
+        return (sum((known.gone_s is not None,
+                     kill.victim_comm == known.process.program.comm[:COMM_BYTES],
+                     kill.victim_uid in (None, known.process.uid),
+                     self.known.has_adj(known, kill.oom_score_adj)))
+                + ended - min(1.0, _doublings(kill, known)))
 
     def _counted_in(self, known: Known, group: str | None) -> bool:
         """Return whether a kill of this process would count in this group, None: no group."""
@@ -246,3 +264,11 @@ class Attribution:
         """Forget how processes end."""
         if self._exits is not None:
             self._exits.close()
+
+
+def _doublings(kill: OomKill, known: Known) -> float:
+    """Return how often the printed size must be doubled or halved to be the one read last."""
+    printed, memory = printed_rss_bytes(kill), known.process.memory
+    if not printed or memory is None or not memory.rss_bytes:
+        return 0.0
+    return abs(math.log2(printed / memory.rss_bytes))

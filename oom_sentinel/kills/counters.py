@@ -147,23 +147,26 @@ class UnexplainedKills:
         """Return the kills without record and report that were counted `grace_s` ago or more."""
         return tuple(k for k in self.untold if now_s - k.counted_s >= grace_s)
 
-    def explain(self, task_memcg: str | None, at_s: float, *,
-                namespaced: bool = False) -> CountedKill | None:
+    def explain(self, task_memcg: str | None, at_s: float, *, namespaced: bool = False,
+                late_s: float = float('inf')) -> CountedKill | None:
         """
         Remove and return the counted kill that a record of the log tells.
 
         :param task_memcg: the victim's control group by the record.
         :param at_s: when the kernel killed, monotonic.
         :param namespaced: the record's path begins above the root that is visible here.
+        :param late_s: how far from the time of its counting the record's may be.
         :returns: None when no visible counter counted it: it happened elsewhere.
         """
+        def late(kill: CountedKill) -> float:
+            return max(0.0, kill.after_s - at_s, at_s - kill.counted_s)
+
         def distance(kill: CountedKill) -> tuple[bool, float]:
-            late = max(0.0, kill.after_s - at_s, at_s - kill.counted_s)
-            return (kill.group is None, late if late > CLOCK_S else 0.0)
-        fitting = [k for k in self._kills
-                   if k.group is None or task_memcg is None
+            return (kill.group is None, late(kill) if late(kill) > CLOCK_S else 0.0)
+        fitting = [k for k in self._kills if late(k) <= late_s and (
+                   k.group is None or task_memcg is None
                    or (_ends_inside(task_memcg, k.group) if namespaced
-                       else within(task_memcg, k.group))]
+                       else within(task_memcg, k.group)))]
         if not fitting:
             return None
         found = min(fitting, key=distance)  # the oldest of those equally near

@@ -197,7 +197,7 @@ class KnownProcesses:
             if comm is not None and _has_comm(k.process, comm)
             and (path is None or (k.process.cgroup is not None and path.endswith(
                 k.process.cgroup.rstrip('/'))))
-            and self._has_adj(k, adj) and may_be(k))
+            and self.has_adj(k, adj) and may_be(k))
 
     def find(self, kill: OomKill,
              may_be: Callable[[Known], bool] = lambda known: True) -> tuple[Known | None, str]:
@@ -240,14 +240,14 @@ class KnownProcesses:
                             or k.process.cgroup == like[0].process.cgroup)),
                       key=lambda k: (k.process.start_time, k.process.pid))
         if len(tasks) != len(ours) or any(
-                not self._has_adj(k, t.oom_score_adj) for t, k in zip(tasks, ours)):
+                not self.has_adj(k, t.oom_score_adj) for t, k in zip(tasks, ours)):
             return None
         for task, known in zip(tasks, ours):
             if task.pid == kill.victim_pid:
                 return known if known in like else None
         return None
 
-    def _has_adj(self, known: Known, adj: int | None) -> bool:
+    def has_adj(self, known: Known, adj: int | None) -> bool:
         """Return whether a process may have this oom_score_adj: as read, or as we wrote it."""
         own = known.process.oom_score_adj
         return adj is None or own is None or adj == own or (

@@ -71,16 +71,25 @@ def victim_lives(root: kernel.Root, kill: OomKill, now_s: float) -> bool:
 READ_S, READ_OTHER_S = 0.2, 2.0
 # How long a large process may take to end after it was killed.
 ENDING_S = 5.0
+# How long records wait for a better one: where any program may write, where no group is named.
+FORGED_S, NO_GROUP_S = 1.0, 0.3
+# How far from the time of its counting a record's time may be, where any program may write.
+LATE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A kill that the log told, what counted it, when it happened and when it was read."""
+    """
+    A kill that the log told, what counted it, and when it was read (monotonic).
+
+    It happened at `killed_s` by the record's own time, at `at_s` or later in any case.
+    """
 
     kill: OomKill
     counted: CountedKill | None
     at_s: float
     read_s: float
+    killed_s: float
 
     @property
     def doubtful(self) -> bool:
@@ -110,15 +119,46 @@ class Records:
             counted, at_s = None, now_s
             if not kill.before_start:
                 at_s = now_s if kill.time is None else now_s - (wall_s - kill.time)
-                if not self._victim_lives(kill):
+                if self._hold_s(kill) == 0.0:
                     counted = self._explained(kill, at_s)
             if not self._told.is_repeated(kill, [r.kill for r in self._waiting]):
                 slack_s = READ_S if source == 'kmsg' else READ_OTHER_S
-                self._waiting.append(Record(kill, counted, at_s - slack_s, now_s))
+                self._waiting.append(Record(kill, counted, at_s - slack_s, now_s, at_s))
 
-    def _explained(self, kill: OomKill, at_s: float) -> CountedKill | None:
+    def _hold_s(self, kill: OomKill) -> float:
+        """Return how long a record waits for one that fits a counted kill better than it does."""
+        if kill.before_start:
+            return 0.0
+        if is_open_to_all(kill.source):
+            return FORGED_S
+        # It may be another container's: the kernel leaves lines out when many are killed.
+        without_group = (self._attribution.known.foreign_pids and kill.task_memcg is None
+                         and bool(self._attribution.counters.groups))
+        return NO_GROUP_S if without_group else 0.0
+
+    def _explained(self, kill: OomKill, at_s: float,
+                   late_s: float = float('inf')) -> CountedKill | None:
         return self._unexplained.explain(
-            kill.task_memcg, at_s, namespaced=not self._attribution.counts_machine)
+            kill.task_memcg, at_s, namespaced=not self._attribution.counts_machine, late_s=late_s)
+
+    def _claim(self, waiting: list[Record], now_s: float) -> list[Record]:
+        """
+        Let those that were held explain the counted kills, the best first.
+
+        A kill is held until one of its candidates has waited its time; then all are compared.
+        """
+        held = [index for index, record in enumerate(waiting)
+                if record.counted is None and self._hold_s(record.kill)]
+        if not any(now_s - waiting[i].read_s >= self._hold_s(waiting[i].kill) for i in held):
+            return waiting
+        held.sort(key=lambda i: -self._attribution.fit(waiting[i].kill))
+        for index in held:
+            record = waiting[index]
+            if not self._victim_lives(record.kill):
+                late_s = LATE_S if record.doubtful else float('inf')
+                waiting[index] = replace(record, counted=self._explained(
+                    record.kill, record.killed_s, late_s))
+        return waiting
 
     def _victim_lives(self, kill: OomKill) -> bool:
         """Return whether the victim of a doubtful record lives; foreign PIDs say nothing."""
@@ -130,12 +170,13 @@ class Records:
         Yield the records that can be told now, one after the other.
 
         In a PID namespace the death tells which process of the name was meant, if any of ours.
-        A record that any program could have written waits for the victim's end.
+        A record that any program could have written waits for the victim's end and for others.
         """
         waiting, self._waiting = self._waiting, []
-        if self._attribution.known.foreign_pids and waiting:
+        if waiting and (self._attribution.known.foreign_pids
+                        or any(self._hold_s(record.kill) for record in waiting)):
             rescan()
-        for record in waiting:
+        for record in self._claim(waiting, now_s):
             if self._must_wait(record, now_s):
                 self._waiting.append(record)
             elif record.doubtful:
@@ -145,6 +186,8 @@ class Records:
 
     def _must_wait(self, record: Record, now_s: float) -> bool:
         waited_s = now_s - record.read_s
+        if waited_s < self._hold_s(record.kill):
+            return True
         if record.doubtful and waited_s < ENDING_S and self._victim_lives(record.kill):
             return True
         return (self._attribution.known.foreign_pids and not record.kill.before_start
@@ -154,8 +197,6 @@ class Records:
     def _checked(self, record: Record) -> Record:
         """Return a record that any program could have written, unconfirmed where it is so."""
         lives, counted = self._victim_lives(record.kill), record.counted
-        if counted is None and not lives:  # the victim has ended meanwhile
-            counted = self._explained(record.kill, record.at_s)
         counters = self._attribution.counters
         counting = counters.machine is not None or bool(counters.groups)
         kill = confirmed(

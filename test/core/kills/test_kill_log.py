@@ -502,6 +502,23 @@ def test_in_a_namespace_each_record_waits_for_its_own_victim(monkeypatch):
     assert [s.kill.node_names for s in case.cycle(0.5).fresh] == [('/twin',)]
 
 
+def test_in_a_namespace_a_record_without_a_group_is_compared_with_others(monkeypatch):
+    """The kernel prints other containers' kills too: the one of the victim's size is ours."""
+    victim = replace(LIDAR, cgroup='/robot')
+    case = Case(monkeypatch, foreign_pids=True, groups={'/robot': 0}, container=True)
+    case.alive = (victim,)
+    case.scan()
+    case.cycle(0.5)
+    case.groups, case.alive = {'/robot': 1}, ()
+    case.log.kill(4711)
+    case.log.kill(4712, boot_s=5.1)
+    case.log.lines[1] = case.log.lines[1].replace(b'anon-rss:4kB', b'anon-rss:1100kB')
+    told = [seen.kill for _ in range(60) for seen in case.cycle(0.2).fresh]
+    assert [(kill.victim_pid, kill.node_names) for kill in told if kill.node_names] == [
+        (4712, ('/lidar',))]
+    assert case.cycle().since_start == 2
+
+
 def test_in_a_namespace_who_was_missing_before_the_kill_is_not_meant(monkeypatch):
     """A decoy of the same name that ended a second ago."""
     case = Case(monkeypatch, foreign_pids=True)
@@ -564,10 +581,46 @@ def test_a_line_of_syslog_that_a_counter_confirms_is_told(monkeypatch):
     assert levels(case, 1) == [(Level.ERROR, 'the kernel said so', 10)]
 
 
+@pytest.mark.parametrize('forged', [
+    LINE % (4242, b'amcl'), (LINE % (11, b'camera')).replace(b'UID:0', b'UID:7')])
+@pytest.mark.parametrize('late', [False, True])
+def test_a_forged_line_cannot_use_up_the_counter_of_a_kill(monkeypatch, forged, late):
+    """All candidates of the same seconds are compared; the one that fits best is the kill."""
+    case = Case(monkeypatch, SYSLOG)
+    case.alive = (LIDAR, OTHER)
+    case.scan()
+    case.counter += 1
+    case.alive = (OTHER,)
+    case.deaths((10, case.now_s + 0.2))
+    case.log.lines.append(forged)
+    true = LINE % (10, b'lidar')
+    if late:
+        told = [seen.kill for seen in case.cycle(0.5).fresh]
+        case.log.lines.append(true)
+    else:
+        case.log.lines.append(true)
+        told = []
+    told += [seen.kill for _ in range(12) for seen in case.cycle(0.5).fresh]
+    sure = [kill for kill in told if kill.certainty != 'unconfirmed']
+    assert [(k.victim_pid, k.anon_rss_bytes, k.certainty) for k in sure] == [
+        (10, 4096, 'the kernel said so')]
+    assert case.cycle().since_start == 1
+
+
+def test_a_line_that_comes_long_after_a_kill_does_not_explain_it(monkeypatch):
+    """A minute later it takes no inference's place."""
+    case = Case(monkeypatch, SYSLOG)
+    case.counter += 1
+    assert [s.kill.certainty for _ in range(15) for s in case.cycle().fresh] == ['inferred']
+    case.log.lines.append(LINE % (4242, b'amcl'))
+    assert levels(case, 5) == [(Level.OK, 'unconfirmed', 4242)]
+
+
 def test_the_status_says_that_nothing_confirms_it(monkeypatch):
     """It does not read like a kill, and a true one comes first."""
     case = Case(monkeypatch, SYSLOG)
     case.log.lines.append(LINE % (4242, b'amcl'))
+    case.cycle()
     kills = case.cycle()
     sample = case.reading()
     status = report_kills.compose(kills, sample, settings.build({}))
@@ -575,6 +628,7 @@ def test_the_status_says_that_nothing_confirms_it(monkeypatch):
     assert 'nothing confirms it' in status.message and 'amcl' in status.message
     case.counter, case.alive = case.counter + 1, ()
     case.log.lines.append(LINE % (10, b'lidar'))
+    case.cycle()
     status = report_kills.compose(case.cycle(), case.reading(), settings.build({}))
     assert status.level == Level.ERROR and status.message.startswith('lidar killed')
 
