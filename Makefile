@@ -18,7 +18,7 @@ LOOPBACK := ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
 SOURCES := setup.py setup.cfg package.xml scripts/make_venv.sh scripts/link_package.sh \
     $(wildcard launch/*.launch.py)
 
-.PHONY: setup run demo docs test test-together test-kills test-again test-unprivileged test-jazzy coverage fuzz bench endurance chaos \
+.PHONY: setup run demo docs test test-together test-kills test-again test-unprivileged test-jazzy coverage fuzz mutation bench endurance chaos \
     storm vm-test lint clean
 
 setup: $(VENV)/.ready
@@ -104,6 +104,13 @@ fuzz: $(VENV)/.fuzz_ready
 $(VENV)/.fuzz_ready: $(VENV)/.ready
 	@$(BIN)/python -m pip install --quiet atheris==3.0.0
 	@touch '$@'
+
+# Mutation testing, in a copy; minutes to an hour.  MUTATE are the files, TESTS their tests.
+MUTATE ?= $(wildcard oom_sentinel/risk/*.py)
+mutation: TESTS := $(if $(filter test/core/%,$(TESTS)),$(TESTS),test/core/risk)
+mutation: $(VENV)/.ready
+	@$(BIN)/python -m pip install --quiet mutmut==3.8.1
+	@nice -n 15 sh scripts/mutation.sh '$(PREFIX)' '$(TESTS)' $(MUTATE)
 
 # The tests that use ROS: test/core knows none.  Left out: Fast DDS 2.14 did not deliver from an
 # unprivileged publisher to root here.

@@ -148,7 +148,7 @@ def _readings(sample: Sample, limits: tuple[Headroom, ...],
                               counted.oom_kill, counted.refaults, _stalled(sample)))
     found += [_Reading(room.group.path, float(room.until_oom_bytes),
                        share * (room.group.limit_bytes or 0), room.group.oom_kill,
-                       room.group.refaults)
+                       room.group.refaults, (room.group.full_avg10 or 0.0) >= PRESSED_AVG10)
               for room in limits[:PLACES_MAX]]
     return found
 

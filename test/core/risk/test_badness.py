@@ -98,10 +98,18 @@ def test_counts_page_tables_in_pages_and_divides_totalpages_first():
 @pytest.mark.parametrize('points, version, expected', [
     (0, (6, 1), 666), (None, (6, 1), 0), (-1500, (6, 1), 0), (500, (6, 1), 1000),
     (-700, (5, 10), 200), (-700, (5, 9), 200), (-700, (5, 8), 1), (500, (5, 4), 500),
-    (-700, (5, 4), 1)])
+    (-700, (5, 4), 1), (0, (5, 4), 1)])
 def test_oom_score_rounds_as_c_does(points, version, expected):
     """Since 5.9 an idle task shows 666; before, negatives were clamped to 1."""
     assert badness.oom_score(points, totalpages=1000, kernel_version=version) == expected
+
+
+@pytest.mark.parametrize('points, version, expected', [
+    (9999, (6, 1), 1332), (-1, (6, 1), 666), (-3333, (6, 1), 444), (9999, (5, 4), 999)])
+def test_oom_score_truncates_toward_zero_twice(points, version, expected):
+    """Of 10007 pages; Python would round the negative ones down."""
+    found = badness.oom_score(points, totalpages=10007, kernel_version=version)
+    assert found == expected and isinstance(found, int)
 
 
 @pytest.mark.parametrize('group, pages', [
@@ -109,12 +117,19 @@ def test_oom_score_rounds_as_c_does(points, version, expected):
     (MemoryCgroup('/a', 1, limit_bytes=400 << 12), 450),
     (MemoryCgroup('/a', 2, limit_bytes=400 << 12), 450),
     (MemoryCgroup('/a', 2, limit_bytes=400 << 12, swap_max_bytes=0), 400),
+    (MemoryCgroup('/a', 2, limit_bytes=(400 << 12) + 7, swap_max_bytes=0), 400),
+    (MemoryCgroup('/a', 1, limit_bytes=(400 << 12) + 7, swappiness=0), 400),
+    (MemoryCgroup('/a', 1, limit_bytes=400 << 12, memsw_limit_bytes=300 << 12), 400),
+    (MemoryCgroup('/a', 1, limit_bytes=400 << 12, memsw_limit_bytes=430 << 12), 430),
+    (MemoryCgroup('/a', 2, limit_bytes=1, swap_max_bytes=0), 1),
+    (MemoryCgroup('/a', 1, limit_bytes=1, swappiness=0), 1),
     (MemoryCgroup('/a', 2), 1050)])
 def test_totalpages_of_a_cgroup_counts_the_swap_it_may_use(group, pages):
     """mem_cgroup_get_max(): with v1's memsw limit, or with memory.swap.max."""
     swap = (100 if group.memsw_limit_bytes else 50) << 12
     meminfo = MemInfo(1000 << 12, 0, swap_total_bytes=swap)
-    assert badness.cgroup_totalpages(group, meminfo, 4096) == pages
+    found = badness.cgroup_totalpages(group, meminfo, 4096)
+    assert found == pages and isinstance(found, int)
 
 
 def task(pid, rss_pages=100, adj=0, start_time=None, **more):

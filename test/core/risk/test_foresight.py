@@ -415,14 +415,16 @@ def test_refaults_and_stalls_show_that_a_fall_is_real(refaults, some, sooner):
     assert (first_warning(refaults, some) < calm - 3) == sooner
 
 
-def test_refaults_of_a_group_count_for_this_group_alone():
+def test_refaults_and_stalls_of_a_group_count_for_this_group_alone():
     """The machine's do not hasten its warning."""
-    def first_warning(**more):
+    def first_warning(again=0, **more):
         return [f.risk.level for f in cycle(replace(
-            sample(float(at), chains=(group(30 + 5 * at, **{
-                k: v * at for k, v in more.items()}),)),
-            vmstat=VmStat(0, 0 if more else 1000 * at)) for at in range(34))].index(Level.WARN)
-    assert first_warning(refaults=1000) < first_warning()
+            sample(float(at), chains=(group(30 + 5 * at, refaults=again * at, **more),)),
+            vmstat=VmStat(0, 0 if again or more else 1000 * at))
+            for at in range(34))].index(Level.WARN)
+    calm = first_warning()
+    assert first_warning(again=1000) < calm and first_warning(full_avg10=3.0) < calm
+    assert first_warning(full_avg10=1.0) == calm
 
 
 def told_at(middle_s, width=2.0):

@@ -16,10 +16,12 @@
 
 from dataclasses import replace
 
+from oom_sentinel.facts.cgroup import CgroupChain
 from oom_sentinel.facts.cgroup import MemoryCgroup
 from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.memory import SwapDevice
 from oom_sentinel.facts.memory import Zram
+from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.risk import badness
 from oom_sentinel.risk import headroom
 import pytest
@@ -42,8 +44,39 @@ def test_swap_counts_only_where_the_group_may_swap(group, swappiness, left_mib, 
     found = headroom.headroom(group, INFO, swappiness)
     assert found.until_oom_bytes == left_mib * MIB
     assert badness.cgroup_totalpages(group, INFO, 4096, swappiness) == total_mib * 256
-    limits = headroom.limits((), INFO, swappiness)
-    assert limits == ()
+    assert headroom.limits((CgroupChain('/a', (group,)),), INFO, swappiness) == (found,)
+
+
+def test_limits_are_those_below_the_machines_memory_the_tightest_first():
+    """A limit as large as the machine is none; without /proc/meminfo every limit counts."""
+    groups = tuple(replace(GROUP, path=path, limit_bytes=limit_mib and limit_mib * MIB)
+                   for path, limit_mib in (('/wide', 4096), ('/most', 4095), ('/none', None),
+                                           ('/tight', 70), ('/some', 100)))
+    chains = (CgroupChain('/a', groups[:3]), CgroupChain('/b', groups))
+    assert [r.group.path for r in headroom.limits(chains, INFO)] == ['/tight', '/some', '/most']
+    off = Unavailable('off')
+    assert [(r.group.path, r.until_oom_bytes // MIB) for r in headroom.limits(chains, off)] == [
+        ('/tight', 10), ('/some', 40), ('/most', 4035), ('/wide', 4036)]
+    assert headroom.limits(off, INFO) == ()
+
+
+@pytest.mark.parametrize('more, left_mib, swap_used', [
+    ({'swap_max_bytes': 200 * MIB, 'swap_usage_bytes': 50 * MIB}, 40 + 150, 25.0),
+    ({'swap_max_bytes': 200 * MIB, 'swap_usage_bytes': 300 * MIB}, 40, 100.0),
+    ({'swap_max_bytes': 200 * MIB}, 40 + 200, 0.0), ({'swap_max_bytes': 0}, 40, None),
+    ({'version': 1}, 40 + 800, 20.0),
+    ({'version': 1, 'memsw_usage_bytes': 70 * MIB}, 40 + 800, 20.0),
+    ({'version': 1, 'memsw_limit_bytes': 200 * MIB}, 40 + 800, 20.0),
+    ({'version': 1, 'memsw_limit_bytes': 200 * MIB, 'memsw_usage_bytes': 110 * MIB}, 90, 50.0),
+    ({'version': 1, 'memsw_limit_bytes': 200 * MIB, 'memsw_usage_bytes': 200 * MIB}, 0, 100.0),
+    ({'version': 1, 'memsw_limit_bytes': 200 * MIB, 'memsw_usage_bytes': 60 * MIB}, 140, 0.0),
+    ({'version': 1, 'memsw_limit_bytes': 100 * MIB, 'memsw_usage_bytes': 60 * MIB}, 40, None)])
+def test_the_swap_that_a_group_may_still_use(more, left_mib, swap_used):
+    """1000 MiB of swap, 800 free; memory.swap.max in v2, the memsw limit for both in v1."""
+    found = headroom.headroom(replace(GROUP, **more), INFO)
+    assert found.until_oom_bytes == left_mib * MIB
+    assert found.swap_used_percent == swap_used
+    assert found.percent == min(40.0, left_mib)
 
 
 def zram(stored_mib, used_mib, limit_mib=None):
@@ -56,7 +89,9 @@ def zram(stored_mib, used_mib, limit_mib=None):
 @pytest.mark.parametrize('swaps, left_mib', [
     ((), 1800), (zram(200, 50), 1000 + 600), (zram(10, 1), 1000 + 400),
     (zram(200, 200), 1000), (zram(200, 400), 1000), (zram(200, 50, 100), 1000 + 150),
-    ((SwapDevice('/swapfile', 1000 * MIB, 200 * MIB),), 1800)])
+    ((SwapDevice('/swapfile', 1000 * MIB, 200 * MIB),), 1800),
+    ((SwapDevice('/swapfile', 500 * MIB, 0), *zram(200, 50)), 1000 + 600),
+    ((*zram(200, 50), SwapDevice('/swapfile', 0, 0)), 1000 + 600)])
 def test_swap_in_zram_is_worth_what_compression_saves(swaps, left_mib):
     """800 MiB free: a quarter, the usual half while little is stored, nothing saved, a limit."""
     assert headroom.machine_bytes(INFO, swaps) == left_mib * MIB
