@@ -239,23 +239,36 @@ def test_a_sentinel_that_stalled_itself_takes_no_step_too_much(child, tmp_path):
 OTHER_GROUP = CgroupChain('/other', (replace(GROUP.groups[0], path='/other'),))
 
 
-@pytest.mark.parametrize('second, ended', [('/other', True), (None, False)])
-def test_two_places_at_once(child, tmp_path, second, ended):
-    """Two groups have a process each; what a group gives back comes back to the machine too."""
+@pytest.fixture(name='signals')
+def signals_sent(monkeypatch):
+    """Return the list of signals that are sent; none arrives."""
+    sent = []
+    monkeypatch.setattr(signal, 'pidfd_send_signal', lambda _fd, number: sent.append(number))
+    return sent
+
+
+def both_short(*paths):
+    """Return an assessment in which these places end soon."""
+    return Assessment(forecasts=tuple(
+        (path, ends_in(5).forecasts[0][1], Level.ERROR) for path in paths))
+
+
+@pytest.mark.parametrize('together, first, then, sent', [
+    (False, ('/robot', '/other'), ('/robot', '/other'), 2),
+    (False, ('/robot', None), ('/robot', None), 1),
+    (True, (None,), (None, '/robot'), 1), (False, (None,), (None, '/other'), 2)])
+def test_two_places_at_once(child, tmp_path, signals, together, first, then, sent):
+    """Two groups have a process each; one whose memory comes back to both is enough for both."""
     other = subprocess.Popen(['sleep', '600'])
     try:
-        made = sample(100.0, 100, chains=(GROUP, OTHER_GROUP), members=(
-            ('/robot', frozenset({child.pid})), ('/other', frozenset({other.pid}))))
-        told = Assessment(forecasts=tuple(
-            (path, ends_in(5).forecasts[0][1], Level.ERROR) for path in ('/robot', second)))
-        shedder = Shedder(ROOT, os.geteuid(), str(tmp_path))
+        inside = (('/robot', frozenset({child.pid} | ({other.pid} if together else set()))),
+                  ('/other', frozenset({other.pid})))
+        made = sample(100.0, 100, chains=(GROUP, OTHER_GROUP), members=inside)
         both = (target(child), target(other))
-        shedder.update(made, told, both, ACTS)
-        assert child.wait(20) == -signal.SIGTERM
-        if ended:
-            assert other.wait(20) == -signal.SIGTERM
-        said = shedder.update(replace(made, monotonic_s=100.2), told, both[1:], ACTS)
-        assert said.fresh == () and (other.poll() is None) == (not ended)
+        shedder = Shedder(ROOT, os.geteuid(), str(tmp_path))
+        shedder.update(made, both_short(*first), both, ACTS)
+        shedder.update(replace(made, monotonic_s=100.2), both_short(*then), both, ACTS)
+        assert signals == [signal.SIGTERM] * sent
     finally:
         other.kill()
         other.wait()
