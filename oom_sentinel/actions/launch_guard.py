@@ -52,7 +52,7 @@ BATCH_S = 0.1
 UNMATCHED_S = 20.0
 DENIED = (
     'lowering oom_score_adj is denied ({name}: {why}); {instead}. To permit it start the robot '
-    'with OOMScoreAdjust= (systemd) or --oom-score-adj= (docker), see the README')
+    'with OOMScoreAdjust= (systemd) or --oom-score-adj= (docker): docs/privileges.md')
 
 
 def begin(context: LaunchContext, paths: list[str], node_name: str, *,

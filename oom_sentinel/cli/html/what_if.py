@@ -85,10 +85,11 @@ def _agreement(victim: Task, tasks: Sequence[Task]) -> str:
         if len(order) < 2 or order[1].badness is None:
             return f'{victim.name} was the only process that the kernel could kill.'
         return (f'The kernel took the process with the highest badness: {victim.name} with '
-                f'{victim.badness} pages, before {order[1].name} with {order[1].badness}.')
-    return (f'By this table {order[0].name} had a higher badness ({order[0].badness} pages) '
-            f'than {victim.name} ({victim.badness}): memory changed after the table was made, '
-            'or a rule other than badness chose.')
+                f'{victim.badness} pages, before {order[1].name} (PID {order[1].pid}) with '
+                f'{order[1].badness}.')
+    return (f'By this table {order[0].name} (PID {order[0].pid}) had a higher badness '
+            f'({order[0].badness} pages) than {victim.name} ({victim.badness}): memory changed '
+            'after the table was made, or a rule other than badness chose.')
 
 
 def _spared(victim: Task, tasks: Sequence[Task], totalpages: int) -> str:
