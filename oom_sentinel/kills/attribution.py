@@ -28,6 +28,7 @@ import os
 from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.facts.kill import SeenKill
 from oom_sentinel.facts.kill import SignalDeath
+from oom_sentinel.facts.kill import UNCONFIRMED
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.protection import Target
@@ -35,6 +36,7 @@ from oom_sentinel.facts.sample import Sample
 from oom_sentinel.kernel.pidfds import ExitCodes
 from oom_sentinel.kills import circumstances
 from oom_sentinel.kills import inferred
+from oom_sentinel.kills.circumstances import is_open_to_all
 from oom_sentinel.kills.counter_reader import CounterReader
 from oom_sentinel.kills.counter_reader import counters_of
 from oom_sentinel.kills.counters import CountedKill
@@ -182,6 +184,9 @@ class Attribution:
         how = 'unknown: the program names no known process' if known is None else 'by PID'
         if known is not None:
             kill = inferred.with_victim_facts(kill, known)
+        if is_open_to_all(kill.source) and (known is None or known.gone_s is None):
+            # Any program may write there, and nobody who is known has ended.
+            kill = replace(kill, certainty=UNCONFIRMED)
         return self._seen_kill(kill, known, how, sample, now_s, elsewhere=False)
 
     def _seen_kill(self, kill: OomKill, known: Known | None, how: str, sample: Sample,

@@ -38,6 +38,11 @@ COMM_BYTES = 15  # TASK_COMM_LEN less its end
 PLENTIFUL_PERCENT = 10.0  # of MemTotal: then it was a control group's limit
 
 
+def is_open_to_all(source: str | None) -> bool:
+    """Return whether a source of log lines is a text file, so that any program may write there."""
+    return source is not None and source.startswith('/')
+
+
 def is_ours(process: Process, uid: int) -> bool:
     """Return whether a process is this user's and in this PID namespace."""
     return process.uid == uid and process.same_pid_namespace is not False

@@ -29,17 +29,13 @@ from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.facts.kill import UNCONFIRMED
 from oom_sentinel.kernel.process_files import started_s
 from oom_sentinel.kills.attribution import Attribution
+from oom_sentinel.kills.circumstances import is_open_to_all
 from oom_sentinel.kills.counters import CountedKill
 from oom_sentinel.kills.counters import DEATH_S
 from oom_sentinel.kills.counters import UnexplainedKills
 from oom_sentinel.kills.told import ToldKills
 
 STAMP_S = 1.0  # syslog's stamps are whole seconds
-
-
-def is_open_to_all(source: str | None) -> bool:
-    """Return whether a source of log lines is a text file, so that any program may write there."""
-    return source is not None and source.startswith('/')
 
 
 def confirmed(kill: OomKill, *, victim_lives: bool, counted: bool | None) -> OomKill:

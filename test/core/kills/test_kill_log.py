@@ -26,6 +26,7 @@ from oom_sentinel.facts.cgroup import CgroupChain
 from oom_sentinel.facts.cgroup import MemoryCgroup
 from oom_sentinel.facts.cgroup import OomEvents
 from oom_sentinel.facts.host import Host
+from oom_sentinel.facts.kill import Killer
 from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.facts.kill import SignalDeath
 from oom_sentinel.facts.memory import MemInfo
@@ -614,6 +615,20 @@ def test_a_line_that_comes_long_after_a_kill_does_not_explain_it(monkeypatch):
     assert [s.kill.certainty for _ in range(15) for s in case.cycle().fresh] == ['inferred']
     case.log.lines.append(LINE % (4242, b'amcl'))
     assert levels(case, 5) == [(Level.OK, 'unconfirmed', 4242)]
+
+
+@pytest.mark.parametrize('source, alive, certainty', [
+    ('journal', (LIDAR,), 'the killer said so'), (SYSLOG, (), 'the killer said so'),
+    (SYSLOG, (LIDAR,), 'unconfirmed')])
+def test_a_file_that_tells_of_a_program_is_believed_when_the_victim_has_ended(
+        case, source, alive, certainty):
+    """Any program may write there that earlyoom ended another, which lives on."""
+    case.alive = alive
+    case.scan()
+    said = OomKill(victim_pid=10, victim_comm='lidar', kind=Killer.USERSPACE, program='earlyoom',
+                   certainty='the killer said so', source=source)
+    told = case.kill_log.attribution.ended_by_program(said, case.reading(), case.now_s)
+    assert told.kill.certainty == certainty and told.kill.node_names == ('/lidar',)
 
 
 def test_the_status_says_that_nothing_confirms_it(monkeypatch):

@@ -32,6 +32,7 @@ class Journal:
 
     def __init__(self, units=()):
         """Note which units are followed."""
+        self.name = 'journal'
         self.units, self.lines, self.closed = units, [], False
         OPENED.append(self)
 
@@ -59,6 +60,8 @@ def journal(monkeypatch):
     """Return the journals that were opened."""
     OPENED.clear()
     monkeypatch.setattr(userspace_log.log, 'open_journal', Journal)
+    monkeypatch.setattr(userspace_log, 'FILES', ())
+    monkeypatch.setattr(userspace_log, 'OWN_FILES', {})
     return OPENED
 
 
@@ -97,3 +100,40 @@ def test_nothing_is_followed_while_none_of_them_runs(journal, monkeypatch):
         raise log.Refused('no')
     monkeypatch.setattr(userspace_log.log, 'open_journal', refuse)
     assert followed.read(('earlyoom',), 3.0, 9.0) == []
+
+
+@pytest.mark.parametrize('line, program', [
+    (f'Nov 26 08:30:48 robot earlyoom[9]: {TERMED}', 'earlyoom'),
+    ('Nov 26 08:30:48 robot nohang[9]:   PID: 4711, Name: recorder, badness: 800\n'
+     'Nov 26 08:30:48 robot nohang[9]:   Sending SIGTERM to the victim', 'nohang')])
+def test_without_a_journal_a_file_is_followed(journal, monkeypatch, tmp_path, line, program):
+    """Also their own log file; a kill that stands in two logs is told once."""
+    syslog, own = tmp_path / 'syslog', tmp_path / 'nohang.log'
+    syslog.write_text('old\n')
+    own.write_text('')
+    monkeypatch.setattr(userspace_log, 'FILES', (str(tmp_path / 'none'), str(syslog)))
+    monkeypatch.setattr(userspace_log, 'OWN_FILES', {'nohang': str(own)})
+    followed = UserspaceLog()
+    followed.read((program,), 0.0, 9.0)
+    with syslog.open('a') as log, own.open('a') as its:
+        log.write(f'{line}\n')
+        its.write(f'{line}\n')
+    (kill,) = followed.read((program,), 1.0, 9.0) + followed.read((program,), 4.0, 9.0)
+    assert (kill.program, kill.victim_pid, kill.source) == (program, 4711, str(syslog))
+    followed.close()
+
+
+def test_where_the_journal_speaks_no_file_is_believed(journal, monkeypatch, tmp_path):
+    """And never a program that does not run."""
+    syslog = tmp_path / 'syslog'
+    syslog.write_text('')
+    monkeypatch.setattr(userspace_log, 'FILES', (str(syslog),))
+    for said, programs in ('mem avail: 9 of 9', ('earlyoom',)), (None, ('nohang',)):
+        followed = UserspaceLog()
+        followed.read(programs, 0.0, 9.0)
+        if said is not None:
+            OPENED[-1].write(said)
+        with syslog.open('a') as log:
+            log.write(f'Nov 26 08:30:48 robot earlyoom[9]: {TERMED}\n')
+        assert followed.read(programs, 1.0, 9.0) + followed.read(programs, 9.0, 9.0) == []
+        followed.close()
