@@ -19,6 +19,7 @@ import os
 import pathlib
 import subprocess
 import sys
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 from conftest import oom_score_adj
@@ -248,3 +249,32 @@ def test_the_security_policy_allows_all_that_the_node_offers(observer):
                             (offered, allowed('services', 'reply'))):
         assert [name for name, _ in found
                 if not any(fnmatchcase(name, pattern) for pattern in patterns)] == []
+
+
+def test_a_late_cycle_runs_before_the_next_request():
+    """Each request of a crowd may take long; the timer's turn comes after all that wait."""
+    from oom_sentinel.node.node import OomSentinel
+    ran = []
+    node = SimpleNamespace(_cycle_timer=SimpleNamespace(timer_period_ns=1e9), _cycle_s=5.0,
+                           _now_s=lambda: 6.1, _guarded=lambda work: work,
+                           cycle=lambda: ran.append('cycle'))
+    OomSentinel.catch_up(node)
+    assert ran == []
+    node._now_s = lambda: 6.3
+    OomSentinel.catch_up(node)
+    assert ran == ['cycle']
+
+
+def test_a_kill_is_logged_without_control_characters():
+    """A process writes its own name."""
+    from oom_sentinel.facts.status import Level
+    from oom_sentinel.facts.status import Status
+    from oom_sentinel.node.kills import Kills
+    logged = []
+    log = SimpleNamespace(error=logged.append, warning=logged.append)
+    node = SimpleNamespace(get_logger=lambda: log, create_publisher=lambda *_more: log)
+    log.publish = lambda message: None
+    kills = Kills(node, None, SimpleNamespace(source=SimpleNamespace(descriptor=None)), list)
+    kills.publish(tuple(Status('OOM kills', level, '\x1b[2Jx\nkilled')
+                        for level in (Level.WARN, Level.ERROR)))
+    assert logged == ['\\x1b[2Jx\\x0akilled'] * 2

@@ -16,9 +16,11 @@
 
 from types import SimpleNamespace
 
+from oom_sentinel.facts import parts
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import Program
 from oom_sentinel.node import graph
+from oom_sentinel.node import names
 import pytest
 
 OWN = 4242
@@ -215,3 +217,27 @@ def test_a_name_that_is_not_utf_8_hides_no_node_that_is_looked_for(asked, monkey
     asked.node.endpoints += [('amcl', gid(77)), ('back', gid(78))]
     found = asked.at(120, *map(process, (76, 77, 78)))
     assert found.names[78] == ('/back',) and not asked.graph.undecodable
+
+
+def test_a_failure_of_the_graph_stays_until_the_next_question(asked, monkeypatch):
+    """Else Protection changes its level with every cycle between two questions."""
+    sentinel = SimpleNamespace(
+        parts=parts.Parts(), ros_processes=lambda: (process(OWN),),
+        table=SimpleNamespace(look_for_librcl=lambda _bits: False),
+        guard=SimpleNamespace(view=SimpleNamespace(uid=1000)),
+        settings=SimpleNamespace(protection_groups=(), protection_other_users=False),
+        set_graph_names=lambda *_names: False)
+    made = names.Names(asked.node, sentinel)
+    made._graph = asked.graph
+    usual = asked.node.get_publishers_info_by_topic
+
+    def broken(*_):
+        raise RuntimeError('rcl')
+    monkeypatch.setattr(asked.node, 'get_publishers_info_by_topic', broken)
+    for asked.now_s in (0.0, 0.1, 0.2):
+        made.update()
+        assert sentinel.parts.troubles == {parts.GRAPH: 'rcl'}
+    monkeypatch.setattr(asked.node, 'get_publishers_info_by_topic', usual)
+    asked.now_s = 60.0
+    made.update()
+    assert sentinel.parts.troubles == {}
