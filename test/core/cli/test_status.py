@@ -306,7 +306,7 @@ class Session:
         """Give the terminal another size; the kernel sends SIGWINCH."""
         fcntl.ioctl(self.control, termios.TIOCSWINSZ, struct.pack('HHHH', rows, columns, 0, 0))
 
-    def until(self, condition, what, timeout_s=30.0):
+    def until(self, condition, what, timeout_s=60.0):
         """Read until the condition holds on what came since the last call; return it."""
         end, seen = time.monotonic() + timeout_s, b''
         while not condition(seen):
