@@ -101,12 +101,12 @@ class Topics:
         for name, publisher in self._numbers.items():
             value = getattr(report, name)
             if value is not None:
-                publisher.publish(Float64(data=float(value)))
+                _publish(publisher, float(value))
         self._follow_groups(tuple(group.name for group in report.groups))
         for group in report.groups:
             rss, growth = self._groups[group.name]
-            rss.publish(_number_message(group.rss_mib))
-            growth.publish(_number_message(group.growth_mib_per_min))
+            _publish(rss, group.rss_mib)
+            _publish(growth, group.growth_mib_per_min)
 
     def _follow_groups(self, names: tuple[str, ...]) -> None:
         """Create publishers for new groups, destroy those of groups that are gone."""
@@ -121,6 +121,11 @@ class Topics:
                     self._node.create_publisher(Float64, f'{base}/growth_mib_per_min', DEPTH))
 
 
-def _number_message(value: float | None) -> Float64:
-    """Return a message; what is unknown is a gap in a plot."""
-    return Float64(data=math.nan if value is None else float(value))
+def _publish(publisher: Any, value: float | None) -> None:
+    """
+    Publish a number where somebody listens; what is unknown is a gap in a plot.
+
+    A message that goes to nobody costs 20 us all the same, and there are twelve a second.
+    """
+    if publisher.get_subscription_count():
+        publisher.publish(Float64(data=math.nan if value is None else float(value)))
