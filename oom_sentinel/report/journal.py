@@ -36,7 +36,7 @@ class Journal:
     """Compares the statuses of each cycle with those of the last one."""
 
     def __init__(self) -> None:
-        """Start with nothing said."""
+        """Start without any status."""
         self._levels: dict[str, Level] = {}
         self._protected = ''
         self._protected_s = NEVER_S

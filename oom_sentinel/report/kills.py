@@ -84,7 +84,7 @@ def compose(kills: Kills, sample: Sample, settings: Settings) -> Status:
 
 
 def one(seen: SeenKill) -> Status:
-    """Return the status that tells one kill on ~/oom_kills and in the log."""
+    """Return the status that describes one kill on ~/oom_kills and in the log."""
     parts = [*_told(seen)]
     if seen.eaters:
         parts.append(f'most memory was used by {listed(list(map(printable, seen.eaters)))}')

@@ -78,7 +78,7 @@ def forecast(left: Left) -> Forecast | None:
                     best, width = pace, wide
     if best is None:
         return None
-    return _told(best, value, left, lost, span_s, width)
+    return _forecast_by(best, value, left, lost, span_s, width)
 
 
 def _middle(pace: Pace, value: float) -> float:
@@ -96,8 +96,15 @@ def _width(pace: Pace, value: float) -> float:
             * sqrt(1 / pace.blocks + 1 / ahead))
 
 
-def _told(pace: Pace, value: float, left: Left, lost: float,
-          span_s: float, width: float) -> Forecast:
+def _forecast_by(pace: Pace, value: float, left: Left, lost: float,
+                 span_s: float, width: float) -> Forecast:
+    """
+    Return when nothing is left at this pace.
+
+    :param value: bytes left now.
+    :param lost: the most that any falling window lost; `span_s` is the longest of them.
+    :param width: the half width of the range, as a share of the pace.
+    """
     middle_s, even_s = _middle(pace, value), value / pace.pace
     growth = pace.gains / pace.pace
     since_s = left.scales[0][-1][0] - left.swing.peak_s
@@ -142,7 +149,7 @@ OVERDUE = 6.0  # times what was expected: the fall has ended, and says nothing o
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """When less than `value` will be left: told at `at_s`, after `seconds`, give or take."""
+    """When less than `value` will be left: `seconds` after `at_s`, and the range's half width."""
 
     at_s: float
     value: float

@@ -32,7 +32,7 @@ Points = tuple[tuple[float, float], ...]  # (seconds, bytes), the seconds strict
 FINEST = ((5, 4), (9, 8), (17, 8), (33, 8))
 COARSER = ((17, 8), (33, 8))
 STUDENT_95 = {4: 2.35, 8: 1.89}  # one-sided, of so many blocks
-# A window that lost less than a twelfth of what is left tells of no fall.
+# A window that lost less than a twelfth of what is left shows no fall.
 FALLEN = 12.0
 LEAST = 0.04  # of what a window lost: a smaller step is no progress
 # The fall began within a window whose first quarter fell less than this share of an even one;

@@ -13,12 +13,12 @@
 # limitations under the License.
 
 """
-A trend that is told from noise, with the range that the noise leaves.
+A trend that stands out from the noise, with the range that the noise leaves.
 
 The slope is Theil and Sen's (the median of all pairwise slopes): a single jump or a sawtooth
 moves it little.  Its range are the ranks that Kendall's test leaves (Sen 1968).  It is taken
 from the latest points, and from as many more as agree with them (Lepski's rule): a fall that
-has just begun is not diluted by the rest before it, and one that ended is not told any more.
+has just begun is not diluted by the rest before it, and one that ended is no trend any more.
 """
 
 from dataclasses import dataclass
@@ -63,12 +63,13 @@ def _interval(points: Points) -> tuple[float, float, float]:
 
 
 def _toward(middle: float, end: float) -> float:
+    """Return the slope that lies AGREE of the way from the middle to an end of the range."""
     return middle + AGREE * (end - middle)
 
 
 def trend(points: Points) -> Trend | None:
     """
-    Return the trend, None when it is not told from noise or has come to rest.
+    Return the trend, None when it does not stand out from noise or has come to rest.
 
     :param points: (seconds, value), the seconds strictly rising.
     """
