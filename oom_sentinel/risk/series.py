@@ -198,7 +198,7 @@ def extend(left: Left, at_s: float, value: float, safe: float = 0.0,
         left = Left()
     elif last_s is not None and at_s - last_s < 0.9 * EVERY_S:
         return left
-    swing = Swing(value, value, at_s)
+    swing = Swing(value, value, at_s, left.swing.habits)
     if left.scales[0]:
         swing = swung(left.swing, at_s, value, safe, killed)
     scales, found = list(left.scales), list(left.paces)
@@ -224,7 +224,7 @@ def interrupted(left: Left) -> Left:
 def rested(left: Left) -> Left:
     """Return the series begun anew from its last point, which a robot's start has reached."""
     at_s, value = left.scales[0][-1]
-    return extend(Left(swing=Swing(value, value, at_s, left.swing.habits)), at_s, value)
+    return extend(interrupted(left), at_s, value)
 
 
 def swung(last: Swing, at_s: float, value: float, safe: float, killed: bool) -> Swing:

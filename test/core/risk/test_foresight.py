@@ -145,6 +145,31 @@ def test_the_deepest_fall_is_a_habit_when_a_second_was_half_as_deep(depths, habi
     assert swing.habit == habit
 
 
+@pytest.mark.parametrize('cut', [series.interrupted, series.rested])
+def test_habits_outlive_a_suspend_and_the_end_of_a_start(cut):
+    """The series begins anew; what the robot takes and gives back is still known."""
+    habits = ((1.0, 700.0), (2.0, 600.0))
+    left = series.Left(swing=series.Swing(1000.0, 300.0, 1.0, habits))
+    for at_s, value in ((3.0, 900.0), (4.0, 800.0), (5.0, 750.0)):
+        left = series.extend(left, at_s, value)
+    anew = series.extend(cut(left), 6.0, 740.0)
+    assert anew.swing.habits == habits
+    assert anew.swing.peak == (750.0 if cut is series.rested else 740.0)
+    assert [seconds for seconds, _ in anew.scales[0]][-2:] == (
+        [5.0, 6.0] if cut is series.rested else [6.0])
+
+
+def test_what_was_left_at_a_moment_is_found_on_the_finest_scale_that_reaches_back():
+    """None before the first reading."""
+    left = series.Left()
+    for at in range(200):
+        left = series.extend(left, float(at), 1000.0 - at)
+    assert series.value_at(left, 199.0) == 801.0 and series.value_at(left, 180.5) == 820.0
+    assert series.value_at(left, 167.0) == 833.0
+    assert series.value_at(left, 100.0) == pytest.approx(900.0, abs=4)
+    assert series.value_at(left, -1.0) is None
+
+
 def test_a_slow_fall_shows_on_the_longer_scales():
     """0.5 MiB/s below a noise of 30 MiB, and 60 MiB an hour: minutes, then hours ahead."""
     slow = told(ramp(800, 0.5, 600, noise_mib=30))

@@ -332,3 +332,49 @@ def test_risk_of_a_control_group_counts_as_the_machines():
     found, _ = risk.assess(sample(chains=(CgroupChain('/a', (group,)),)), risk.History(),
                            SETTINGS)
     assert found.oom_risk == 0.5
+
+
+def group_levels(*readings):
+    """Return the last findings of a group of 100 MiB: (level, text) of each, the gravest first."""
+    history, found = risk.History(), None
+    for at, more in enumerate(readings):
+        group = MemoryCgroup('/robot', 2, limit_bytes=100 << 20, **more)
+        taken = sample(10.0 * at, chains=(CgroupChain('/robot', (group,)),), meminfo=replace(
+            meminfo(50), swap_total_bytes=1000 << 20, swap_free_bytes=1000 << 20))
+        found, history = risk.assess(taken, history, SETTINGS)
+    return found.cgroups.level, [r for r in found.cgroups.reasons if 'a moment ago' not in r]
+
+
+def used(memory_mib, swap_mib=0):
+    """Return the usage of a group that may use 100 MiB of swap."""
+    return {'usage_bytes': memory_mib << 20, 'swap_usage_bytes': swap_mib << 20,
+            'swap_max_bytes': 100 << 20}
+
+
+@pytest.mark.parametrize('readings, expected', [
+    ((used(86), used(84), used(84)), (Level.WARN, ['16 % of the limit of control group /robot is '
+                                                   'left'])),
+    ((used(86), used(83), used(83)), (Level.OK, [])),
+    ((used(86, 61),), (Level.WARN, [
+        '14 % of the limit of control group /robot is left',
+        '61 % of the swap of control group /robot is used'])),
+    ((used(86, 61), used(86, 55), used(86, 55)), (Level.WARN, [
+        '14 % of the limit of control group /robot is left',
+        '55 % of the swap of control group /robot is used'])),
+    ((used(86, 61), used(86, 53), used(86, 53)), (Level.WARN, [
+        '14 % of the limit of control group /robot is left'])),
+    ((used(86, 91),), (Level.ERROR, [
+        '91 % of the swap of control group /robot is used',
+        '14 % of the limit of control group /robot is left'])),
+    ((used(50, 91),), (Level.OK, [])),
+    (({'usage_bytes': 86 << 20, 'oom_kill_disable': True},), (Level.WARN, [
+        '14 % of the limit of control group /robot is left',
+        'control group /robot has oom_kill_disable: at its limit its tasks hang instead of one '
+        'being killed'])),
+    (({'usage_bytes': 86 << 20, 'oom_kill_disable': True, 'under_oom': True},), (Level.ERROR, [
+        'control group /robot is at its limit and has oom_kill_disable: its tasks hang',
+        '14 % of the limit of control group /robot is left'])),
+    (({'usage_bytes': 50 << 20, 'under_oom': True},), (Level.OK, []))])
+def test_a_groups_memory_and_swap_have_thresholds_of_their_own(readings, expected):
+    """Both recover a tenth beyond; swap counts only while memory is low."""
+    assert group_levels(*readings) == expected
