@@ -154,7 +154,14 @@ storm: setup
 # Every kernel is probed, then one runs the whole suite: make vm-test KERNELS='trixie sid'
 vm-test: setup
 	code=0; $(BIN)/python -m pytest -p no:cacheprovider test/vm/probe || code=$$?; \
-	  PYTHON='$(PREFIX)/bin/python' test/vm/run || code=$$?; exit $$code
+	  PYTHON='$(PREFIX)/bin/python' test/vm/run || code=$$?; \
+	  VM_SYSTEMD=systemd PYTHON='$(PREFIX)/bin/python' test/vm/run || code=$$?; exit $$code
+
+# Once a release: 16 KiB pages on an emulated arm64 (qemu-system-arm), as on a Raspberry Pi 5.
+.PHONY: vm-arm64
+vm-arm64: setup
+	KERNELS=trixie/arm64-16k PROBE_TIMEOUT_S=900 $(BIN)/python -m pytest -p no:cacheprovider \
+	  test/vm/probe
 
 lint: setup
 	$(BIN)/python -m pytest test/test_lint.py

@@ -28,7 +28,7 @@ import subprocess
 KEYRINGS = ('/usr/share/keyrings/debian-archive-keyring.gpg',
             '/usr/share/keyrings/debian-archive-keyring.pgp')
 MIRROR = 'http://deb.debian.org'
-META = 'linux-image-cloud-amd64'
+CLOUD = 'cloud-amd64'
 # Kernels from 6.19 on come in parts: vmlinuz in one package, the modules in another.
 PARTS = re.compile(r'linux-(binary|modules)-\d')
 UPDATE_S = 300
@@ -53,20 +53,22 @@ class Archive:
         shown = self._apt('apt-cache', 'depends', package)
         return tuple(line.split()[-1] for line in shown.splitlines() if ' Depends: ' in line)
 
-    def kernel_packages(self, version: str = '') -> tuple[str, ...]:
+    def kernel_packages(self, version: str = '', flavour: str = CLOUD) -> tuple[str, ...]:
         """
-        Return the packages that hold a cloud kernel of Debian and its modules.
+        Return the packages that hold a kernel of Debian and its modules.
 
         :param version: the beginning of its version, 6.18.1; the release's newest when empty.
+        :param flavour: what its name ends with: cloud-amd64, arm64-16k.
         :raises Unavailable: when apt knows none.
         """
         if version:
             known = self._apt('apt-cache', 'pkgnames', f'linux-image-{version}').split()
-            images = sorted(name for name in known if name.endswith('-cloud-amd64'))
+            images = sorted(name for name in known if name.endswith(f'-{flavour}'))
         else:
-            images = [name for name in self.depends(META) if re.match(r'linux-image-\d', name)]
+            images = [name for name in self.depends(f'linux-image-{flavour}')
+                      if re.match(r'linux-image-\d', name)]
         if not images:
-            raise Unavailable(f'apt knows no {f"kernel {version}" if version else META}')
+            raise Unavailable(f'apt knows no kernel {version or flavour}')
         return (images[0], *(n for n in self.depends(images[0]) if PARTS.match(n)))
 
     def unpack(self, names: Iterable[str], packages: pathlib.Path, folder: pathlib.Path) -> None:
@@ -83,6 +85,17 @@ class Archive:
         for package in sorted(packages.glob('*.deb')):
             subprocess.run(['dpkg', '-x', str(package), str(folder)], check=True)
 
+    def closure(self, names: Iterable[str], folder: pathlib.Path) -> None:
+        """
+        Download packages with all that they depend on, as for an empty machine.
+
+        :raises Unavailable: when apt does not know one, or there is no network.
+        """
+        (folder / 'partial').mkdir(parents=True, exist_ok=True)
+        self._apt('apt-get', '-q', '-y', '-oDebug::NoLocking=1', '-oDir::State::status=/dev/null',
+                  f'-oDir::Cache::archives={folder.absolute()}', '--no-install-recommends',
+                  '--download-only', 'install', *names)
+
     def _apt(self, *command: str, cwd: pathlib.Path | None = None) -> str:
         try:
             done = subprocess.run([command[0], *self.options, *command[1:]], cwd=cwd, text=True,
@@ -95,11 +108,12 @@ class Archive:
         return done.stdout
 
 
-def of_release(release: str, folder: pathlib.Path) -> Archive:
+def of_release(release: str, folder: pathlib.Path, machine: str = '') -> Archive:
     """
     Return the archive of a Debian release, its lists in this folder.
 
     :param release: a suite's name: bullseye, trixie, trixie-backports, sid.
+    :param machine: Debian's name of another architecture than this machine's.
     :raises Unavailable: without Debian's keyring, apt or a network.
     """
     keyring = next((name for name in KEYRINGS if pathlib.Path(name).exists()), None)
@@ -117,6 +131,8 @@ def of_release(release: str, folder: pathlib.Path) -> Archive:
                 'Dir::State::lists': folder / 'lists', 'Dir::State::status': '/dev/null',
                 'Dir::Cache': folder / 'cache',
                 'Acquire::Languages': 'none', 'APT::Update::Error-Mode': 'any'}
+    if machine:
+        settings |= {'APT::Architecture': machine, 'APT::Architectures': machine}
     archive = Archive(tuple(f'-o{key}={value}' for key, value in settings.items()))
     archive._apt('apt-get', '-q', 'update')
     return archive

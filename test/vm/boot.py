@@ -44,6 +44,8 @@ NEEDED = {'qemu-system-x86_64': 'qemu-system-x86', 'mke2fs': 'e2fsprogs', 'dpkg'
           'apt-get': 'apt'}
 MEMORY_MIB = int(os.environ.get('VM_MEMORY_MIB', '768'))
 TIMEOUT_S = float(os.environ.get('VM_TIMEOUT_S', '1200'))
+# As for kernel.of_archive: bullseye, trixie-backports:6.19; empty for that of this host's release.
+KERNEL = os.environ.get('VM_KERNEL', '')
 # TCG works everywhere; /dev/kvm may exist and not work.
 ACCELERATOR = os.environ.get('VM_ACCEL', 'tcg,thread=multi')
 RESULTS_BYTES = 32 << 20
@@ -57,6 +59,11 @@ def missing() -> list[str]:
             if shutil.which(program, path=path) is None]
 
 
+def booted() -> pathlib.Path:
+    """Return the folder with the unpacked kernel that the guest boots."""
+    return kernel.of_archive(KERNEL, VM) / 'unpacked' if KERNEL else VM / 'unpacked'
+
+
 def prepare() -> None:
     """Make kernel, initramfs and root disk, unless they are up to date; one run at a time."""
     VM.mkdir(exist_ok=True)
@@ -67,17 +74,22 @@ def prepare() -> None:
 
 def _prepare() -> None:
     began_s = time.monotonic()
-    unpacked = VM / 'unpacked'
+    unpacked, packages = VM / 'unpacked', VM / 'system'
     kernel.download(unpacked, archive.Archive(), VM / 'packages')
-    kernel.write(unpacked, VM / 'initramfs')
+    kernel.write(booted(), VM / 'initramfs')
+    if not image.chosen(packages):
+        try:
+            archive.Archive().closure(image.PACKAGES, packages)
+        except archive.Unavailable as error:
+            print(f'vm-test: no systemd in the guest: {error}', flush=True)
     busybox = kernel.busybox(unpacked)
-    key = image.key(busybox)
+    key = image.key(busybox, packages)
     known = VM / 'root.key'
     if not (known.exists() and known.read_text() == key and (VM / 'root.img').exists()):
         known.unlink(missing_ok=True)
-        image.build(busybox, VM / 'root.img')
+        image.build(busybox, packages, VM / 'root.img')
         known.write_text(key)
-    print(f'vm-test: Linux {kernel.release(unpacked)}, root disk ready after '
+    print(f'vm-test: Linux {kernel.release(booted())}, root disk ready after '
           f'{time.monotonic() - began_s:.0f} s', flush=True)
 
 
@@ -88,6 +100,8 @@ def pack(target: pathlib.Path, arguments: list[str]) -> None:
                         f'PYTHON={shlex.quote(sys.executable)}\n'
                         f'PREFIX={shlex.quote(sys.prefix)}\n'
                         f'COMMAND={shlex.quote(os.environ.get("VM_COMMAND", ""))}\n'
+                        f'SYSTEMD={os.environ.get("VM_SYSTEMD", "")}\n'
+                        f'SLOWNESS={os.environ.get("VM_SLOWNESS", "")}\n'
                         f'export BUDGET_S={os.environ.get("VM_BUDGET_S", "")}\n'
                         f'ARGUMENTS={shlex.quote(shlex.join(arguments))}\n', encoding='utf-8')
     with tarfile.open(target, 'w') as archive:
@@ -97,7 +111,8 @@ def pack(target: pathlib.Path, arguments: list[str]) -> None:
         archive.add(settings, '/guest/settings')
         if os.environ.get('VM_EXTRA'):  # a folder of files that the guest shall have besides
             archive.add(os.environ['VM_EXTRA'], '/')
-        archive.add(pathlib.Path(__file__).parent / 'guest' / 'init', '/guest/init')
+        for name in ('init', 'tests', 'guest.service'):
+            archive.add(pathlib.Path(__file__).parent / 'guest' / name, f'/guest/{name}')
 
 
 def command(run: pathlib.Path) -> list[str]:
@@ -108,7 +123,7 @@ def command(run: pathlib.Path) -> list[str]:
             # "rep movsb" is emulated byte by byte: filling memory takes four times as long.
             '-cpu', 'max,erms=off,fsrm=off', '-nodefaults', '-no-user-config',
             '-display', 'none', '-no-reboot',
-            '-kernel', str(kernel.kernel(VM / 'unpacked')), '-initrd', str(VM / 'initramfs'),
+            '-kernel', str(kernel.kernel(booted())), '-initrd', str(VM / 'initramfs'),
             '-append', 'console=ttyS0 panic=-1 psi=1 quiet loglevel=7 random.trust_cpu=on '
             # Else a busy host makes it panic: IO-APIC + timer doesn't work.
             'no_timer_check',
@@ -166,6 +181,9 @@ def main() -> int:
         print(f'vm-test: no kernel for the guest: {error}; apt-get update, or put a kernel '
               f'package and busybox-static into {VM / "packages"} yourself')
         return 2
+    if os.environ.get('VM_SYSTEMD') and not image.chosen(VM / 'system'):
+        print("vm-test: skipped what needs systemd as process 1: Debian's packages cannot be had")
+        return 0
     began_s = time.monotonic()
     with tempfile.TemporaryDirectory(dir=VM) as name:
         run = pathlib.Path(name)

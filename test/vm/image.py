@@ -16,12 +16,15 @@
 The guest's root disk: this virtual environment, its interpreter, and the libraries they need.
 
 Everything keeps the path it has on the host, so that the scripts and links of the virtual
-environment hold.  The sources are not on it: boot.py hands them over at each run.
+environment hold.  The sources are not on it: boot.py hands them over at each run.  Debian's
+systemd, the peers that kill before the kernel does, and a container runtime are on it too; they
+are unpacked, never configured, so what their maintainer scripts would write stands in ETC.
 """
 
 import hashlib
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -33,10 +36,22 @@ TOOLS = ('sh', 'bash', 'env', 'sleep', 'cat', 'setpriv', 'choom', 'dmesg', 'id',
 LEFT_OUT = {'hypothesis', 'mypy', 'mypyc', 'pip', 'test', 'idlelib', 'tkinter', 'ensurepip',
             'lib2to3', 'include', 'site-packages', 'dist-packages'}
 SPARE_MIB = 192
+PACKAGES = ('systemd', 'dbus', 'libpam-systemd', 'systemd-oomd', 'earlyoom', 'nohang', 'crun',
+            'kmod')
+# Dependencies of maintainer scripts, and of what nobody calls in the guest.
+UNUSED = re.compile(r'adduser|debconf|dpkg|init-system-helpers|.*perl|perl.*|libdb5|libgdbm|media-'
+                    r'|libgssapi|libkrb5|libk5|libtirpc|libnsl|passwd|usrmerge|libpam-runtime')
 ETC = {
     'passwd': 'root:x:0:0:root:/root:/bin/sh\nrobot:x:1000:1000:robot:/home/robot:/bin/sh\n'
+              'messagebus:x:100:100::/nonexistent:/bin/false\n'
+              'systemd-oom:x:101:101::/nonexistent:/bin/false\n'
               'nobody:x:65534:65534:nobody:/nonexistent:/bin/sh\n',
-    'group': 'root:x:0:\nadm:x:4:\nrobot:x:1000:\nnogroup:x:65534:\n',
+    'group': 'root:x:0:\nadm:x:4:\nrobot:x:1000:\nsystemd-journal:x:102:\nmessagebus:x:100:\n'
+             'systemd-oom:x:101:\nnogroup:x:65534:\n',
+    'machine-id': '00000000000000000000000000006775\n',
+    'fstab': '',
+    **{f'pam.d/common-{name}': f'{name.partition("-")[0]} required pam_permit.so\n' for name in (
+        'account', 'auth', 'password', 'session', 'session-noninteractive')},
     'hosts': '127.0.0.1 localhost guest\n',
     'hostname': 'guest\n',
 }
@@ -52,9 +67,15 @@ def _stdlib() -> set[pathlib.Path]:
     return {pathlib.Path(sysconfig.get_path(name)) for name in ('stdlib', 'platstdlib')}
 
 
-def key(busybox: pathlib.Path) -> str:
+def chosen(packages: pathlib.Path) -> list[pathlib.Path]:
+    """Return the downloaded packages that the guest needs, none where none could be had."""
+    return sorted(path for path in packages.glob('*.deb') if not UNUSED.match(path.name))
+
+
+def key(busybox: pathlib.Path, packages: pathlib.Path) -> str:
     """Return a digest of all that the image is made from; the kernel is not on it."""
     digest = hashlib.sha256(pathlib.Path(__file__).read_bytes())
+    digest.update(' '.join(path.name for path in chosen(packages)).encode())
     digest.update(f'{sys.version} {sys.base_prefix}'.encode())
     digest.update(busybox.read_bytes())
     for place, folders, names in os.walk(sys.prefix):
@@ -77,6 +98,17 @@ class Staging:
             (folder / name).mkdir(parents=True)
         for name in ('bin', 'sbin', 'lib', 'lib64'):
             (folder / name).symlink_to(f'usr/{name}')
+
+    def package(self, path: pathlib.Path) -> None:
+        """Unpack a Debian package, without its documentation; /lib stays a link to /usr/lib."""
+        with subprocess.Popen(['dpkg', '--fsys-tarfile', str(path)],
+                              stdout=subprocess.PIPE) as opened:
+            subprocess.run(['tar', '-x', '--keep-directory-symlink', '-C', str(self.folder),
+                            '--exclude=./usr/share/doc', '--exclude=./usr/share/man',
+                            '--exclude=./usr/share/locale', '--exclude=./usr/lib/udev/hwdb.d'],
+                           stdin=opened.stdout, check=True)
+        if opened.returncode:
+            raise subprocess.CalledProcessError(opened.returncode, 'dpkg --fsys-tarfile')
 
     def inside(self, path: pathlib.Path) -> pathlib.Path:
         """Return where a host's path is in the folder."""
@@ -118,13 +150,15 @@ class Staging:
                 self.file(pathlib.Path(name))
 
 
-def build(busybox: pathlib.Path, image: pathlib.Path) -> None:
+def build(busybox: pathlib.Path, packages: pathlib.Path, image: pathlib.Path) -> None:
     """
     Make the root disk.
 
-    :raises subprocess.CalledProcessError: when mke2fs fails.
+    :raises subprocess.CalledProcessError: when dpkg, tar or mke2fs fails.
     """
     staging = Staging(image.with_suffix('.staging'))
+    for path in chosen(packages):
+        staging.package(path)
     for folder in _stdlib():
         staging.tree(folder)
     staging.tree(pathlib.Path(sys.prefix), LEFT_OUT - {'site-packages'})
@@ -144,7 +178,9 @@ def build(busybox: pathlib.Path, image: pathlib.Path) -> None:
             link.symlink_to('busybox')
     staging.libraries()
     for name, text in ETC.items():
-        (staging.folder / 'etc' / name).write_text(text, encoding='ascii')
+        path = staging.folder / 'etc' / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding='ascii')
     (staging.folder / 'init').write_text(INIT, encoding='ascii')
     (staging.folder / 'init').chmod(0o755)
     used = sum(os.lstat(os.path.join(place, name)).st_size + 4096

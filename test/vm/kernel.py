@@ -29,7 +29,7 @@ import archive
 
 # In the order in which they need each other; one that is built in or unknown is left out.
 MODULES = ('virtio_ring', 'virtio', 'virtio_pci_legacy_dev', 'virtio_pci_modern_dev',
-           'virtio_pci', 'virtio_blk')
+           'virtio_pci', 'virtio_blk', 'overlay', 'lzo', 'lzo-rle', 'zsmalloc', 'zram')
 INIT = """#!/busybox sh
 /busybox mkdir -p /dev /proc /root
 /busybox mount -t devtmpfs devtmpfs /dev
@@ -44,9 +44,9 @@ exec /busybox switch_root /root /init
 
 
 def download(folder: pathlib.Path, source: archive.Archive, packages: pathlib.Path,
-             version: str = '') -> None:
+             version: str = '', flavour: str = archive.CLOUD) -> None:
     """
-    Download and unpack Debian's cloud kernel and a static busybox, unless they are there.
+    Download and unpack a kernel of Debian and a static busybox, unless they are there.
 
     A kernel package that stands in `packages` already is taken in place of this version.
 
@@ -54,10 +54,29 @@ def download(folder: pathlib.Path, source: archive.Archive, packages: pathlib.Pa
     """
     if kernels(folder):
         return
-    names = () if list(packages.glob('linux-*.deb')) else source.kernel_packages(version)
+    names = () if list(packages.glob('linux-*.deb')) else source.kernel_packages(version, flavour)
     source.unpack((*names, 'busybox-static'), packages, folder)
     if not kernels(folder):
         raise archive.Unavailable(f'no vmlinuz in the packages of {packages}')
+
+
+def of_archive(name: str, vm: pathlib.Path) -> pathlib.Path:
+    """
+    Return the folder that holds a kernel of Debian's archive, unpacked, downloading it at first.
+
+    :param name: a Debian release, whose newest is taken; or release and version with a colon;
+        a flavour for arm64 behind a slash: trixie/arm64-16k.
+    :raises archive.Unavailable: when it cannot be had here.
+    """
+    suite, _, flavour = name.partition('/')
+    release, _, version = suite.partition(':')
+    folder = vm / 'kernels' / name.replace(':', '_').replace('/', '_')
+    if not kernels(folder / 'unpacked'):
+        lists = vm / 'kernels' / 'apt' / f'{release}{"_arm64" if flavour else ""}'
+        source = archive.of_release(release, lists, 'arm64' if flavour else '')
+        download(folder / 'unpacked', source, folder / 'packages', version,
+                 flavour or archive.CLOUD)
+    return folder
 
 
 def kernels(folder: pathlib.Path) -> list[pathlib.Path]:

@@ -17,6 +17,7 @@
 import contextlib
 from dataclasses import dataclass
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -91,6 +92,16 @@ def dead(children):
     return sorted(name for name, child in children.items() if child.poll() is not None)
 
 
+def end_all(path):
+    """Kill everybody in a control group; Linux before 5.14 has no cgroup.kill."""
+    if os.path.exists(f'{path}/cgroup.kill'):
+        write(f'{path}/cgroup.kill', 1)
+        return
+    for pid in read(f'{path}/cgroup.procs').split():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
+
+
 @contextlib.contextmanager
 def cgroup(name, **values):
     """
@@ -105,7 +116,7 @@ def cgroup(name, **values):
             write(f'{path}/{key.replace("__", ".")}', value)
         yield path
     finally:
-        write(f'{path}/cgroup.kill', 1)
+        end_all(path)
         conftest.wait_for(lambda: 'populated 0' in read(f'{path}/cgroup.events'),
                           f'{path} is empty')
         os.rmdir(path)

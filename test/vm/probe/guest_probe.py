@@ -18,12 +18,13 @@ Boot a kernel with a busybox initramfs that kills and captures, and bring back w
 The guest has neither Python nor any disk: it only makes the facts, the host judges them.
 """
 
+import base64
+import io
 import os
 import pathlib
 import subprocess
 import tarfile
 
-import archive
 import kernel
 
 VM = pathlib.Path(__file__).resolve().parents[3] / '.vm'
@@ -39,49 +40,58 @@ def prepare(name: str) -> pathlib.Path:
     """
     Return the folder with the unpacked kernel, downloading it at first.
 
-    :param name: a Debian release, whose newest is taken; or release and version with a colon.
+    :param name: as for kernel.of_archive.
     :raises archive.Unavailable: when it cannot be had here.
     """
-    release, _, version = name.partition(':')
-    folder = VM / 'kernels' / name.replace(':', '_')
-    unpacked = folder / 'unpacked'
-    if not kernel.kernels(unpacked):
-        source = archive.of_release(release, VM / 'kernels' / 'apt' / release)
-        kernel.download(unpacked, source, folder / 'packages', version)
+    folder = kernel.of_archive(name, VM)
     init = (pathlib.Path(__file__).parent / 'init').read_bytes()
-    kernel.write(unpacked, folder / 'initramfs', init, modules=())
+    kernel.write(folder / 'unpacked', folder / 'initramfs', init, modules=())
     return folder
 
 
-def command(folder: pathlib.Path, brought: pathlib.Path, console: pathlib.Path) -> list[str]:
+def emulator(name: str) -> str:
+    """Return the program that emulates the machine of this kernel."""
+    return 'qemu-system-aarch64' if '/arm64' in name else 'qemu-system-x86_64'
+
+
+def command(name: str, folder: pathlib.Path, console: pathlib.Path) -> list[str]:
     """Return qemu's command line."""
-    return ['qemu-system-x86_64', '-accel', os.environ.get('VM_ACCEL', 'tcg'), '-smp', '2',
-            '-m', str(MEMORY_MIB), '-cpu', 'max,erms=off,fsrm=off', '-nodefaults',
-            '-no-user-config', '-display', 'none', '-no-reboot',
+    words = 'panic=-1 loglevel=7 random.trust_cpu=on'
+    if '/arm64' in name:
+        machine, memory = ['-M', 'virt', '-cpu', 'max,pauth=off'], 2 * MEMORY_MIB
+        words = f'console=ttyAMA0 {words}'
+    else:
+        machine, memory = ['-cpu', 'max,erms=off,fsrm=off'], MEMORY_MIB
+        # Without no_timer_check a busy host makes it panic: IO-APIC + timer doesn't work.
+        words = f'console=ttyS0 {words} no_timer_check'
+    return [emulator(name), *machine, '-accel', os.environ.get('VM_ACCEL', 'tcg'), '-smp', '2',
+            '-m', str(memory), '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot',
             '-kernel', str(kernel.kernel(folder / 'unpacked')),
-            '-initrd', str(folder / 'initramfs'),
-            # Without no_timer_check a busy host makes it panic: IO-APIC + timer doesn't work.
-            '-append', 'console=ttyS0 panic=-1 loglevel=7 random.trust_cpu=on no_timer_check',
-            '-serial', f'file:{console}', '-serial', f'file:{brought}']
+            '-initrd', str(folder / 'initramfs'), '-append', words, '-serial', f'file:{console}']
 
 
-def run(folder: pathlib.Path, target: pathlib.Path) -> None:
+def brought(console: pathlib.Path) -> bytes:
+    """Return the archive that the guest wrote, in base64, behind its kernel log."""
+    text = console.read_bytes().partition(b'-----BEGIN CAPTURE-----')[2]
+    return base64.b64decode(text.partition(b'-----END CAPTURE-----')[0])
+
+
+def run(name: str, folder: pathlib.Path, target: pathlib.Path) -> None:
     """
     Boot the guest and unpack what it brought back: a captured tree, its dmesg and filler's PID.
 
     :raises Failed: when it brought nothing back in time.
     """
-    brought, console = folder / 'brought', folder / 'console.log'
-    for path in (brought, console):
-        path.unlink(missing_ok=True)
+    console = folder / 'console.log'
+    console.unlink(missing_ok=True)
     try:
-        subprocess.run(command(folder, brought, console), stdin=subprocess.DEVNULL,
+        subprocess.run(command(name, folder, console), stdin=subprocess.DEVNULL,
                        timeout=TIMEOUT_S, check=True)
-        with tarfile.open(brought) as tar:
+        with tarfile.open(fileobj=io.BytesIO(brought(console))) as tar:
             for member in tar:
                 if member.isfile() and '..' not in member.name and member.name[:1] != '/':
                     tar.extract(member, target)
         (target / 'dmesg').stat()
-    except (subprocess.SubprocessError, tarfile.TarError, OSError) as error:
+    except (subprocess.SubprocessError, tarfile.TarError, OSError, ValueError) as error:
         log = console.read_text(errors='replace') if console.exists() else 'no kernel log'
         raise Failed(f'{error}\n' + '\n'.join(log.splitlines()[-30:])) from error

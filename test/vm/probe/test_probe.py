@@ -25,7 +25,7 @@ import guest_probe
 import pytest
 
 # From 5.10 to the newest in Debian's archive.  KERNELS='trixie trixie-backports:6.18' tries the
-# newest of one release and a given one of another.
+# newest of one release and a given one of another, trixie/arm64-16k another machine.
 RELEASES = os.environ.get('KERNELS', 'bullseye bookworm trixie sid').split()
 HELD = {'busybox-map', 'busybox-planner', 'busybox-driver', 'busybox-shell', 'busybox-idle'}
 pytestmark = pytest.mark.timeout(1200)
@@ -42,15 +42,16 @@ def say(*arguments):
 @pytest.fixture(scope='module', params=RELEASES)
 def probe(request, tmp_path_factory):
     """Boot the kernel of a Debian release and return the tree that it brought back."""
-    if shutil.which('qemu-system-x86_64') is None:
-        pytest.skip('qemu-system-x86_64 is not installed here')
+    emulator = guest_probe.emulator(request.param)
+    if shutil.which(emulator) is None:
+        pytest.skip(f'{emulator} is not installed here')
     try:
         folder = guest_probe.prepare(request.param)
     except archive.Unavailable as error:
         pytest.skip(f'the kernel of {request.param} cannot be had here: {error}')
     target = tmp_path_factory.mktemp('probe')
     try:
-        guest_probe.run(folder, target)
+        guest_probe.run(request.param, folder, target)
     except guest_probe.Failed as error:
         pytest.fail(f'the guest of {request.param} brought nothing back: {error}')
     return target
