@@ -14,16 +14,18 @@
 
 """What is known of kills without a log: incident folders, and counters of control groups."""
 
+from dataclasses import dataclass
 import json
 import os
 import sys
 
 from oom_sentinel import kernel
 from oom_sentinel.cli.kill_story import local_time
+from oom_sentinel.facts.cgroup import CgroupChain
 from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.facts.kill import THE_KERNEL_SAID_SO
+from oom_sentinel.facts.memory import MIB
 from oom_sentinel.facts.status import Unavailable
-from oom_sentinel.kernel.cgroups import ancestry
 from oom_sentinel.kernel.cgroups import MemoryCgroups
 from oom_sentinel.kernel.host import container
 from oom_sentinel.kernel.log import archive
@@ -78,30 +80,54 @@ def _number(value: object) -> float | None:
     return float(value) if isinstance(value, (int, float)) and 0 <= value < 1e11 else None
 
 
-def counted() -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """
+    What the counters of the visible control groups say, in sentences.
+
+    `in_container` is the number of kills in this container, None outside of one or where its
+    counter is not readable.
+    """
+
+    sentences: tuple[str, ...]
+    in_container: int | None = None
+
+
+def counted() -> Counted:
     """Return what the counters of the control groups that are visible here say."""
     root = kernel.Root('/')
     cgroups = MemoryCgroups(root)
     path = cgroups.path_of('self') if cgroups.mount is not None else None
-    inside = container(root) is not None
     if path is None:
-        return ['No counter of a control group can be read here.']
-    counts = [(group, kills) for group in ancestry(path)
-              if (kills := cgroups.oom_kill(group)) is not None]
-    hit = [(group, kills) for group, kills in counts if kills]
-    if inside:
-        kills = max((kills for _, kills in counts), default=None)
-        return [] if kills is None else [
-            f'This container was hit {_times(kills)} since it started; run `kills` on the host '
-            "for the victim's name." if kills else
-            'No process of this container was killed since it started.']
-    said = [f'Control group {group}: {_times(kills)} since it was made.' for group, kills in hit]
+        return Counted(('No counter of a control group can be read here.',))
+    chain = cgroups.chain(path)
+    if container(root) is not None:
+        return _in_container(chain)
+    said = [f'Control group {group.path}: {_times(group.oom_kill)} since it was made.'
+            for group in chain.groups if group.oom_kill]
     vmstat = root.vmstat()
     machine = None if isinstance(vmstat, Unavailable) else vmstat.oom_kill
     if machine is not None:
         said.append(f'The whole machine: {machine} OOM kill{"s" if machine != 1 else ""} since '
                     'it started.')
-    return said or ['The counters of the control groups show no kill.']
+    return Counted(tuple(said) or ('The counters of the control groups show no kill.',))
+
+
+def _in_container(chain: CgroupChain) -> Counted:
+    """Return what the counter of this container says, with its memory limit."""
+    group = chain.container_group
+    if group is None or group.oom_kill is None:
+        return Counted(('The counter of kills of this container cannot be read.',))
+    limits = [n for n in (group.limit_bytes, group.memsw_limit_bytes) if n is not None]
+    limit = (f'Its memory limit is {min(limits) / MIB:.0f} MiB.' if limits
+             else 'It has no memory limit of its own.')
+    if not group.oom_kill:
+        return Counted(('No process of this container was killed since it started.', limit), 0)
+    return Counted((
+        f'This container was hit {_times(group.oom_kill)} since it started: the kernel killed a '
+        'process in it because memory ran out.', limit,
+        'Run `oom_sentinel kills` on the host for the name of the victim, and `oom_sentinel '
+        'doctor` here for the remedy.'), group.oom_kill)
 
 
 def _times(count: int) -> str:

@@ -93,9 +93,15 @@ def _finite(value: float) -> float:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the kills; return 1 when there are any, 2 when an input was not read whole."""
+    """
+    Print the kills; return 1 when there are any, 2 when an input was not read whole.
+
+    In a container whose log of the kernel is not readable, its counter answers.
+    """
     settings = tree.read_settings(arguments.params_file)
-    found = _read(arguments, settings.incident_directory)
+    found = _read(arguments)
+    if not found.read and not arguments.file:
+        return _answer_without_log(arguments, settings.incident_directory, found)
     known = incidents(settings.incident_directory) if found.kills else ()
     now_s = time.time()
     kills = [_named(confirmed(kill, now_s), known) for kill in found.kills
@@ -119,12 +125,11 @@ def _is_wanted(kill: OomKill, arguments: argparse.Namespace) -> bool:
     return arguments.since is None or kill.time is None or kill.time >= arguments.since
 
 
-def _read(arguments: argparse.Namespace, directory: str) -> Found:
+def _read(arguments: argparse.Namespace) -> Found:
     """
-    Read the files that are named, or all logs of this host.
+    Read the files that are named, or all logs of this host or of a captured tree.
 
-    :param directory: that of the incidents, which are shown where no log can be read.
-    :raises Unusable: when nothing can be read, with what would give the right.
+    :raises Unusable: when a captured tree has none.
     """
     found = Found()
     if arguments.file:
@@ -137,27 +142,33 @@ def _read(arguments: argparse.Namespace, directory: str) -> Found:
             raise Unusable(f'--root {arguments.root}: no readable kern.log, syslog or messages '
                            'in var/log; name the log with --file')
         return found
-    found = logs.of_host(arguments.since)
-    if not found.read:
-        _print_without_log(arguments, directory)
-        why = remedy(found.refused) or ('this host has no /dev/kmsg, no journal and no '
-                                        '/var/log/kern.log; name a log with --file',)
-        raise Unusable(f'the kernel log cannot be read; {"; ".join(why)}')
-    return found
+    return logs.of_host(arguments.since)
 
 
-def _print_without_log(arguments: argparse.Namespace, directory: str) -> None:
-    """Print what is known without a log: incident folders, and counters."""
+def _answer_without_log(arguments: argparse.Namespace, directory: str, found: Found) -> int:
+    """
+    Print what incident folders and counters tell; return 1 when a container's counts a kill.
+
+    :raises Unusable: where no counter answers, with what would give the right to read the log.
+    """
+    counters = counted()
     kills = [kill for kill in incidents(directory) if _is_wanted(kill, arguments)]
     if arguments.json:
-        output.as_json({'kills': [document(kill) for kill in kills], 'counters': counted()})
-        return
-    printer = Printer(arguments.color)
-    if kills:
-        printer.line('From the incident folders of the sentinel:')
-        printer.table(kill_story.COLUMNS, [kill_story.row(kill) for kill in kills])
-    for sentence in counted():
-        printer.line(sentence)
+        output.as_json({'kills': [document(kill) for kill in kills],
+                        'counters': list(counters.sentences)})
+    else:
+        printer = Printer(arguments.color)
+        if kills:
+            printer.line('From the incident folders of the sentinel:')
+            printer.table(kill_story.COLUMNS, [kill_story.row(kill) for kill in kills])
+        for sentence in counters.sentences:
+            printer.line(sentence)
+    why = remedy(found.refused) or ('this host has no /dev/kmsg, no journal and no '
+                                    '/var/log/kern.log; name a log with --file',)
+    if counters.in_container is None:
+        raise Unusable(f'the kernel log cannot be read; {"; ".join(why)}')
+    output.complain(f'oom_sentinel kills: not read: {"; ".join(why)}')
+    return int(bool(kills or counters.in_container))
 
 
 def document(kill: OomKill) -> dict[str, object]:

@@ -89,11 +89,12 @@ def _container(checkup: Checkup) -> Iterator[Finding]:
 
 
 def _kills(checkup: Checkup) -> int:
-    """Return the kills that the outermost visible control group of this process counted."""
+    """Return the kills that the control group of this container counted."""
     if isinstance(checkup.chains, Unavailable):
         return 0
-    own = [chain for chain in checkup.chains if chain.path == checkup.own_cgroup]
-    return max((group.oom_kill or 0 for chain in own for group in chain.groups), default=0)
+    own = (chain.container_group for chain in checkup.chains
+           if chain.path == checkup.own_cgroup)
+    return max((group.oom_kill or 0 for group in own if group is not None), default=0)
 
 
 def _descriptors(checkup: Checkup) -> Iterator[Finding]:

@@ -91,3 +91,16 @@ class CgroupChain:
     path: str
     groups: tuple[MemoryCgroup, ...] = ()
     hidden: str | None = None
+
+    @property
+    def container_group(self) -> MemoryCgroup | None:
+        """
+        Return the group of the container whose process this chain is of, None without any.
+
+        Where the root of the mount is the container's own, it is that; where the whole
+        hierarchy is visible, its outer groups count the kills of other containers too.
+        """
+        if not self.groups:
+            return None
+        outermost = self.groups[-1]
+        return outermost if self.hidden and outermost.oom_kill is not None else self.groups[0]

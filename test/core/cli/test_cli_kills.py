@@ -26,9 +26,10 @@ import sys
 import time
 
 from oom_sentinel.cli import kill_places
-from oom_sentinel.cli import kills
 from oom_sentinel.cli import logs
 from oom_sentinel.cli import main
+from oom_sentinel.facts.cgroup import CgroupChain
+from oom_sentinel.facts.cgroup import MemoryCgroup
 from oom_sentinel.facts.host import Container
 from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.kernel import log
@@ -267,14 +268,31 @@ def test_a_tree_with_pipes_and_links_is_read_without_waiting(capsys, tmp_path):
     assert said.out == '' and said.err.count('\n') == 1
 
 
-def test_without_a_log_the_counters_are_shown(capsys, monkeypatch):
-    """And no usermod is advised in a container."""
+@pytest.mark.parametrize('kills_counted, code', [(2, 1), (0, 0), (None, 2)])
+def test_in_a_container_its_counter_answers_for_the_log(capsys, monkeypatch, kills_counted, code):
+    """Exit code and limit from it; 2 where it is not readable; no usermod in a container."""
     monkeypatch.setattr(logs, 'of_host', lambda since_s: logs.Found(refused=(
         f'journal: nothing; {JOURNAL_GRANT}',)))
-    monkeypatch.setattr(kills, 'counted', lambda: ['This container was hit once.'])
     monkeypatch.setattr(kill_places, 'container', lambda root: Container('Docker', 'told'))
-    said = run(capsys, code=2)
-    assert 'hit once' in said.out and 'usermod' not in said.err and 'on the host' in said.err
+    monkeypatch.setattr(kill_places.MemoryCgroups, 'path_of', lambda cgroups, pid: '/')
+    monkeypatch.setattr(kill_places.MemoryCgroups, 'chain', lambda cgroups, path: CgroupChain(
+        path, (MemoryCgroup('/', 2, 300 << 20, oom_kill=kills_counted),), 'hidden'))
+    monkeypatch.setattr(kill_places.MemoryCgroups, 'mount', 'there', raising=False)
+    said = run(capsys, code=code)
+    assert 'usermod' not in said.out + said.err and 'on the host' in said.err
+    assert ('hit twice' in said.out) is (code == 1)
+    assert ('300 MiB' in said.out) is (code != 2)
+
+
+def test_other_containers_kills_are_not_this_ones():
+    """With the host's cgroup namespace the outer groups count everybody's kills."""
+    own, outer = MemoryCgroup('/docker/a', 2, oom_kill=0), MemoryCgroup('/docker', 2, oom_kill=7)
+    root = MemoryCgroup('/', 2)
+    assert CgroupChain('/docker/a', (own, outer, root)).container_group == own
+    inner = MemoryCgroup('/init', 2, oom_kill=0)
+    private = MemoryCgroup('/', 2, oom_kill=3)
+    assert CgroupChain('/init', (inner, private), 'hidden').container_group == private
+    assert CgroupChain('/').container_group is None
 
 
 def test_a_forged_line_is_unconfirmed(monkeypatch):
