@@ -76,11 +76,19 @@ def compose(kills: Kills, sample: Sample, settings: Settings) -> Status:
         ('since boot', _since_boot(kills, sample)), ('since start', _since_start(kills)),
         *_facts(main), *_last(kills.seen),
         ('kernel log', kills.source),
-        ('a better source', '; '.join(kills.better) or 'not needed'),
+        ('a better source', _better_source(kills, sample)),
         ('missed messages', str(kills.missed)),
         ('incident folder', kills.incident),
         ('incident trouble', kills.trouble or NONE),
         ('stall before the last start', kills.stalled or NONE)))
+
+
+def _better_source(kills: Kills, sample: Sample) -> str:
+    """Return why no better source is open, with what opens one: in a container only the host."""
+    if kills.better and sample.surroundings.container is not None:
+        whys = [why.partition(';')[0] for why in kills.better]
+        return '; '.join((*whys, 'in a container the log of the kernel is read on the host'))
+    return '; '.join(kills.better) or 'not needed'
 
 
 def one(seen: SeenKill) -> Status:
@@ -133,6 +141,9 @@ def _message(kills: Kills, held: Sequence[SeenKill], stalled: bool) -> list[str]
 
 def _no_kill(kills: Kills) -> str:
     """Return what may be said without a kill: nothing where nobody watched."""
+    if kills.counted_here:
+        return (f'{kills.counted_here} OOM kill{"s" if kills.counted_here > 1 else ""} in this '
+                'container before the sentinel started')
     if kills.watched_s is None:
         return 'one look cannot see new OOM kills: oom_sentinel kills lists those of the past'
     if kills.blind is not None:

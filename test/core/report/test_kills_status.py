@@ -20,7 +20,9 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 from oom_sentinel import settings
+from oom_sentinel.facts.host import Container
 from oom_sentinel.facts.host import Host
+from oom_sentinel.facts.host import Surroundings
 from oom_sentinel.facts.kill import INFERRED
 from oom_sentinel.facts.kill import Kills
 from oom_sentinel.facts.kill import OomKill
@@ -182,6 +184,18 @@ def test_in_a_container_its_own_count_since_boot_is_told():
     """The machine's counts other containers' kills."""
     status = report.compose(Kills(watched_s=9.0, counted_here=2), sample(70), SETTINGS)
     assert dict(status.values)['since boot'] == '2 in the control groups of this container'
+    assert status.message == '2 OOM kills in this container before the sentinel started.'
+    assert status.level == Level.OK
+
+
+@pytest.mark.parametrize('container, said', [
+    (None, 'the journal: denied; usermod'),
+    (Container('Docker', ''), 'the journal: denied; in a container the log of the kernel is')])
+def test_in_a_container_the_better_source_is_the_host(container, said):
+    """There is no user to give a group to."""
+    taken = replace(sample(0), surroundings=Surroundings(container=container))
+    status = report.compose(Kills(better=('the journal: denied; usermod',)), taken, SETTINGS)
+    assert dict(status.values)['a better source'].startswith(said)
 
 
 def test_a_stall_before_the_last_start_is_a_warning_for_a_while():
