@@ -19,6 +19,8 @@ Pure: a `Checkup` goes in, findings come out.  A remedy is a command to copy whe
 nothing here runs it.
 """
 
+from dataclasses import replace
+
 from oom_sentinel.doctor import limits
 from oom_sentinel.doctor import memory
 from oom_sentinel.doctor import place
@@ -28,13 +30,18 @@ from oom_sentinel.doctor import ros
 from oom_sentinel.doctor import sight
 from oom_sentinel.doctor.checkup import Checkup
 from oom_sentinel.doctor.checkup import Finding
+from oom_sentinel.doctor.text import on_host
 
 ROOMS = (memory, policy, limits, protection, sight, place, ros)
+OF_THE_KERNEL = (memory, policy)  # what a container shares with its host and cannot change
+OF_THE_CONTAINER = ('stale_shared_memory', 'disk_full')
 
 
 def examine(checkup: Checkup) -> tuple[Finding, ...]:
     """Return the findings, the gravest first."""
-    found = [finding for room in ROOMS for finding in room.check(checkup)]
+    found = [replace(finding, remedy=on_host(checkup, finding.remedy))
+             if room in OF_THE_KERNEL and finding.id not in OF_THE_CONTAINER else finding
+             for room in ROOMS for finding in room.check(checkup)]
     return tuple(sorted(found, key=lambda finding: -finding.severity))
 
 

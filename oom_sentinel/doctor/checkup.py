@@ -73,7 +73,8 @@ class Checkup:
 
     `floor` is the lowest oom_score_adj permitted to what this user starts here, `user` is who
     asks and `user_groups` the groups that the user database gives to them, `processors` how
-    many this process may use, `colcon` says that it is installed; all of them, `kernel_log`,
+    many this process may use, `colcon` says that it is installed, `root_free_bytes` and
+    `home_free_bytes` are the free space for a swap file and for ~/.ros; all of them, `kernel_log`,
     `limits` and `ros` are None or empty in a captured tree.  `groups` are the protection groups
     of the parameters.  `kernel_command_line` is /proc/cmdline.
     """
@@ -98,3 +99,5 @@ class Checkup:
     user_groups: tuple[str, ...] = ()
     processors: int | None = None
     colcon: bool = False
+    root_free_bytes: int | None = None
+    home_free_bytes: int | None = None

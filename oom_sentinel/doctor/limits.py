@@ -24,6 +24,8 @@ from oom_sentinel.doctor.place import container_name
 from oom_sentinel.doctor.place import kind_of
 from oom_sentinel.doctor.text import drop_in
 from oom_sentinel.doctor.text import mib
+from oom_sentinel.doctor.text import ON_HOST
+from oom_sentinel.doctor.text import on_host
 from oom_sentinel.doctor.text import remark
 from oom_sentinel.doctor.text import remedy
 from oom_sentinel.doctor.text import set_file
@@ -107,11 +109,22 @@ def raise_limit(group: MemoryCgroup, limit: int, checkup: Checkup) -> str:
     # The memsw limit may not be below the limit, so it is raised first (memory.txt, v1).
     both = set_file(2 * larger, _folder(group, checkup), 'memory.memsw.limit_in_bytes') \
         if group.memsw_limit_bytes is not None else ''
-    return remedy(remark(ON_PURPOSE), both, set_file(larger, _folder(group, checkup), file))
+    return remedy(remark(ON_PURPOSE), on_host(checkup, remedy(
+        both, set_file(larger, _folder(group, checkup), file))))
 
 
 def _folder(group: MemoryCgroup, checkup: Checkup) -> str:
     return checkup.cgroup_mount + group.path.rstrip('/') + '/'
+
+
+def _write(group: MemoryCgroup, checkup: Checkup, value: int, file: str) -> str:
+    """Return the command that writes a file of a control group, from where it is writable."""
+    kind = kind_of(checkup)
+    if kind not in ('Docker', 'Podman') or group.version == 1:
+        return on_host(checkup, set_file(value, _folder(group, checkup), file))
+    return remedy(ON_HOST, (
+        f"pid=$({kind.lower()} inspect -f '{{{{.State.Pid}}}}' {container_name(checkup)}) && "
+        f'echo {value} | sudo tee "/sys/fs/cgroup$(sed -n s/^0:://p /proc/$pid/cgroup)/{file}"'))
 
 
 def _high(group: MemoryCgroup, checkup: Checkup) -> Iterator[Finding]:
@@ -120,9 +133,8 @@ def _high(group: MemoryCgroup, checkup: Checkup) -> Iterator[Finding]:
     yield Finding('cgroup_high', Severity.WARNING if group.high else Severity.INFO,
                   f'{group.label} is slowed down above {mib(group.high_bytes)} (memory.high), '
                   f'{group.high or 0} times so far: its nodes miss deadlines before any is killed',
-                  remedy(remark(ON_PURPOSE), set_file(
-                      roomier(group.high_bytes, checkup), _folder(group, checkup),
-                      'memory.high')))
+                  remedy(remark(ON_PURPOSE), _write(
+                      group, checkup, roomier(group.high_bytes, checkup), 'memory.high')))
 
 
 def _unknown(checkup: Checkup) -> Iterator[Finding]:
@@ -138,21 +150,27 @@ def _unknown(checkup: Checkup) -> Iterator[Finding]:
 
 
 def _whole(group: MemoryCgroup, checkup: Checkup) -> Iterator[Finding]:
-    folder = _folder(group, checkup)
     if group.oom_group:
-        name = group.path.rpartition('/')[2]
-        unit = drop_in(name, 'oom', 'OOMPolicy=continue') if name.endswith('.service') else ''
-        pod = remark('For good: kubelet option singleProcessOOMKill (Kubernetes 1.32 and newer).'
-                     ) if kind_of(checkup) == 'Kubernetes' else ''
         yield Finding('cgroup_oom_group', Severity.ERROR,
                       f'memory.oom.group is 1 on {group.label}: all processes in it die '
-                      'together, scores cannot save a single node',
-                      remedy(pod, set_file(0, folder, 'memory.oom.group'), unit))
+                      'together, scores cannot save a single node', _one_by_one(group, checkup))
     if group.oom_kill_disable:
         yield Finding('cgroup_oom_kill_disable', Severity.ERROR,
                       f'oom_kill_disable is 1 on {group.label}: at its limit its processes hang '
-                      'instead of one being killed',
-                      set_file(0, folder, 'memory.oom_control'))
+                      'instead of one being killed', _write(group, checkup, 0,
+                                                            'memory.oom_control'))
+
+
+def _one_by_one(group: MemoryCgroup, checkup: Checkup) -> str:
+    """Return what lets the kernel kill one process of a group instead of all."""
+    if kind_of(checkup) == 'Kubernetes':
+        return remedy(
+            remark('On the node, in the configuration of the kubelet (Kubernetes 1.32 and newer; '
+                   'from 1.28 on all die together):'), remark('singleProcessOOMKill: true'),
+            remark('Then restart the kubelet and the pod.'))
+    name = group.path.rpartition('/')[2]
+    unit = drop_in(name, 'oom', 'OOMPolicy=continue') if name.endswith('.service') else ''
+    return remedy(_write(group, checkup, 0, 'memory.oom.group'), unit)
 
 
 def _rlimits(checkup: Checkup) -> Iterator[Finding]:

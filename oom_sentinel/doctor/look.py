@@ -55,7 +55,8 @@ def take(root: kernel.Root, table: kernel.Table, meminfo: MemInfo,
         limits=limits(root), ros=_ros(root), dds_segments=SharedMemory(root).read(0.0),
         groups=groups, user_groups=_user_groups(root),
         processors=len(os.sched_getaffinity(0)) if root.live else None,
-        colcon=root.live and shutil.which('colcon') is not None)
+        colcon=root.live and shutil.which('colcon') is not None,
+        root_free_bytes=_free(root, '/'), home_free_bytes=_free(root, os.path.expanduser('~')))
 
 
 def _chains(table: kernel.Table,
@@ -73,6 +74,14 @@ def _command_line(root: kernel.Root) -> str:
         return root.read('/proc/cmdline').decode('utf-8', 'replace')
     except OSError:
         return ''
+
+
+def _free(root: kernel.Root, path: str) -> int | None:
+    """Return the free bytes of the file system at a path, None when it cannot be asked."""
+    try:
+        return psutil.disk_usage(path).free if root.live else None
+    except OSError:
+        return None
 
 
 def _user(root: kernel.Root) -> str:

@@ -37,6 +37,9 @@ MIN_FREE_MUCH = 0.10  # of memory; the kernel's own choice is at most 256 MiB (m
 MIN_FREE_HUGE_PAGES_KB = 65536
 LEFT_BEHIND_MUCH = 0.01  # of memory, in segments that nobody uses
 ZRAM_MUCH = 2.0  # times memory: what zram's usual 2:1 to 3:1 could hold with nothing else
+SWAP_FILE_BYTES = 2 << 30
+DISK_SPARE_BYTES = 1 << 30  # what a swap file shall leave
+DISK_FULL_BYTES = 64 << 20
 SWAP_FILE = (
     'sudo fallocate -l 2G /swapfile && sudo chmod 600 /swapfile && sudo mkswap /swapfile',
     "sudo swapon /swapfile && echo '/swapfile none swap sw 0 0' | sudo tee -a /etc/fstab")
@@ -63,6 +66,7 @@ def check(checkup: Checkup) -> Iterator[Finding]:
     for device in checkup.policy.zram:
         yield _zram(device, checkup.meminfo.mem_total_bytes)
     yield from _left_behind(checkup)
+    yield from _disk(checkup)
 
 
 def _swap(checkup: Checkup) -> Iterator[Finding]:
@@ -82,9 +86,13 @@ def _swap_remedy(checkup: Checkup) -> str:
     if checkup.surroundings.wsl is not None:
         return wsl_memory(checkup.meminfo.mem_total_bytes)
     if checkup.surroundings.container is not None:
-        return remedy(remark('On the host, outside of the container:'), *SWAP_FILE)
+        return remedy(*SWAP_FILE)
     if board(checkup, PI):
         return remedy(remark('Compressed memory as swap, which spares the SD card:'), *ZRAM_TOOLS)
+    free = checkup.root_free_bytes
+    if free is not None and free < SWAP_FILE_BYTES + DISK_SPARE_BYTES:
+        return remedy(remark(f'Compressed memory as swap: the disk has only {mib(free)} free:'),
+                      *ZRAM_TOOLS)
     return remedy(*SWAP_FILE)
 
 
@@ -142,3 +150,14 @@ def _left_behind(checkup: Checkup) -> Iterator[Finding]:
                   f'{found.dead} shared memory segments of Fast DDS in /dev/shm were left by '
                   f'processes that died: {mib(found.dead_bytes)} that no process gives back',
                   'fastdds shm clean')
+
+
+def _disk(checkup: Checkup) -> Iterator[Finding]:
+    free = checkup.home_free_bytes
+    if free is None or free >= DISK_FULL_BYTES:
+        return
+    yield Finding('disk_full', Severity.WARNING,
+                  f'the disk of the home directory has {mib(free)} free: incident folders, the '
+                  'saved oom_score_adj values and ROS logs cannot be written',
+                  remedy(remark('What takes most below ~/.ros; logs of old runs may go:'),
+                         'du -sh ~/.ros/* ~/.ros/log/* | sort -h | tail -n 20'))

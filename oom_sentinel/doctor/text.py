@@ -89,6 +89,16 @@ def log_of_host() -> str:
         'sudo oom_sentinel kills', "sudo dmesg -T | grep -i 'killed process'")
 
 
+ON_HOST = remark('On the host, outside of the container:')
+
+
+def on_host(checkup: Checkup, cure: str) -> str:
+    """Return a cure that changes the kernel's settings, with where to run it in a container."""
+    commands = any(line and not line.startswith('#') for line in cure.split('\n'))
+    inside = checkup.surroundings.container is not None
+    return remedy(ON_HOST, cure) if commands and inside and ON_HOST not in cure else cure
+
+
 PI, JETSON = ('rpi', 'raspi'), ('tegra',)
 
 
@@ -106,8 +116,7 @@ def with_words(words: str, checkup: Checkup) -> str:
     else:
         command = (f"sudo sed -i 's/^GRUB_CMDLINE_LINUX=\"/&{words} /' /etc/default/grub && "
                    'sudo update-grub')
-    on_host = '' if checkup.surroundings.container is None else remark('On the host:')
-    return remedy(on_host, command, 'sudo reboot')
+    return on_host(checkup, remedy(command, 'sudo reboot'))
 
 
 def board(checkup: Checkup, signs: tuple[str, ...]) -> bool:

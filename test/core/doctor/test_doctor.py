@@ -99,7 +99,14 @@ CASES = [
     ('no_swap', 'WARNING', memory(swap_total_bytes=0), 'mkswap'),
     ('no_swap', 'WARNING', replace(memory(swap_total_bytes=0), surroundings=Surroundings(wsl=2)),
      'memory=12GB\n# swap=8GB'),
+    ('no_swap', 'WARNING', replace(memory(swap_total_bytes=0), root_free_bytes=2 * GIB),
+     'zram-tools'),
+    ('no_swap', 'WARNING', replace(memory(swap_total_bytes=0), surroundings=Surroundings(
+        container=CONTAINER)), '# On the host'),
+    ('disk_full', 'WARNING', replace(SOUND, home_free_bytes=1 << 20), 'du -sh'),
     ('swappiness', 'INFO', policy(swappiness=0), 'vm.swappiness=60'),
+    ('swappiness', 'INFO', replace(around(container=CONTAINER), policy=VmPolicy(swappiness=0)),
+     '# On the host, outside of the container:\necho'),
     ('min_free_kbytes_low', 'ERROR', policy(min_free_kbytes=512), 'vm.min_free_kbytes=16384'),
     ('min_free_kbytes_high', 'WARNING', policy(min_free_kbytes=2 << 20), '65536'),
     ('zram', 'INFO', policy(zram=(Zram('zram0', GIB, 2 << 20, 1 << 20),)), '# There is nothing'),
@@ -133,6 +140,15 @@ CASES = [
     ('cgroup_high', 'WARNING', group(high_bytes=GIB, high=3), 'echo 1610612736'),
     ('cgroup_limit_unknown', 'INFO', group(unreadable='memory.max: denied'), 'from the host'),
     ('cgroup_oom_group', 'ERROR', group(oom_group=True), 'memory.oom.group'),
+    ('cgroup_oom_group', 'ERROR', replace(
+        group(path='/', oom_group=True), surroundings=Surroundings(container=CONTAINER)),
+     'docker inspect'),
+    ('cgroup_oom_group', 'ERROR', replace(
+        group(path='/', oom_group=True),
+        surroundings=Surroundings(container=Container('Kubernetes', ''))), 'singleProcessOOMKill'),
+    ('cgroup_high', 'INFO', replace(
+        group(path='/', high_bytes=GIB), surroundings=Surroundings(container=CONTAINER)),
+     '/proc/$pid/cgroup)/memory.high'),
     ('cgroup_oom_kill_disable', 'ERROR', group(version=1, oom_kill_disable=True), 'oom_control'),
     ('process_limit', 'WARNING', replace(SOUND, limits=Limits(GIB)), 'ulimit -Sv'),
     ('process_limit', 'WARNING', replace(SOUND, limits=Limits(None, GIB)), 'ulimit -Sd'),
@@ -228,7 +244,7 @@ def test_a_boot_option_is_set_where_this_board_boots_from(release, file):
 
 
 COMMANDS = {'sudo', 'echo', 'ulimit', 'ros2', 'docker', 'podman', 'kubectl', 'colcon', 'choom',
-            'fastdds', 'newgrp', 'if', 'MAKEFLAGS=-j5'}
+            'fastdds', 'newgrp', 'if', 'MAKEFLAGS=-j5', 'du', 'pid=$(docker'}
 
 
 def assert_scripted(remedy):
@@ -250,6 +266,24 @@ def test_no_remedy_takes_a_limit_away_or_touches_the_users_groups_in_a_container
                        for word in ('infinity', 'echo max', 'echo -1', 'unlimited'))
         if checkup.surroundings.container is not None:
             assert 'usermod' not in finding.remedy
+
+
+def test_ros_in_docker_on_a_laptop_with_wsl2_that_lost_its_bringup():
+    """The kill, the limit and both places are named, with remedies for Windows and the host."""
+    found = {f.id: f for f in doctor.examine(replace(
+        group(path='/', limit_bytes=GIB, usage_bytes=GIB // 2, oom_kill=1),
+        own_cgroup='/robot.service', meminfo=replace(SOUND.meminfo, swap_total_bytes=0),
+        kernel_log=KernelLog(None, 'denied', 'adm'), floor=0,
+        host=replace(SOUND.host, kernel_release='5.15.167.4-microsoft-standard-WSL2'),
+        surroundings=Surroundings(container=CONTAINER, wsl=2)))}
+    assert 'once' in found['container_kills'].evidence
+    assert '1024 MiB' in found['cgroup_limit'].evidence
+    assert 'docker update --memory=1536m' in found['cgroup_limit'].remedy
+    assert '.wslconfig' in found['wsl2'].remedy and '.wslconfig' in found['no_swap'].remedy
+    assert '--oom-score-adj=-500' in found['no_floor'].remedy
+    for finding in found.values():
+        for line in finding.remedy.splitlines():
+            assert 'usermod' not in line and 'sysctl' not in line, finding
 
 
 def written_files(checkup):
