@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Everything that `oom_sentinel doctor` looks at, and what it says."""
+"""The facts that `oom_sentinel doctor` judges, and its findings."""
 
 from dataclasses import dataclass
 from enum import IntEnum

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Limits below the machine's memory: control groups, and getrlimit(2)."""
+"""Findings about limits below the machine's memory: control groups, and getrlimit(2)."""
 
 from collections.abc import Iterator
 from shlex import quote

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""One look at a host for `oom_sentinel doctor`; everything it concludes is in the room doctor."""
+"""Reads what `oom_sentinel doctor` judges; the judging is in the other files of this room."""
 
 import grp
 import importlib.metadata

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Swap, zram, the reserve, and memory that no process gives back."""
+"""Findings about swap, zram, the reserve, shared memory left behind, and the disk."""
 
 from collections.abc import Iterator
 from math import isqrt
@@ -73,8 +73,8 @@ def _swap(checkup: Checkup) -> Iterator[Finding]:
     info, policy = checkup.meminfo, checkup.policy
     if not info.swap_total_bytes:
         yield Finding('no_swap', Severity.WARNING,
-                      f'SwapTotal is 0 with {mib(info.mem_total_bytes)} of memory: nothing '
-                      'softens a peak, memory is exhausted within moments',
+                      f'SwapTotal is 0 with {mib(info.mem_total_bytes)} of memory: a short peak '
+                      'is enough for an OOM kill',
                       _swap_remedy(checkup))
     elif policy.swappiness == 0:
         yield Finding('swappiness', Severity.INFO,

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What the place means: containers and the Windows Subsystem for Linux."""
+"""Findings about the place: a container, or the Windows Subsystem for Linux."""
 
 from collections.abc import Iterator
 import re
@@ -35,13 +35,14 @@ CONTAINER_ID = re.compile(r'[0-9a-f]{12}\Z')
 
 
 def check(checkup: Checkup) -> Iterator[Finding]:
-    """Return what the place means for memory."""
+    """Return the findings about this place."""
     yield from _container(checkup)
     yield from _descriptors(checkup)
     wsl, total = checkup.surroundings.wsl, mib(checkup.meminfo.mem_total_bytes)
     if wsl == 1:
         yield Finding('wsl1', Severity.WARNING,
-                      'this is WSL 1: it has no Linux kernel and so no OOM killer to tame',
+                      'this is WSL 1: it has no Linux kernel, so no OOM killer and no limits to '
+                      'watch',
                       remark('In Windows run: wsl --set-version DISTRO 2'))
     elif wsl is not None:
         yield Finding('wsl2', Severity.WARNING,
@@ -98,7 +99,7 @@ def _kills(checkup: Checkup) -> int:
 
 
 def _descriptors(checkup: Checkup) -> Iterator[Finding]:
-    """Return a limit on descriptors that old tools take for a number of things to do."""
+    """Return a limit on descriptors so large that old tools waste memory on it."""
     files, kind = checkup.limits.open_files, kind_of(checkup)
     if files is None or files < DESCRIPTORS_MUCH:
         return

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""How the administrator set the kernel's choice, and which programs kill before the kernel."""
+"""Findings about kernel settings that change who is killed, and programs that kill first."""
 
 from collections.abc import Iterator
 
@@ -92,7 +92,7 @@ def _panic(checkup: Checkup) -> Iterator[Finding]:
     if not mode:
         return
     then = ('kernel.panic was not readable' if seconds is None
-            else 'kernel.panic is 0, so it then hangs until someone pulls the plug'
+            else 'kernel.panic is 0, so it then hangs until it is switched off'
             if seconds == 0 else f'kernel.panic is {seconds}, so it then reboots')
     where = 'also inside a control group' if mode == 2 else 'when the whole machine is short'
     yield Finding('panic_on_oom', Severity.ERROR,

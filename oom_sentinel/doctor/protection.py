@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What keeps protection from working: floors, units that end whole, values inherited."""
+"""Findings about what keeps protection from working: floors, unit policies, old values."""
 
 from collections.abc import Iterator
 from shlex import quote

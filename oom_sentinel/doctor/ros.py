@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What is missing of the sentinel's own parts, and which nodes no group protects."""
+"""Findings about missing parts of the sentinel, nodes without a group, and parallel builds."""
 
 from collections.abc import Iterator
 import json

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What the sentinel cannot see here: pressure stall information and the kernel's log."""
+"""Findings about what cannot be read here: pressure stall information, the kernel's log."""
 
 from collections.abc import Iterator
 from shlex import quote
