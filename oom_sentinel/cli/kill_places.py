@@ -34,6 +34,7 @@ from oom_sentinel.kills.incident_folder import expanded
 
 MAX_INCIDENT = 4 << 20
 MAX_FOLDERS = 2000
+WSL_HOST = 'in a WSL 2 distribution of this Windows (all of them share one kernel and its log)'
 
 
 def incidents(directory: str) -> tuple[OomKill, ...]:
@@ -102,7 +103,7 @@ def counted() -> Counted:
         return Counted(('No counter of a control group can be read here.',))
     chain = cgroups.chain(path)
     if container(root) is not None:
-        return _in_container(chain)
+        return _in_container(chain, WSL_HOST if _on_wsl(root) else 'on the host')
     said = [f'Control group {group.path}: {_times(group.oom_kill)} since it was made.'
             for group in chain.groups if group.oom_kill]
     vmstat = root.vmstat()
@@ -113,8 +114,13 @@ def counted() -> Counted:
     return Counted(tuple(said) or ('The counters of the control groups show no kill.',))
 
 
-def _in_container(chain: CgroupChain) -> Counted:
-    """Return what the counter of this container says, with its memory limit."""
+def _on_wsl(root: kernel.Root) -> bool:
+    """Return whether the kernel is that of the Windows Subsystem for Linux."""
+    return 'microsoft' in root.host().kernel_release.lower()
+
+
+def _in_container(chain: CgroupChain, host: str) -> Counted:
+    """Return what the counter of this container says, with its limit and where the log is."""
     group = chain.container_group
     if group is None or group.oom_kill is None:
         return Counted(('The counter of kills of this container cannot be read.',))
@@ -126,8 +132,8 @@ def _in_container(chain: CgroupChain) -> Counted:
     return Counted((
         f'This container was hit {_times(group.oom_kill)} since it started: the kernel killed a '
         'process in it because memory ran out.', limit,
-        'Run `oom_sentinel kills` on the host for the name of the victim, and `oom_sentinel '
-        'doctor` here for the remedy.'), group.oom_kill)
+        f'Run `oom_sentinel kills` {host} for the name of the victim, and `oom_sentinel doctor` '
+        'here for the remedy.'), group.oom_kill)
 
 
 def _times(count: int) -> str:

@@ -284,6 +284,18 @@ def test_in_a_container_its_counter_answers_for_the_log(capsys, monkeypatch, kil
     assert ('300 MiB' in said.out) is (code != 2)
 
 
+def test_in_a_container_below_wsl2_the_log_is_that_of_its_distributions(capsys, monkeypatch):
+    """There is no other host that a user could ask."""
+    monkeypatch.setattr(logs, 'of_host', lambda since_s: logs.Found())
+    monkeypatch.setattr(kill_places, 'container', lambda root: Container('Docker', 'told'))
+    monkeypatch.setattr(kill_places, '_on_wsl', lambda root: True)
+    monkeypatch.setattr(kill_places.MemoryCgroups, 'path_of', lambda cgroups, pid: '/')
+    monkeypatch.setattr(kill_places.MemoryCgroups, 'chain', lambda cgroups, path: CgroupChain(
+        path, (MemoryCgroup('/', 2, oom_kill=1),), 'hidden'))
+    monkeypatch.setattr(kill_places.MemoryCgroups, 'mount', 'there', raising=False)
+    assert 'in a WSL 2 distribution' in run(capsys, code=1).out
+
+
 def test_other_containers_kills_are_not_this_ones():
     """With the host's cgroup namespace the outer groups count everybody's kills."""
     own, outer = MemoryCgroup('/docker/a', 2, oom_kill=0), MemoryCgroup('/docker', 2, oom_kill=7)

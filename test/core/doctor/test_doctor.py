@@ -277,6 +277,7 @@ def test_ros_in_docker_on_a_laptop_with_wsl2_that_lost_its_bringup():
         host=replace(SOUND.host, kernel_release='5.15.167.4-microsoft-standard-WSL2'),
         surroundings=Surroundings(container=CONTAINER, wsl=2)))}
     assert 'once' in found['container_kills'].evidence
+    assert 'WSL' in found['container_kills'].remedy
     assert '1024 MiB' in found['cgroup_limit'].evidence
     assert 'docker update --memory=1536m' in found['cgroup_limit'].remedy
     assert '.wslconfig' in found['wsl2'].remedy and '.wslconfig' in found['no_swap'].remedy
