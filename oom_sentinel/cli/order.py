@@ -85,8 +85,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def group_namer(settings: Settings) -> Callable[[Process], str | None]:
-    """Return a function that names the group of a process, None where no group matches."""
+    """
+    Return a function that names the group of a process, None where no group matches.
+
+    A process of another PID namespace, a container's, has none: the node leaves it alone.
+    """
     def name_of(process: Process) -> str | None:
+        if process.same_pid_namespace is False:
+            return None
         group = grouping.group_of(process, settings)
         return group.name if group else None
     return name_of

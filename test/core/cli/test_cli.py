@@ -29,10 +29,12 @@ from hypothesis import given
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from oom_sentinel import settings
 from oom_sentinel.cli import main
 from oom_sentinel.cli import output
 from oom_sentinel.cli import plan
 from oom_sentinel.cli import tree
+from oom_sentinel.cli.order import group_namer
 from oom_sentinel.cli.output import Unusable
 from oom_sentinel.cli.plan import Permission
 from oom_sentinel.facts.process import Process
@@ -120,6 +122,15 @@ def test_groups_come_from_a_parameter_file_when_one_is_given(capsys, tmp_path):
     assert {p['executable'] for p in document['processes'] if p['group'] == 'eyes'} == {
         'usb_cam_node_exe'}
     assert {p['group'] for p in document['processes']} == {'eyes', None}
+
+
+@pytest.mark.parametrize('same, group', [(True, 'navigation'), (None, 'navigation'),
+                                         (False, None)])
+def test_a_node_in_a_container_has_no_group_outside_of_it(same, group):
+    """The node leaves processes of another PID namespace alone; unknown is no container."""
+    amcl = Process(7, 1, 1, 1000, Program('amcl', executable='amcl', package='nav2_amcl',
+                                          ros=True), same_pid_namespace=same)
+    assert group_namer(settings.build({}))(amcl) == group
 
 
 def test_the_unkillable_come_last_and_without_a_rank(capsys, tmp_path):
