@@ -116,14 +116,19 @@ def _matched(process: Process, group: Group, settings: Settings, known: Known) -
 
 def _unmatched(process: Process, settings: Settings, view: View,
                values: Mapping[int, int | None], known: Known) -> int | None:
-    """Return what a process without a group shall have, None to leave it alone."""
-    if process.identity in known.originals:
-        return clamp(known.originals[process.identity], settings)
-    adj = process.oom_score_adj
-    inherited = adj is not None and adj < 0 and values.get(process.ppid) == adj
+    """
+    Return what a process without a group shall have, None to leave it alone.
+
+    A negative value that it only inherited is no old value to give back: the next plan would
+    take it away again.
+    """
+    own = known.originals.get(process.identity, process.oom_score_adj)
+    inherited = own is not None and own < 0 and values.get(process.ppid) == own
     if inherited and eligibility.ours(process, view) \
             and not eligibility.never_raised(process, view):
         return clamp(settings.protection_unmatched_oom_score_adj, settings)
+    if process.identity in known.originals:
+        return clamp(known.originals[process.identity], settings)
     return None
 
 

@@ -209,6 +209,10 @@ def test_an_inherited_negative_value_without_a_group_is_returned():
     chosen = settings.build({'group.bringup.match': []})
     found, _ = values((parent, child, chosen_by_user), chosen=chosen)
     assert found == {1000: 0}
+    # And stays so: what it inherited is no old value to give back at the next plan.
+    returned = replace(child, oom_score_adj=0)
+    found, _ = values((parent, returned), originals={child.identity: -500}, chosen=chosen)
+    assert found == {1000: 0}
 
 
 def test_minus_1000_is_clamped_unless_allowed():
