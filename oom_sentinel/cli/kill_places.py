@@ -165,7 +165,7 @@ def _command_of_root() -> str:
 
 def confirmed(kill: OomKill, now_s: float) -> OomKill:
     """
-    Return the kill, unconfirmed where a text log of this host tells it and nothing else does.
+    Return the kill, unconfirmed where only a text log of this host reports it.
 
     Of kills before this boot nothing else is known.
     """

@@ -65,7 +65,7 @@ class Found:
 
 
 def same(one: OomKill, other: OomKill) -> bool:
-    """Return whether two sources tell of the same kill; clocks of logs differ by their delay."""
+    """Return whether two sources report the same kill; clocks of logs differ by their delay."""
     if (one.victim_pid, one.victim_comm, one.kind) != (
             other.victim_pid, other.victim_comm, other.kind):
         return False
@@ -149,7 +149,7 @@ def _found(blocks: Iterable[bytes], parser: Parser, name: str, part: bool = Fals
 
 
 class _Watched:
-    """Passes blocks on, and sees where a log begins and whether the kernel speaks in it."""
+    """Passes blocks on; notes where a log begins and whether it holds lines of the kernel."""
 
     def __init__(self, blocks: Iterable[bytes], parser: Parser) -> None:
         """Watch the blocks that a parser reads."""

@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-Which process a kill hit: by the kernel's PID or name, or by what counters and exits tell.
+Which process a kill hit: by the kernel's PID or name, or by counters and exit codes.
 
 Holds the processes known, how they ended and which counters rose.
 """
@@ -172,7 +172,7 @@ class Attribution:
         return self._seen_kill(kill, known, how, sample, now_s, elsewhere)
 
     def unconfirmed(self, kill: OomKill, now_s: float) -> SeenKill:
-        """Return a kill that nothing but a text file tells; no process is taken for its victim."""
+        """Return a kill that only a text file reports; no process is taken for its victim."""
         self._number += 1
         return SeenKill(kill, now_s, 'not looked for: nothing confirms this kill',
                         number=self._number)
@@ -211,10 +211,10 @@ class Attribution:
         Return reports of kills that only a counter shows; they are marked as told.
 
         :param untold: counted kills without a record.
-        :param grace_s: how long a log may take to tell a kill.
+        :param grace_s: how long a log may take to show a kill.
         """
         found = []
-        for told in inferred.tell(
+        for told in inferred.due_reports(
                 untold, now_s, grace_s, missing=self._missing(untold),
                 killed=self._died_by_signal_9, counted_in=self._counted_in,
                 unseen=self._unseen_deaths, sample=sample):

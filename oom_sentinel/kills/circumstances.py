@@ -87,7 +87,7 @@ def is_build(kill: OomKill, victim: Process | None, parents: Sequence[Process]) 
 
 def short_group(sample: Sample, path: str | None, machine_short: bool) -> str | None:
     """
-    Return the control group whose limit was reached, as far as the counters tell.
+    Return the control group whose limit was reached, as far as the counters show it.
 
     :param path: the victim's group.
     :param machine_short: the counters say that no limit was reached.

@@ -150,7 +150,7 @@ class UnexplainedKills:
     def explain(self, task_memcg: str | None, at_s: float, *, namespaced: bool = False,
                 late_s: float = float('inf')) -> CountedKill | None:
         """
-        Remove and return the counted kill that a record of the log tells.
+        Remove and return the counted kill that a record of the log is about.
 
         :param task_memcg: the victim's control group by the record.
         :param at_s: when the kernel killed, monotonic.

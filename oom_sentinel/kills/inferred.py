@@ -49,10 +49,11 @@ class InferredKill:
     possible: tuple[Known, ...] = ()
 
 
-def tell(untold: Iterable[CountedKill], now_s: float, grace_s: float, *,
-         missing: Sequence[Known], killed: Callable[[Known], bool | None],
-         counted_in: Callable[[Known, str | None], bool],
-         unseen: Callable[[str | None, float], int], sample: Sample) -> list[InferredKill]:
+def due_reports(
+        untold: Iterable[CountedKill], now_s: float, grace_s: float, *,
+        missing: Sequence[Known], killed: Callable[[Known], bool | None],
+        counted_in: Callable[[Known, str | None], bool],
+        unseen: Callable[[str | None, float], int], sample: Sample) -> list[InferredKill]:
     """
     Return the reports that can be made now; the others wait for their victim's death.
 
@@ -122,7 +123,7 @@ def _where(group: str | None) -> str:
 
 
 def _kill(counted: CountedKill, path: str | None, sample: Sample) -> OomKill:
-    """Return a kill with what the counters tell of its cause."""
+    """Return a kill with what the counters show of its cause."""
     short = short_group(sample, path, counted.machine_short)
     constraint = None
     if short is not None:

@@ -169,7 +169,7 @@ class KillLog:
         Return the kill with the wall clock's time.
 
         The kernel's stamps leave out suspend and drift; what is read live from its own buffer
-        happened now.  A journal begins with the past, which its own time tells.
+        happened now.  A journal begins with the past; its own time shows which lines those are.
         """
         if self.feed.source.name == 'kmsg' or kill.time is None:
             return replace(kill, time=self._wall())
@@ -212,7 +212,7 @@ class KillLog:
         return self._summary(tuple(fresh), now_s)
 
     def _match_records(self, now_s: float) -> None:
-        """Let each new record explain the counted kill that it tells."""
+        """Match each new record with the counted kill that it is about."""
         if self._parser is not None:
             # The kernel prints and counts the first victim of memory.oom.group twice.
             for _ in range(self._parser.repeated - self._repeated):

@@ -110,7 +110,7 @@ class Records:
         self._waiting: list[Record] = []
 
     def add(self, kills: Iterable[OomKill], source: str, now_s: float, wall_s: float) -> None:
-        """Let each new record explain the counted kill that it tells."""
+        """Match each new record with the counted kill that it is about."""
         for kill in kills:
             counted, at_s = None, now_s
             if not kill.before_start:
@@ -139,9 +139,9 @@ class Records:
 
     def _claim(self, waiting: list[Record], now_s: float) -> list[Record]:
         """
-        Let those that were held explain the counted kills, the best first.
+        Match the records that were held with the counted kills, the best fit first.
 
-        A kill is held until one of its candidates has waited its time; then all are compared.
+        Nothing is matched until one of the records has waited its time; then all are compared.
         """
         held = [index for index, record in enumerate(waiting)
                 if record.counted is None and self._hold_s(record.kill)]
@@ -165,7 +165,7 @@ class Records:
         """
         Yield the records that can be told now, one after the other.
 
-        In a PID namespace the death tells which process of the name was meant, if any of ours.
+        In a PID namespace the death shows which process of the name was meant, if one of ours.
         A record that any program could have written waits for the victim's end and for others.
         """
         waiting, self._waiting = self._waiting, []

@@ -17,7 +17,7 @@ A machine that stalls for want of memory and kills nobody: a record that outlive
 
 When full pressure stays above its error level a folder of kind `stall` is written.  A stall that
 passes, and an orderly end of the sentinel, are marked in it; at the next start a folder without
-the mark tells that the machine was switched off or reset while it stalled.
+the mark shows that the machine was switched off or reset while it stalled.
 """
 
 from dataclasses import asdict

@@ -75,7 +75,7 @@ class ToldKills:
 
     def is_repeated(self, kill: OomKill, waiting: Iterable[OomKill]) -> bool:
         """
-        Return whether the log tells the same death again.
+        Return whether the log reports the same death again.
 
         memory.oom.group kills the victim first and then every member, the victim included;
         the kernel prints and counts that too.

@@ -68,7 +68,7 @@ class UserspaceLog:
     _programs: tuple[str, ...] = ()
     _journal: _Followed | None = None
     _files: list[_Followed] = field(default_factory=list)
-    _journal_speaks: bool = False
+    _journal_has_lines: bool = False
     _told: deque[tuple[str | None, int | None, float]] = field(
         default_factory=lambda: deque(maxlen=SAME_MAX))
 
@@ -83,11 +83,11 @@ class UserspaceLog:
             self._open(programs)
         found: list[OomKill] = []
         if self._journal is not None:
-            found, speaks = self._journal.read(now_s)
-            self._journal_speaks = self._journal_speaks or speaks
+            found, has_lines = self._journal.read(now_s)
+            self._journal_has_lines = self._journal_has_lines or has_lines
         for file in self._files:
             kills, _ = file.read(now_s)
-            if not self._journal_speaks:
+            if not self._journal_has_lines:
                 found += [kill for kill in kills if kill.program in programs]
         return [replace(kill, time=wall_s if kill.time is None else kill.time)
                 for kill in found if not self._is_told(kill, now_s)]
@@ -125,4 +125,4 @@ class UserspaceLog:
         """Stop following."""
         for followed in (*self._files, *(() if self._journal is None else (self._journal,))):
             followed.source.close()
-        self._journal, self._files, self._journal_speaks = None, [], False
+        self._journal, self._files, self._journal_has_lines = None, [], False

@@ -37,7 +37,7 @@ DMA, HIGHMEM, DMA32, MOVABLE = 1, 2, 4, 8
 
 def of(draft: Draft, killed: Killed, page_size: int | None,
        tasks: tuple[OomTask, ...]) -> str | None:
-    """Return the reason in words, None where the log does not tell it."""
+    """Return the reason in words, None where the log does not show it."""
     scene = draft.scene
     if scene.asked_for or scene.order == -1:
         return 'somebody asked for it (SysRq f, order=-1)'
@@ -65,7 +65,7 @@ def of(draft: Draft, killed: Killed, page_size: int | None,
 
 
 def free_bytes(scene: Scene, page_size: int | None) -> int | None:
-    """Return what was free on the whole machine, None where the log does not tell."""
+    """Return what was free on the whole machine, None where the log does not show it."""
     if scene.zones:
         return sum(zone.free_kb for zone in scene.zones) * 1024
     pages = scene.counts.get(b'free')

@@ -92,7 +92,7 @@ def _plain(line: bytes) -> bytes:
 
 def read(line: bytes, clock: Clock) -> Record:
     """
-    Return the message of a cleaned line, with what its envelope tells.
+    Return the message of a cleaned line, with the time and writer from its envelope.
 
     Where the line holds the words of a kill that the kernel did not say, the record's speaker
     is the program that said them, or envelope.OTHER.
@@ -139,7 +139,7 @@ def _understood(record: Record) -> bool:
 
 
 def begins(text: bytes) -> bool:
-    """Return whether a message begins as one that tells a kill or the end of a report."""
+    """Return whether a message begins like a kill or like the end of a report."""
     return text[:1] != b'[' and _SEARCH.match(text) is not None
 
 

@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-The lines that tell a kill, one regular expression each, with the kernel's own words.
+The lines that report a kill, one regular expression each, with the kernel's own words.
 
 Sources: mm/oom_kill.c and mm/memcontrol.c from 2.6.9 (EL4) and 3.10 to 6.18.  Every expression
 is anchored and has no nested repetition, so a hostile line costs linear time; lines are cut to

@@ -150,9 +150,9 @@ class OpenReports:
 
     def _is_repeated(self, killed: Killed, record: Record) -> bool:
         """
-        Return whether the kernel tells a death again, as it does in memory.oom.group.
+        Return whether the kernel reports a death again, as it does in memory.oom.group.
 
-        Where no clock tells, the same sizes do.
+        Where there is no time, the same sizes decide.
         """
         for known, then in self._dead:
             if (known.pid, known.comm) != (killed.pid, killed.comm):
@@ -173,7 +173,7 @@ class OpenReports:
             if (past_s := seconds_between(then, record)) is None or past_s <= MAX_AGE_S)
 
     def reap(self, reaped: Reaped, record: Record, raw: bytes, line: int) -> OomKill | None:
-        """Return the kill that only its "oom_reaper:" line tells, None when it is known."""
+        """Return the kill that only its "oom_reaper:" line shows, None when it is known."""
         if reaped.pid in self._dying(record) or any(
                 draft.chooses(reaped.pid) for draft in (*self._open.values(), *self._left)):
             return None

@@ -192,7 +192,7 @@ class Parser:
 
     def _take_line(self, line: bytes, raw: bytes,
                    wall_s: float | None = None) -> tuple[OomKill, ...]:
-        """Take a line with its envelope; `wall_s` where only the wrapping tells the time."""
+        """Take a line with its envelope; `wall_s` is the time of what wraps it."""
         record = locate.read(line, self.clock)
         if record.wall_s is None and wall_s is not None:
             record = replace(record, wall_s=wall_s)

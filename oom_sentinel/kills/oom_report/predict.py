@@ -116,7 +116,7 @@ def _of_memcg(usages: dict[bytes, Usage], tasks: tuple[OomTask, ...],
     Return the bounds of mem_cgroup_get_max().
 
     It is the limit and what may be swapped: never more than the memsw (v1) or swap (v2) limit,
-    nor than the machine's swap, which the report does not tell.  Where nothing is swapped there
+    nor than the machine's swap, which the report does not show.  Where nothing is swapped there
     is no swap, or swappiness forbids it: then the kernel does not count it either.
     """
     memory = usages.get(b'memory')

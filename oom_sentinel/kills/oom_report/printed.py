@@ -15,7 +15,7 @@
 """
 Entries of the journal over several lines: `-o json-pretty`, jq's output, and `-o verbose`.
 
-Only a whole entry tells who wrote its message, so the lines are held until the entry ends.
+Only a whole entry shows who wrote its message, so the lines are held until the entry ends.
 """
 
 import re
@@ -55,7 +55,7 @@ def begin_of(block: bytes, least: int, line: int) -> int:
 
 
 def is_member(line: bytes) -> bool:
-    """Return whether a line is the message of an entry; others of it tell who wrote that."""
+    """Return whether a line is the message of an entry; its other lines show who wrote it."""
     return line.startswith(b'MESSAGE=') or _MEMBER.match(line) is not None
 
 

@@ -35,7 +35,7 @@ class Record:
 
     `wall_s` is seconds since the epoch, `boot_s` the kernel's own timestamp in seconds since
     boot, `caller` the task or CPU that printed it (CONFIG_PRINTK_CALLER), b'' when unknown.
-    `escaped` tells whether other bytes than ASCII may show as backslash, x, two hex digits.
+    `escaped` says whether other bytes than ASCII may show as backslash, x, two hex digits.
     `speaker` is the program whose syslog tag stands before the text, b'' for the kernel.
     """
 

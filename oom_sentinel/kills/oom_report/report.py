@@ -166,7 +166,7 @@ def _page_tables(killed: Killed, victim: OomTask | None) -> int | None:
     """
     Return the victim's page tables in bytes.
 
-    Until 5.6 (and 5.4 stable) pgtables: printed bytes and called them kB: the table tells.
+    Until 5.6 (and 5.4 stable) pgtables: printed bytes and called them kB: the table decides.
     """
     said = killed.sizes.get(b'pgtables')
     known = victim.page_table_bytes if victim is not None else None

@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-Lines that tell of a kill without being the kernel's: they are said, not lost.
+Lines that are about a kill but not the kernel's report of it: they are counted and reported.
 
 Some look like an OOM kill and are none that is understood; some are the kubelet's, which names
 the victims that it read in the kernel's log.
@@ -49,7 +49,7 @@ MAX_NAMED = 256
 
 
 class Named:
-    """The victims that the kubelet names; those that the kernel's own lines tell are left out."""
+    """The victims that the kubelet names, without those that the kernel's own lines name."""
 
     def __init__(self, source: str | None) -> None:
         """Begin a log."""
@@ -70,11 +70,11 @@ class Named:
             lines=(raw.decode('utf-8', 'backslashreplace'),))
 
     def leave_out(self, kills: Iterable[OomKill]) -> None:
-        """Remember the kills that the kernel's own lines told."""
+        """Remember the kills of the kernel's own lines."""
         self._told.extend(kill.victim_pid for kill in kills)
 
     def end(self) -> tuple[OomKill, ...]:
-        """Return the kills that only the kubelet told."""
+        """Return the kills that only the kubelet named."""
         named, self._named = self._named, {}
         return tuple(kill for pid, kill in named.items() if pid not in self._told)
 

@@ -162,7 +162,7 @@ def _lmkd(text: bytes) -> OomKill | None:
 
 
 def _merged(one: OomKill, other: OomKill) -> OomKill | None:
-    """Return both lines as one kill, None when they tell of two."""
+    """Return both lines as one kill, None when they are about two."""
     if one.program != other.program or (
             one.time is not None and other.time is not None
             and abs(one.time - other.time) > SAME_S):

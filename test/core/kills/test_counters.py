@@ -198,9 +198,10 @@ def sample(**facts):
 
 def told(made, missing, state=True, now_s=1.0, **facts):
     """Return the reports for what is due."""
-    return inferred.tell(made.untold, now_s, 0.0, missing=missing,
-                         killed=lambda k: state, unseen=lambda group, s: 0, sample=sample(**facts),
-                         counted_in=lambda k, group: k.process.cgroup == group)
+    return inferred.due_reports(
+        made.untold, now_s, 0.0, missing=missing, killed=lambda k: state,
+        unseen=lambda group, s: 0, sample=sample(**facts),
+        counted_in=lambda k, group: k.process.cgroup == group)
 
 
 def test_the_victim_was_in_the_group_whose_counter_rose():
@@ -291,7 +292,7 @@ def test_in_a_container_the_machines_counter_says_nothing():
 def test_the_victim_of_a_later_kill_does_not_blur_an_earlier_one():
     """Two deaths and two kills, of which one is due: both deaths are explained."""
     made = unexplained(counts(0, a=0), counts(1, a=1), counts(2, a=2))
-    found = inferred.tell(
+    found = inferred.due_reports(
         made.untold, 2.5, 1.0, missing=[known(10, cgroup='/a'), known(11, cgroup='/a')],
         killed=lambda k: True, unseen=lambda group, since_s: 0, sample=sample(),
         counted_in=lambda k, group: True)
