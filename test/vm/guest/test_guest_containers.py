@@ -1,0 +1,198 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+From inside a container and from its host: why bringup never came up.
+
+The containers are crun's, their root is the guest's own disk below an overlay; they have what
+Docker gives: a limit, namespaces of their own, no CAP_SYS_RESOURCE, no kernel log.
+"""
+
+import contextlib
+import json
+import os
+import shlex
+import shutil
+import subprocess
+
+from conftest import program
+from conftest import wait_for
+from container import Container
+from machine import AS_ROBOT
+from machine import keyed
+from machine import MIB
+from machine import ROBOT_UID
+from machine import write
+import pytest
+
+pytestmark = [pytest.mark.skipif(shutil.which('crun') is None, reason='crun is not in the guest'),
+              pytest.mark.usefixtures('outer_groups')]
+CLI = program('oom_sentinel')
+DOCKER = '/docker/a1b2c3d4e5f6' + '0' * 52
+POD = '/kubepods/burstable/pod0123'
+NO_CGROUP_NAMESPACE = ('pid', 'mount', 'ipc', 'uts')
+
+
+@pytest.fixture
+def outer_groups():
+    """Make the groups above the containers, with the memory controller, as dockerd does."""
+    made = []
+    for path in ('/docker', '/kubepods', '/kubepods/burstable', POD, '/rootless'):
+        folder = f'/sys/fs/cgroup{path}'
+        os.mkdir(folder)
+        made.append(folder)
+        write(f'{folder}/cgroup.subtree_control', '+memory +pids')
+    yield
+    for folder in reversed(made):
+        for inner, _, _ in list(os.walk(folder, topdown=False)):
+            with contextlib.suppress(OSError):
+                os.rmdir(inner)
+
+
+def script(*commands):
+    """Return what starts these and goes on when they end."""
+    return '\n'.join(f'{shlex.join(c)} &' for c in commands) + '\nwait\nsleep 100000'
+
+
+def leaking(robot, tmp_path, package='base', name='bringup', node='base'):
+    """Return the command of a process that leaks once the go file is there."""
+    return robot.command(package, name, node=node, leak_mib_s=100.0, go=tmp_path / 'go')
+
+
+def go(container, tmp_path):
+    """Let the leak begin in the container."""
+    (container.root / str(tmp_path / 'go').lstrip('/')).touch()
+
+
+def killed(container, tmp_path):
+    """Let it leak and return once the kernel killed in the container."""
+    go(container, tmp_path)
+    events = f'/sys/fs/cgroup{container.cgroup}/memory.events'
+    wait_for(lambda: keyed(events)['oom_kill'] > 0, 'the kernel kills in the container')
+
+
+def asked(container, *words):
+    """Return exit code and document of a verb, inside or on the host."""
+    done = container.run(CLI, '--json', *words) if container else subprocess.run(
+        [CLI, '--json', *words], capture_output=True, text=True)
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def findings(container):
+    """Return what the doctor finds inside, by id; no remedy there is for users of the host."""
+    _, said = asked(container, 'doctor')
+    print(json.dumps(said, indent=1))
+    found = {f['id']: f for f in said['findings']}
+    assert not [f for f in found.values() if 'usermod' in f['remedy']]
+    return found
+
+
+def pid_of(container, name):
+    """Return the PID on the host of a container's process that runs this script."""
+    def found():
+        for pid in container.pids():
+            with contextlib.suppress(OSError), open(f'/proc/{pid}/cmdline', 'rb') as stream:
+                if f'/{name}\0'.encode() in stream.read():
+                    return pid
+        return None
+    return wait_for(found, f'{name} runs in the container')
+
+
+def test_the_kill_the_limit_and_the_place_are_found_inside_and_on_the_host(
+        watched, robot, tmp_path):
+    """By kills, doctor and status inside; by kills and the sentinel's status outside."""
+    with Container('robot', DOCKER, limit=100 * MIB, swap=100 * MIB) as box:
+        box.start(script(leaking(robot, tmp_path)))
+        assert asked(box, 'kills')[0] == 0
+        pid = pid_of(box, 'bringup')
+        watched.observer.until(lambda: DOCKER in str(watched.observer.values('Control groups')),
+                               "the host's sentinel finds the container's limit")
+        killed(box, tmp_path)
+        shown = box.run(CLI, 'kills')
+        print(shown.stdout, shown.stderr)
+        assert shown.returncode == 1, shown.stderr
+        assert 'This container was hit once' in shown.stdout and '100 MiB' in shown.stdout
+        assert 'on the host' in shown.stdout and 'usermod' not in shown.stdout + shown.stderr
+        found = findings(box)
+        assert 'Docker' in found['container']['evidence']
+        assert 'once' in found['container_kills']['evidence']
+        assert '100 MiB' in found['cgroup_limit']['evidence']
+        assert 'docker update --memory=150m' in found['cgroup_limit']['remedy']
+        assert 'a1b2c3d4e5f6' in found['cgroup_limit']['remedy']
+        status = {s['name'].partition(': ')[2]: s for s in asked(box, 'status')[1]['statuses']}
+        print(json.dumps(status, indent=1))
+        assert '100' in str(status['Control groups']['values']['limit_mib'])
+        assert status['Control groups']['values']['oom_kill'] in (1, '1')
+    kill = [k for k in asked(None, 'kills')[1]['kills'] if k['oom_memcg'] == DOCKER][-1]
+    assert kill['victim_pid'] == pid
+
+
+def test_another_containers_kill_is_not_this_ones(robot, tmp_path):
+    """With the host's control groups in sight."""
+    neighbour = '/docker/b0'
+    with Container('calm', DOCKER, limit=200 * MIB, namespaces=NO_CGROUP_NAMESPACE) as box, \
+            Container('hit', neighbour, limit=60 * MIB, swap=60 * MIB) as other:
+        box.start(script(robot.command('demo', 'talker', node='talker')))
+        other.start(script(leaking(robot, tmp_path)))
+        killed(other, tmp_path)
+        assert asked(box, 'kills')[0] == 0
+        found = findings(box)
+        assert 'container_kills' not in found and 'Docker' in found['container']['evidence']
+        assert '200 MiB' in found['cgroup_limit']['evidence']
+        assert 'docker update' in found['cgroup_limit']['remedy']
+
+
+def test_a_pod_dies_as_one_and_the_doctor_says_so_before(robot, tmp_path):
+    """The kubelet's memory.oom.group: an error beforehand, whose remedy is the kubelet's."""
+    write(f'/sys/fs/cgroup{POD}/memory.max', 150 * MIB)
+    env = {**os.environ, 'KUBERNETES_SERVICE_HOST': '10.0.0.1'}
+    with Container('pod', f'{POD}/c0', limit=80 * MIB, swap=80 * MIB, adj=900, env=env,
+                   unified={'memory.oom.group': '1'}) as box:
+        box.start(script(leaking(robot, tmp_path), robot.command('demo', 'talker')))
+        pids = box.pids()
+        found = findings(box)
+        assert 'Kubernetes' in found['container']['evidence']
+        assert 'singleProcessOOMKill' in found['cgroup_oom_group']['remedy']
+        assert 'resources.limits.memory' in found['cgroup_limit']['remedy']
+        go(box, tmp_path)
+        wait_for(lambda: box.state() == 'stopped', 'all of the pod die')
+        assert not [pid for pid in pids if os.path.exists(f'/proc/{pid}')]
+    code, said = asked(None, 'kills')
+    assert code == 1 and [k for k in said['kills'] if k['oom_memcg'] == f'{POD}/c0']
+
+
+def test_without_root_the_counter_answers_too(home, robot, tmp_path):
+    """A user's container, in a user namespace, with a delegated control group."""
+    for folder in ('/sys/fs/cgroup/rootless', '/sys/fs/cgroup/rootless/init'):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder)
+        for name in ('', '/cgroup.procs', '/cgroup.subtree_control', '/cgroup.threads'):
+            os.chown(folder + name, ROBOT_UID, ROBOT_UID)
+    inside = ('sh', '-c', 'echo $$ > /sys/fs/cgroup/rootless/init/cgroup.procs; exec "$@"', 'sh')
+    maps = [{'containerID': 0, 'hostID': ROBOT_UID, 'size': 1}]
+    env = {**os.environ, 'XDG_RUNTIME_DIR': str(home.path / 'run'), 'HOME': str(home.path)}
+    with Container('rootless', '/rootless/box', limit=80 * MIB, swap=80 * MIB, env=env,
+                   namespaces=('pid', 'mount', 'ipc', 'uts', 'cgroup', 'user'),
+                   as_user=(*inside, *AS_ROBOT, 'env', f'XDG_RUNTIME_DIR={home.path}/run'),
+                   extra={'uidMappings': maps, 'gidMappings': maps}) as box:
+        os.chown(box.folder, ROBOT_UID, ROBOT_UID)
+        box.start(script(leaking(robot, tmp_path)))
+        pid = pid_of(box, 'bringup')
+        assert os.stat(f'/proc/{pid}').st_uid == ROBOT_UID
+        killed(box, tmp_path)
+        code, said = asked(box, 'kills')
+        assert code == 1 and 'hit once' in said['counters'][0], said
+        found = findings(box)
+        assert 'once' in found['container_kills']['evidence'] and 'no_floor' in found
