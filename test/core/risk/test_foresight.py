@@ -37,6 +37,7 @@ from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.risk import exhaustion
 from oom_sentinel.risk import places
 from oom_sentinel.risk import series
+from oom_sentinel.risk import starts
 import pytest
 
 MIB = 1 << 20
@@ -377,6 +378,36 @@ def test_a_start_silences_only_the_place_where_something_starts():
     outside, inside = ([f.risk.level for f in cycle(new(at, where) for at in range(230))]
                        .index(Level.WARN) for where in ('/other', '/robot/nodes'))
     assert outside + 20 < inside
+
+
+@pytest.mark.parametrize('cgroup, members, starting', [
+    ('/robot/nodes', (), ('/', '/robot', '/robot/nodes')), ('/robot', (), ('/', '/robot')),
+    ('/robots', (), ('/',)), (None, (), ()), (None, (('/robot', frozenset({7})),), ('/robot',)),
+    (None, (('/robot', frozenset({8})),), ())])
+def test_a_start_is_one_of_every_group_above_the_process(cgroup, members, starting):
+    """A container's own group is /; where the group is unknown, the members say it."""
+    node = Process(7, 100, 1, 0, Program('n', ros=True), cgroup=cgroup)
+    paths = ('/', '/robot', '/robot/nodes', '/rob')
+    found = starts.update(starts.Starts(), sample(3.0, processes=(node,), members=members), paths)
+    assert found.last(None) == 3.0
+    assert tuple(p for p in paths if found.last(p) == 3.0) == starting
+
+
+def test_an_old_process_and_a_respawned_one_start_nothing():
+    """Only one more of a label than before; after a minute without it, it is a start again."""
+    def at(last, now_s, *born_s):
+        nodes = tuple(Process(i, int(100 * s), 1, 0, Program('n', ros=True))
+                      for i, s in enumerate(born_s, 10))
+        return starts.update(last, sample(now_s, processes=nodes), ())
+    old = at(starts.Starts(), 100.0, 30.0)
+    assert old.last(None) == float('-inf')
+    assert at(old, 110.0, 105.0).last(None) == float('-inf')
+    two = at(old, 110.0, 30.0, 105.0)
+    assert two.last(None) == 110.0
+    assert at(two, 120.0, 30.0, 119.0).last(None) == 110.0
+    gone = at(old, 130.0)
+    assert at(gone, 150.0, 149.0).last(None) == float('-inf')
+    assert at(gone, 170.0, 169.0).last(None) == 170.0
 
 
 @pytest.mark.parametrize('pace_mib_s', [5, 10, 20, 40])
