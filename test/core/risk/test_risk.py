@@ -363,6 +363,13 @@ def used(memory_mib, swap_mib=0):
         '55 % of the swap of control group /robot is used'])),
     ((used(86, 61), used(86, 53), used(86, 53)), (Level.WARN, [
         '14 % of the limit of control group /robot is left'])),
+    ((used(86, 60),), (Level.WARN, ['14 % of the limit of control group /robot is left'])),
+    ((used(86, 85),), (Level.WARN, [
+        '14 % of the limit of control group /robot is left',
+        '85 % of the swap of control group /robot is used'])),
+    ((used(86, 90),), (Level.WARN, [
+        '14 % of the limit of control group /robot is left',
+        '90 % of the swap of control group /robot is used'])),
     ((used(86, 91),), (Level.ERROR, [
         '91 % of the swap of control group /robot is used',
         '14 % of the limit of control group /robot is left'])),
@@ -378,3 +385,15 @@ def used(memory_mib, swap_mib=0):
 def test_a_groups_memory_and_swap_have_thresholds_of_their_own(readings, expected):
     """Both recover a tenth beyond; swap counts only while memory is low."""
     assert group_levels(*readings) == expected
+
+
+def test_what_may_be_killed_first_counts_swap_too():
+    """The leaky one holds 30 MiB and 60 of swap, the driver 10: nine tenths die before it."""
+    leaky = replace(process(11, 30, 0, 'leaky'), memory=TaskMemory(30 << 20, 60 << 20, 0))
+    table = (process(10, 10, -300, 'driver'), leaky)
+    protection = Protection(targets=(Target(table[0], 'drivers', -300, -300, ''),))
+    found, _ = risk.assess(sample(meminfo=meminfo(50), processes=table), risk.History(),
+                           SETTINGS, protection)
+    assert found.killable_percent == 90.0
+    found, _ = risk.assess(sample(meminfo=meminfo(50), processes=table), risk.History(), SETTINGS)
+    assert found.killable_percent is None
