@@ -38,7 +38,7 @@ USED_ELSEWHERE = {
     'pytest, by name': 'pytest_plugins pytest_collection_modifyitems pytest_runtest_setup '
                        'pytestmark raising_alone',
     'rclpy, or it must only live as long as the node':
-        '_node_weak_ref _parameter_services _set_parameters_atomically_callback '
+        '_node_weak_ref _set_parameters_atomically_callback describe_parameter '
         '_set_parameters_callback floating_point_range',
     'reprlib': 'maxlevel maxlist maxother maxstring maxtuple',
     'ros2cli, by its entry point': 'OomCommand cli_name',

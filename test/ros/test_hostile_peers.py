@@ -31,6 +31,7 @@ rclpy = pytest.importorskip('rclpy', reason='needs rclpy: make setup, or source 
 sys.path.insert(0, os.path.dirname(__file__))
 from observer import Observer  # noqa: E402,I100
 from rcl_interfaces.msg import Parameter  # noqa: E402
+from rcl_interfaces.msg import ParameterDescriptor  # noqa: E402
 from rcl_interfaces.msg import ParameterValue  # noqa: E402
 from rclpy.parameter import Parameter as RclpyParameter  # noqa: E402
 
@@ -116,6 +117,11 @@ def test_a_request_that_costs_much_lets_the_services_rest():
         get_name = staticmethod(lambda: 'x')
         destroy_service = staticmethod(alive.remove)
 
+        @staticmethod
+        def describe_parameter(name):
+            """Describe any name."""
+            return ParameterDescriptor(name=name)
+
         def create_service(self, _kind, name, _callback, **_more):
             """Create a service that is its name."""
             alive.append(name)
@@ -129,9 +135,9 @@ def test_a_request_that_costs_much_lets_the_services_rest():
     assert '20001 items' in services.tend(1.0, 0) and alive == []
     assert services.tend(REST_S, 0) is None and alive == []
     assert services.tend(1.0 + REST_S, 0) is None and len(alive) == 6
-    twice = DescribeParameters.Request(names=['hold_s', 'hold_s'])
-    assert services._describe_parameters_callback(
-        twice, DescribeParameters.Response()).descriptors == []
+    for names, answers in ((['hold_s', 'groups'], 2), (['hold_s', 'hold_s'], 0)):
+        assert len(services._describe_parameters_callback(DescribeParameters.Request(
+            names=names), DescribeParameters.Response()).descriptors) == answers
     made, alive[:] = list(alive), []
     node.destroy_service = made.remove
     services.tend(60.0, 0)
