@@ -89,7 +89,7 @@ def table(found):
             return f'{median(known):.0f}' if known else '-'
         longest = [r['longest_ms'] for r in these if not r['critical_died']]
         yield (f'| {key[0]} | {key[1]:g} | {key[2]} | {len(these)} | {middle("longest_ms")}, '
-               f'{max(longest, default=0):.0f} | {middle("p99_ms")} | '
+               f'{f"{max(longest):.0f}" if longest else "-"} | {middle("p99_ms")} | '
                f'{middle("idle_longest_ms")}, {middle("idle_p99_ms")} | '
                f'{sum(r["critical_died"] for r in these)} | '
                f'{sum(r["innocents_died"] for r in these)} | '
