@@ -100,9 +100,10 @@ def test_a_reading_that_was_asked_for_says_that_a_plan_is_due(tree):
     scanner = Scanner(kernel.Table(kernel.Root(str(tree))))
     scanner.read(0.0, frozenset())
     scanner.plentiful = True
+    assert scanner.read(60.0, frozenset())  # none is young any more
     scanner.hasten()
-    assert scanner.read(1.0, frozenset())
-    assert scanner.set_graph_names({500: ('/late',)}, {}) and scanner.read(2.0, frozenset())
+    assert scanner.read(61.0, frozenset())
+    assert scanner.set_graph_names({500: ('/late',)}, {}) and scanner.read(62.0, frozenset())
     assert next(p for p in scanner.processes if p.pid == 500).graph_node_names == ('/late',)
 
 
