@@ -71,9 +71,9 @@ def command(name: str, folder: pathlib.Path, console: pathlib.Path) -> list[str]
 
 
 def brought(console: pathlib.Path) -> bytes:
-    """Return the archive that the guest wrote, in base64, behind its kernel log."""
-    text = console.read_bytes().partition(b'-----BEGIN CAPTURE-----')[2]
-    return base64.b64decode(text.partition(b'-----END CAPTURE-----')[0])
+    """Return the archive that the guest wrote, as uuencode -m does, behind its kernel log."""
+    text = console.read_bytes().partition(b'begin-base64 ')[2].partition(b'\n')[2]
+    return base64.b64decode(text.partition(b'====')[0])
 
 
 def run(name: str, folder: pathlib.Path, target: pathlib.Path) -> None:
