@@ -41,7 +41,8 @@ from oom_sentinel.kernel.root import Root
 
 # Control group and program of an older process are read again this often, which costs 25 us a
 # process; less often where the kernel reports every exec, and where there are many processes.
-SETTLED_PERIOD_S = 40.0
+SETTLED_PERIOD_S = 10.0
+SETTLED_PERIOD_A_PROCESS_S = 0.08
 SETTLED_PERIOD_WITH_EXEC_EVENTS_S = 120.0
 PERIOD_A_PROCESS_S = 0.02
 
@@ -151,8 +152,10 @@ class Table:
     @property
     def _settled_period_s(self) -> float:
         """Return how often the program of an older process is read again."""
-        return period_for(len(self._entries), SETTLED_PERIOD_WITH_EXEC_EVENTS_S
-                          if self.exec_events else SETTLED_PERIOD_S)
+        if self.exec_events:
+            return period_for(len(self._entries), SETTLED_PERIOD_WITH_EXEC_EVENTS_S)
+        return min(SETTLED_PERIOD_WITH_EXEC_EVENTS_S,
+                   max(SETTLED_PERIOD_S, SETTLED_PERIOD_A_PROCESS_S * len(self._entries)))
 
     def one(self, pid: int, cmdline: Sequence[str] = ()) -> Process | None:
         """

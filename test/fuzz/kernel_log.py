@@ -27,7 +27,7 @@ import tempfile
 import atheris
 
 ROOT = pathlib.Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / 'test' / 'core')]
+sys.path[:0] = [str(ROOT), str(ROOT / 'test')]
 
 with atheris.instrument_imports(include=['oom_sentinel']):
     from oom_sentinel.kills.oom_report import Parser
