@@ -19,12 +19,13 @@ import sys
 
 NEEDED = ('rclpy', 'diagnostic_msgs', 'rcl_interfaces', 'std_msgs', 'std_srvs', 'psutil')
 MISSING = 2
+INTERRUPTED = 130  # as a shell says it: 128 and SIGINT
 
 __all__ = ['main']
 
 
 def main() -> int:
-    """Run the node and return its exit code; without ROS print one line and return 2."""
+    """Run the node and return its exit code: 2 without ROS, 130 when it is interrupted early."""
     try:
         program = importlib.import_module('oom_sentinel.node.program')
     except ModuleNotFoundError as error:
@@ -35,5 +36,7 @@ def main() -> int:
               'source /opt/ros/DISTRO/setup.bash, or use `make run` of the sources; the command '
               'oom_sentinel works without ROS', file=sys.stderr)
         return MISSING
+    except KeyboardInterrupt:
+        return INTERRUPTED
     code: int = program.main()
     return code

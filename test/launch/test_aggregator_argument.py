@@ -29,7 +29,10 @@ PROGRAM = """#!{python} -I
 import json, sys, time
 with open({path!r}, 'a') as stream:
     stream.write(json.dumps(sys.argv[1:]) + '\\n')
-time.sleep({seconds})
+try:
+    time.sleep({seconds})
+except KeyboardInterrupt:
+    pass
 """
 SERVICE = 'analyzers/set_parameters_atomically'
 

@@ -82,7 +82,7 @@ def test_with_its_sentinel_killed_and_respawned(launch, program, params, tmp_pat
     """)
     pid = made.pid('cam')
     is_(pid, 250)
-    state = tmp_path / 'xdg_runtime_dir' / 'oom_sentinel'
+    state = tmp_path / 'oom_sentinel_state'
     record = wait_for(lambda: list((state / 'launch').glob('*.json')), 'the record is there')[0]
 
     def entry():
