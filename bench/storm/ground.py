@@ -155,6 +155,16 @@ class Spawner:
         self._process.stdin.write(json.dumps(
             {'command': command, 'cgroup': cgroup, 'stdout': stdout}) + '\n')
 
+    def move(self, cgroup):
+        """Move the children that may not move themselves: cgroup v2 wants root for it."""
+        pid = self._process.pid
+        with open(f'/proc/{pid}/task/{pid}/children', encoding='ascii') as stream:
+            for child in stream.read().split():
+                with contextlib.suppress(OSError), \
+                        open(f'/proc/{child}/cgroup', encoding='utf-8') as line:
+                    if os.path.basename(cgroup) not in line.read():
+                        put(f'{cgroup}/cgroup.procs', child)
+
     def close(self):
         """End it."""
         self._process.stdin.close()

@@ -113,6 +113,8 @@ class Play:
         self.spawner.start(command, self.cgroup.path, out)
 
         def came():
+            if self.cgroup.version == 2:
+                self.spawner.move(self.cgroup.path)
             return [p for p in set(self.cgroup.pids()) - known if self._runs(p, program)]
         assert until(came, 30, 0.002), f'{actor.name} does not start'
         self.who[came()[0]] = actor

@@ -16,16 +16,23 @@
 
 import json
 import os
+import pathlib
 import signal
 import sys
+import time
 
 if __name__ == '__main__':
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin:
         asked = json.loads(line)
         if os.fork() == 0:
-            with open(f"{asked['cgroup']}/cgroup.procs", 'wb', buffering=0) as procs:
-                procs.write(b'0')
+            try:
+                with open(f"{asked['cgroup']}/cgroup.procs", 'wb', buffering=0) as procs:
+                    procs.write(b'0')
+            except OSError:  # v2: another must move us, who may write in both groups
+                moved = os.path.basename(asked['cgroup'])
+                while moved not in pathlib.Path('/proc/self/cgroup').read_text():
+                    time.sleep(0.005)
             out = os.open(asked['stdout'], os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
             os.dup2(out, 1)
             os.execv(asked['command'][0], asked['command'])

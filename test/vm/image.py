@@ -127,10 +127,13 @@ class Staging:
             link.symlink_to(real)
 
     def tree(self, path: pathlib.Path, left_out: set[str] = LEFT_OUT) -> None:
-        """Copy a folder without the names left out, links as they are."""
-        shutil.copytree(
-            path, self.inside(path), symlinks=True, dirs_exist_ok=True,
-            ignore=lambda place, names: {n for n in names if n in left_out or '__mypyc.' in n})
+        """Copy a folder without the names left out, links as they are, unless one is there."""
+        def passed_over(place, names):
+            there = self.inside(pathlib.Path(place))
+            return {name for name in names if name in left_out or '__mypyc.' in name
+                    or (there / name).is_symlink()}
+        shutil.copytree(path, self.inside(path), symlinks=True, dirs_exist_ok=True,
+                        ignore=passed_over)
 
     def libraries(self) -> None:
         """Copy every shared library of the host that a copied file needs."""

@@ -26,7 +26,8 @@ stages = pytest.importorskip('bench.storm.stage')
 simulate = pytest.importorskip('bench.storm.simulate')
 
 MIB_S = 50  # a guest without hardware support is slow
-PAIRS = ((2, 'unmatched'), (3, 'fork_nonros'), (6, 'nonros'))
+# Not a fork family: where lowering is permitted nobody raises it, and innocents die before it.
+PAIRS = ((2, 'unmatched'), (6, 'nonros'))
 
 
 @pytest.fixture(scope='module')
