@@ -209,6 +209,7 @@ class Incident:
 
 
 def json_bytes(document: dict[str, object]) -> bytes:
+    """Return a document as the bytes of a JSON file, which ends with a newline."""
     return (json.dumps(document, indent=1) + '\n').encode('utf-8')
 
 
