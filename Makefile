@@ -47,8 +47,8 @@ demo: $(VENV)/.run
 	@$(BIN)/python -m demo $(DEMO)
 
 # Two workers, for most tests of the node wait; a file stays in one worker, for its fixtures.
-# Real OOM kills come after them, each in a control group of its own.  Two files at once: more
-# use up the kernel's rate limit for reports, and a storm on a busy core proves nothing.
+# Real OOM kills come after them, one after the other: several at once use up the kernel's rate
+# limit for reports, and a storm on a busy core proves nothing.
 JOBS ?= 2
 TESTS ?= test/core test/ros test/launch $(wildcard test/test_*.py)
 PYTEST = $(LOOPBACK) $(BIN)/python -m pytest
@@ -59,7 +59,7 @@ test-together: setup
 	$(PYTEST) --numprocesses $(JOBS) --dist loadfile $(TESTS)
 
 test-kills: setup
-	$(PYTEST) --numprocesses 2 --dist loadfile test/kernel
+	$(PYTEST) test/kernel
 
 # What failed the last time, alone.
 test-again: setup

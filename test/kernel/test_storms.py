@@ -32,7 +32,7 @@ ground = pytest.importorskip('bench.storm.ground')
 # The fast leaks, whose scenes are short; `make storm` plays all of them.
 PAIRS = [(seed, kind) for seed, kind in zip(
     (3, 4, 7, 8) * 5, (*scenes.KINDS, *scenes.KINDS[:6]))]
-SECONDS = float(os.environ.get('OOM_SENTINEL_STORMS_S', '75'))
+SECONDS = float(os.environ.get('OOM_SENTINEL_STORMS_S', '60'))
 BEGAN_S = []
 
 
