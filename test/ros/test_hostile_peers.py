@@ -94,10 +94,10 @@ def test_large_requests_leave_no_memory_behind(observer):
     with running_sentinel(FAST) as sentinel:
         goes_on(observer)
         before = rss_mib(sentinel.pid)
-        large = text('group.drivers.match', ['exe:' + 'a*' * 4_000_000])
+        large = text('group.drivers.match', ['exe:' + 'a*' * 14_000_000])
         for _ in range(10):
             assert '1024 bytes' in observer.set_messages([large])[0].reason
-        wait_for(lambda: rss_mib(sentinel.pid) < before + 8, 'the memory is given back')
+        wait_for(lambda: rss_mib(sentinel.pid) < before + 16, 'the memory is given back')
         assert observer.set(False, hold_s=1.0)[0].successful
         goes_on(observer)
 
