@@ -106,22 +106,22 @@ class Parameters:
         for name, _ in unknown:
             if GROUP_PARAMETER.match(name) is None:  # else its group may be named later
                 del self.values[name]
-        for name, closest in unknown[:WARNED]:
+        for name, meant in unknown[:WARNED]:
             node.get_logger().warning(
                 f'parameter {printable(name, NAME_MAX)} is unknown and without effect'
-                + self._meant_name(name, closest))
+                + self._meant_name(name, meant))
         if len(unknown) > WARNED:
             node.get_logger().warning(f'{len(unknown) - WARNED} more parameters are unknown and '
                                       'without effect')
         self.declared: dict[str, Declaration] = {}
         self.declare_missing(table.declarations_for(self.values), self.values)
 
-    def _meant_name(self, name: str, closest: str | None) -> str:
+    def _meant_name(self, name: str, meant: str) -> str:
         """Return what may have been meant by an unknown name."""
         group = GROUP_PARAMETER.match(name)
         if group is not None:
             return f': groups does not name {printable(group[1], NAME_MAX)!r}'
-        return f'; did you mean {closest}?' if closest else ''
+        return meant
 
     def declare_missing(self, declarations: Iterable[Declaration],
                         values: dict[str, Any]) -> list[str]:
@@ -210,12 +210,12 @@ class Parameters:
         if group is not None and group[1] not in self.settings.groups:
             return (f'{shown}: no such parameter.  A new group is named in groups first: add '
                     f'{printable(group[1], NAME_MAX)!r} there')
-        closest = None
+        meant = ''
         now_s = self._monotonic()
         if due(now_s, self._suggested_s, SUGGESTION_PAUSE_S):
             self._suggested_s = now_s
-            closest = table.closest(name, self.declared)
-        return f'{shown}: no such parameter' + (f'; did you mean {closest}?' if closest else '')
+            meant = table.hint(name, self.declared)
+        return f'{shown}: no such parameter{meant}'
 
 
 def foreign(name: str) -> bool:

@@ -22,13 +22,13 @@ from oom_sentinel.settings.groups import GROUP_PARAMETER
 from oom_sentinel.settings.groups import PRESET_MATCH
 from oom_sentinel.settings.groups import PRESET_OOM_SCORE_ADJ
 from oom_sentinel.settings.table import build
-from oom_sentinel.settings.table import closest
 from oom_sentinel.settings.table import declarations
 from oom_sentinel.settings.table import declarations_for
+from oom_sentinel.settings.table import hint
 from oom_sentinel.settings.table import rebuild
 from oom_sentinel.settings.table import Settings
 from oom_sentinel.settings.table import unknown
 
 __all__ = ['GROUP_PARAMETER', 'PRESET_MATCH', 'PRESET_OOM_SCORE_ADJ', 'Declaration', 'Group',
-           'Settings', 'SettingsError', 'build', 'closest', 'declarations', 'declarations_for',
-           'group_declarations', 'rebuild', 'unknown']
+           'Settings', 'SettingsError', 'build', 'declarations', 'declarations_for',
+           'group_declarations', 'hint', 'rebuild', 'unknown']

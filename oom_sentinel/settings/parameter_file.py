@@ -84,9 +84,8 @@ def load(*paths: str, node: str | None = None, read: Read = _open_and_read) -> L
                 name = problem.partition(':')[0]
                 where = f' (line {at[name]})' if name in at else ''
                 errors.setdefault(name, f'{path}: {problem}{where}')
-        warnings += [f'{path}: parameter {shown(name)} is unknown'
-                     + (f', did you mean {closest}?' if closest else '')
-                     for name, closest in settings.unknown(values, FROM_ROS)[:SHOWN]
+        warnings += [f'{path}: parameter {shown(name)} is unknown{meant}'
+                     for name, meant in settings.unknown(values, FROM_ROS)[:SHOWN]
                      if name in found]
     if errors:
         raise ParamsError('; '.join(errors.values()))

@@ -245,9 +245,9 @@ def rebuild(settings: Settings, values: Mapping[str, Any],
 
 
 def unknown(values: Mapping[str, object],
-            allowed: tuple[str, ...] = ()) -> tuple[tuple[str, str | None], ...]:
+            allowed: tuple[str, ...] = ()) -> tuple[tuple[str, str], ...]:
     """
-    Return the names that are no parameter, each with the closest known name or None.
+    Return the names that are no parameter, each with what may have been meant: see `hint`.
 
     `allowed` are names that ROS itself declares.  Parameters of groups that `groups` does not
     list are unknown too, so that a typo in a group's name is seen.
@@ -258,13 +258,20 @@ def unknown(values: Mapping[str, object],
         known = [d.name for d in declarations()]
     names = frozenset((*known, *allowed))
     odd = [name for name in values if name not in names]
-    return tuple((name, closest(name, known) if index < UNKNOWN_NAMES else None)
+    return tuple((name, hint(name, known) if index < UNKNOWN_NAMES else '')
                  for index, name in enumerate(odd))
 
 
-def closest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that looks most like this one, None when none does."""
+def hint(name: str, known: Iterable[str]) -> str:
+    """Return "; did you mean" and the known name most like this one, or what a group has."""
     if len(name) > NAME_CHARACTERS:
-        return None
+        return ''
     import difflib  # only for a word that is refused
-    return next(iter(difflib.get_close_matches(name, known, 1)), None)
+    group, _, last = name.rpartition('.')
+    members = [k.rpartition('.')[2] for k in known if k.rpartition('.')[0] == group]
+    if not group.startswith('group.') or not members:
+        group, last, members = '', name, list(known)
+    found = difflib.get_close_matches(last, members, 1)
+    if found:
+        return f'; did you mean {group}{"." if group else ""}{found[0]}?'
+    return f'; {group} has {", ".join(members)}' if group else ''

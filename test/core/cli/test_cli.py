@@ -292,7 +292,7 @@ def test_an_unknown_parameter_is_a_warning_with_the_nearest_name(tmp_path, capsy
     """What rclpy itself declares is known."""
     path = params_file(tmp_path, '/**: {ros__parameters: {scan_perod: 3, use_sim_time: true}}')
     tree.read_settings(str(path))
-    assert 'scan_perod is unknown, did you mean scan_period?' in capsys.readouterr().err
+    assert 'scan_perod is unknown; did you mean scan_period?' in capsys.readouterr().err
 
 
 BAD_FILES = [

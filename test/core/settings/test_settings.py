@@ -116,7 +116,19 @@ def test_integers_are_taken_where_floats_are_meant():
     ('memory.availabel_warn_percent', 'memory.available_warn_percent')])
 def test_a_typo_is_named_with_the_closest_name(typo, meant):
     """A parameter file with a typo does not pass in silence."""
-    assert settings.unknown({typo: 1}) == ((typo, meant),)
+    assert settings.unknown({typo: 1}) == ((typo, f'; did you mean {meant}?'),)
+
+
+def test_a_group_is_said_to_have_its_parameters_where_none_looks_alike():
+    """Someone who writes `selectors` is not led to `shed`, which begins with the same letter."""
+    (_, meant), = settings.unknown({'group.bringup.selectors': []})
+    assert meant.startswith('; group.bringup has ') and 'did you mean' not in meant
+    assert {'match', 'oom_score_adj', 'shed'} <= set(meant.split(' has ')[1].split(', '))
+
+
+def test_a_name_like_none_has_no_suggestion():
+    """A guess that is worse than none is not made."""
+    assert settings.unknown({'zzz': 1}) == (('zzz', ''),)
 
 
 def test_the_shipped_file_is_the_defaults():
