@@ -50,15 +50,6 @@ def command_line(root: Root, pid: int) -> list[str]:
     return [text(word) for word in raw.split(b'\0', CMDLINE_WORDS)[:CMDLINE_WORDS]] if raw else []
 
 
-def own_resident_bytes(root: Root) -> int:
-    """
-    Return the resident memory of this process.
-
-    :raises OSError: when /proc cannot be read.
-    """
-    return int(root.read('/proc/self/statm').split()[1]) * root.host().page_size
-
-
 def started_s(root: Root, pid: int) -> float | None:
     """Return when a living process started, in seconds since boot; None when it has ended."""
     try:

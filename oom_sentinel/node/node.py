@@ -30,7 +30,6 @@ from oom_sentinel.facts.parts import error_place
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import LogLine
 from oom_sentinel.facts.status import Report
-from oom_sentinel.kernel.process_files import own_resident_bytes
 from oom_sentinel.kernel.wake import Watch
 from oom_sentinel.kills.kill_log import KERNEL_LOG
 from oom_sentinel.node import kills
@@ -172,7 +171,7 @@ class OomSentinel(Node):
             self._guarded(self.cycle)()
 
     def _tend_services(self, now_s: float) -> None:
-        line = self.parameter_services.tend(now_s, own_resident_bytes(self.sentinel.root))
+        line = self.parameter_services.tend(now_s)
         if line is not None:
             self.get_logger().warning(line)
 

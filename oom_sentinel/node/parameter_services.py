@@ -17,7 +17,7 @@ The services through which others read and set parameters, with limits of their 
 
 rclpy lets a value of unknown type end the node, and works through a request of any length.  The
 middleware keeps the memory of the largest requests until a service is destroyed, so the services
-are created anew when the node has grown since a large one.
+are created anew soon after a large one.
 """
 
 from collections.abc import Callable
@@ -25,8 +25,6 @@ from typing import Any
 import weakref
 
 from oom_sentinel.facts.due import due
-from oom_sentinel.facts.due import NEVER_S
-from oom_sentinel.facts.memory import MIB
 from oom_sentinel.kernel.libc import give_memory_back
 from oom_sentinel.node.parameters import refused
 from oom_sentinel.settings.outside import NAME_MAX
@@ -47,11 +45,11 @@ REST_S = 30.0
 # Requests that wait.  rclpy keeps a thousand, and Fast DDS keeps the memory of as many of the
 # largest size (measured with 20: 78 -> 112 MiB by requests of 200 kB to six services).
 QOS = QoSProfile(depth=8)
-# What makes a request large; growth of the whole node since then after which the services are
-# created anew, and how often at most.
+# What makes a request large, and how long after the first large one the services are created anew:
+# late enough that a sender of several is answered.  How much the node has grown does not matter:
+# its memory is there before the request is seen, so that "before" cannot be measured.
 LARGE_BYTES = 1 << 16
-GROWTH_BYTES = 4 * MIB
-RENEW_S = 10.0
+RENEW_S = 5.0
 
 
 class _Services:
@@ -90,27 +88,23 @@ class ParameterServices(ParameterService):
         self._services = _Services(node)
         self._too_large = ''  # the request after which the services rest
         self._rests_s: float | None = None  # since when
-        self._renewed_s = NEVER_S
         self._large_came = False  # since the services were created
-        self._before_bytes = 0  # resident memory of the node before that
+        self._large_s: float | None = None  # when that was first seen
         self._create_services()
 
     def _create_services(self) -> None:
         super().__init__(self._services)  # type: ignore[arg-type]
         self._node_weak_ref = weakref.ref(self._set_on)
 
-    def tend(self, now_s: float, resident_bytes: int) -> str | None:
+    def tend(self, now_s: float) -> str | None:
         """
         Give back what requests made the node keep; return a line for the log, None without.
 
         Call it at every cycle, outside of the services' own callbacks.
-
-        :param resident_bytes: memory of the whole node.
         """
         if self._too_large:
             text, self._too_large = self._too_large, ''
-            self._services.destroy()
-            self._large_came = False
+            self._destroy_services()
             self._rests_s = now_s
             return (f'another node sent {text} in one request: parameters can be read and set by '
                     f'others again in {REST_S:.0f} s')
@@ -119,15 +113,16 @@ class ParameterServices(ParameterService):
                 self._rests_s = None
                 self._create_services()
             return None
-        if not self._large_came:
-            self._before_bytes = resident_bytes
-        elif resident_bytes - self._before_bytes > GROWTH_BYTES and due(
-                now_s, self._renewed_s, RENEW_S):
-            self._renewed_s = now_s
-            self._large_came = False
-            self._services.destroy()
+        if self._large_came and self._large_s is None:
+            self._large_s = now_s
+        elif self._large_s is not None and due(now_s, self._large_s, RENEW_S):
+            self._destroy_services()
             self._create_services()
         return None
+
+    def _destroy_services(self) -> None:
+        self._services.destroy()
+        self._large_came, self._large_s = False, None
 
     def _set_parameters_callback(self, request: Any, response: Any) -> Any:
         problem = self._too_much(request.parameters)
