@@ -106,7 +106,8 @@ $(VENV)/.fuzz_ready: $(VENV)/.ready
 	@$(BIN)/python -m pip install --quiet atheris==3.0.0
 	@touch '$@'
 
-# Mutation testing, in a copy; minutes to an hour.  MUTATE are the files, TESTS their tests.
+# Mutation testing, in a copy; minutes to an hour.  MUTATE are the files, TESTS their tests:
+# make mutation MUTATE='oom_sentinel/protection/plan.py' TESTS=test/core/protection SAMPLE=300
 MUTATE ?= $(wildcard oom_sentinel/risk/*.py)
 mutation: TESTS := $(if $(filter test/core/%,$(TESTS)),$(TESTS),test/core/risk)
 mutation: $(VENV)/.ready
