@@ -41,7 +41,6 @@ from bench.storm.stage import UID
 from oom_sentinel.kernel.wake import Watch
 from oom_sentinel.node.node import OomSentinel
 import rclpy
-from rclpy.executors import SingleThreadedExecutor
 
 
 # A node that only the graph knows: its name is in its code, nothing on its command line.
@@ -57,16 +56,14 @@ class Inside:
         rclpy.init(args=['bench', *arguments])
         self.watch = Watch()
         self.node = OomSentinel(self.watch)
-        self.executor = SingleThreadedExecutor()
-        self.executor.add_node(self.node)
-        self.watch.start(self.node.create_guard_condition(self.node.woken).trigger)
         self._ends = False
-        self._thread = threading.Thread(target=self._spin)
+        self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
-    def _spin(self):
+    def _run(self):
         while not self._ends:
-            self.executor.spin_once(timeout_sec=1.0)
+            self.watch.wait()
+            self.node.woken()
 
     def shows(self, pid):
         """Tell whether its graph shows an endpoint of this process."""
@@ -77,10 +74,10 @@ class Inside:
     def close(self):
         """End it."""
         self._ends = True
+        self.watch.ring()
         self._thread.join()
         self.node.end(True)
         self.watch.close()
-        self.executor.remove_node(self.node)
         self.node.destroy_node()
         rclpy.try_shutdown()
 

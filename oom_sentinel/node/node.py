@@ -13,13 +13,16 @@
 # limitations under the License.
 
 """
-The node: publishers, timers, services, wakes and parameters over one `Sentinel`.
+The node: publishers, services, wakes and parameters over one `Sentinel`.
 
-Timers run on the steady clock and stamps are system time, so neither a paused simulation nor
-a clock jump stops it.
+Cycles run on the steady clock and stamps are system time, so neither a paused simulation nor
+a clock jump stops it.  rclpy's executor answers requests alone, in a thread of its own: one wait
+of it costs 1 ms with thirty publishers and services.  `busy` is held by the thread that works.
 """
 
 import math
+import threading
+import time
 import traceback
 from typing import Any
 
@@ -41,7 +44,9 @@ from oom_sentinel.node.parameters import Parameters
 from oom_sentinel.node.parameters import refused
 from oom_sentinel.node.shedding import Shedding
 from oom_sentinel.node.topics import Topics
+from oom_sentinel.node.wakes import CYCLE
 from oom_sentinel.node.wakes import Pace
+from oom_sentinel.node.wakes import SCAN
 from oom_sentinel.node.wakes import Wakes
 from oom_sentinel.protection.last_report import Writer
 from oom_sentinel.sentinel import Sentinel
@@ -51,15 +56,12 @@ from oom_sentinel.settings import SettingsError
 from oom_sentinel.settings.outside import LINE_MAX
 from oom_sentinel.settings.outside import printable
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.clock import Clock
-from rclpy.clock import ClockType  # type: ignore[attr-defined]  # where Humble has it
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 CYCLE_S = 1.0  # levels are looked at this often even when publish_period is longer
 COMPLAIN_S = 60.0
 KEPT_S = 1.95  # a report without news is written for other programs so often: 0.4 ms each
-LATE_S = 0.2  # a cycle that is so much late does not wait for its timer
 
 
 def cycle_period(publish_period: float) -> float:
@@ -72,14 +74,15 @@ class OomSentinel(Node):
 
     def __init__(self, watch: Watch, **kwargs: Any) -> None:
         """
-        Declare parameters, open the sentinel and start the timers.
+        Declare parameters, open the sentinel and set the times of its cycles.
 
-        :param watch: what wakes the node; its caller starts and closes it.
+        :param watch: what wakes the node; its caller waits for it, calls `woken`, and closes it.
         :raises SettingsError: when a start parameter is refused.
         """
         self.parameters: Parameters | None = None
         self._complained_s: dict[str, float] = {}
-        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._watch = watch
+        self.busy = threading.RLock()
         super().__init__('oom_sentinel', start_parameter_services=False, **kwargs)
         self.parameter_services = ParameterServices(self, self.complain)
         self.parameters = Parameters(self, self.declare_parameter, self.undeclare_parameter)
@@ -89,7 +92,6 @@ class OomSentinel(Node):
         self.topics = Topics(self, self.sentinel.host.hostname)
         self.topics.hardware_id = self.parameters.settings.hardware_id
         self._pace = Pace()
-        self._cycle_s = NEVER_S
         self.wakes = Wakes(watch, self.sentinel, self.names.update, self.cycle)
         self._last_report = Writer(self.sentinel.root)
         self._kept_s = NEVER_S
@@ -104,10 +106,8 @@ class OomSentinel(Node):
         self.create_service(Trigger, '~/apply', self._apply)
         self.create_service(Trigger, '~/restore', self._restore)
         settings = self.parameters.settings
-        self._cycle_timer = self.create_timer(
-            cycle_period(settings.publish_period), self._guarded(self.cycle), clock=self._steady)
-        self._scan_timer: Any = None
-        self._time_scans(settings)
+        self._cycle_period_s = 0.0
+        self._set_times(settings)
         self.shedding.follow(settings.shed_mode, self.sentinel.shed)
         self._log_start()
 
@@ -136,23 +136,30 @@ class OomSentinel(Node):
             self.get_logger().debug(traceback.format_exc(-8))
 
     def _now_s(self) -> float:
-        return float(self._steady.now().nanoseconds / 1e9)
+        return time.monotonic()
+
+    def create_service(self, srv_type: Any, srv_name: str, callback: Any, **more: Any) -> Any:
+        """Create a service; what answers its requests waits until the node is not busy."""
+        def answer(request: Any, response: Any) -> Any:
+            with self.busy:
+                return callback(request, response)
+        return super().create_service(srv_type, srv_name, answer, **more)
 
     def woken(self) -> None:
-        """Do what the wakes ask for; run the cycle at once where that is due."""
-        self._guarded(self.wakes.answer)()
+        """Do what the wakes ask for; run the cycle in its time, or at once where that is due."""
+        with self.busy:
+            self._guarded(self.wakes.answer)()
 
     def cycle(self) -> None:
         """Run the sentinel's cycle; publish every publish_period, at once when woken."""
         assert self.parameters is not None
-        self._cycle_s = self._now_s()
         woken_by, run = self.wakes.begin(), self.sentinel.parts.run
         report = self.sentinel.cycle(woken_by, self.wakes.waking)
         self._log(report.log)
         now_s = self._now_s()
         run(parts.PUBLISHING, lambda: self.kills.publish(report.kills), None)
         run(parts.PUBLISHING, lambda: self.shedding.publish(report.actions), None)
-        self.shedding.look_soon(self._guarded(self.cycle), self._steady)
+        self.shedding.look_soon(self._watch)
         if self._pace.publishes(now_s, self.parameters.settings.publish_period,
                                 at_once=bool(woken_by) or report.urgent):
             run(parts.PUBLISHING, lambda: self.topics.publish(report), None)
@@ -163,12 +170,6 @@ class OomSentinel(Node):
             self.sentinel.settings, self.sentinel.sampler.cgroup_paths), None)
         if KERNEL_LOG not in woken_by:  # a kill is reported first
             self.names.update()
-
-    def catch_up(self) -> None:
-        """Run a cycle that is late because others sent much: before their next request."""
-        period_s = self._cycle_timer.timer_period_ns / 1e9
-        if self._now_s() - self._cycle_s > period_s + LATE_S:
-            self._guarded(self.cycle)()
 
     def _tend_services(self, now_s: float) -> None:
         line = self.parameter_services.tend(now_s)
@@ -248,23 +249,25 @@ class OomSentinel(Node):
         self.sentinel.configure(settings)
         self.topics.hardware_id = settings.hardware_id
         self.shedding.follow(settings.shed_mode, self.sentinel.shed)
-        seconds = cycle_period(settings.publish_period)
-        if self._cycle_timer.timer_period_ns != int(seconds * 1e9):
-            self._cycle_timer.timer_period_ns = int(seconds * 1e9)
-            self._cycle_timer.reset()
-        self._time_scans(settings)
+        self._set_times(settings)
 
-    def _time_scans(self, settings: Settings) -> None:
-        """Let a timer scan where cycles come too seldom for scan_period."""
-        if self._scan_timer is not None:
-            self.destroy_timer(self._scan_timer)
-            self._scan_timer = None
-        if settings.scan_period < 0.95 * cycle_period(settings.publish_period):
-            self._scan_timer = self.create_timer(
-                settings.scan_period, self._guarded(self.sentinel.scan), clock=self._steady)
+    def _set_times(self, settings: Settings) -> None:
+        """Set when cycles run, and scans where cycles come too seldom for scan_period."""
+        period_s = cycle_period(settings.publish_period)
+        if period_s != self._cycle_period_s:
+            self._cycle_period_s = period_s
+            self._watch.every(period_s, CYCLE, lambda: True)
+        if settings.scan_period < 0.95 * period_s:
+            self._watch.every(settings.scan_period, SCAN, lambda: True)
+        else:
+            self._watch.never(SCAN)
 
     def end(self, orderly: bool) -> None:
         """Restore where that is safe, say so and publish a last time."""
+        with self.busy:
+            self._end(orderly)
+
+    def _end(self, orderly: bool) -> None:
         self.kills.close()
         self._guarded(self.metrics.close)()
         self._guarded(self._last_report.remove)()

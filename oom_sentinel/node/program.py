@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-The program: signals, the spin loop, and an orderly end.
+The program: signals, the loop, the thread that answers requests, and an orderly end.
 
 rclpy's own handlers shut the context down before a last message can be published, and a
 second SIGINT breaks off the restore; so the signals are ours and only set a flag.
@@ -25,6 +25,7 @@ import os
 import select
 import signal
 import sys
+import threading
 import time
 from types import FrameType
 
@@ -43,10 +44,11 @@ from rclpy.signals import SignalHandlerOptions
 
 REFUSED = 2
 ERROR_PAUSE_S = 0.01  # rclpy may raise again at once
+END_S = 5.0  # to answer the last request
 
 
 class Stop:
-    """Whether to stop; a signal wakes the watch, which wakes the executor."""
+    """Whether to stop; a signal wakes the watch."""
 
     def __init__(self, watch: Watch) -> None:
         """Install the handlers: from here on a signal means an orderly end."""
@@ -67,6 +69,49 @@ class Stop:
     def close(self) -> None:
         """Let further signals stay without effect."""
         signal.set_wakeup_fd(-1)
+
+
+class Requests:
+    """Answers what other nodes ask, in a thread of its own that waits in rclpy's executor."""
+
+    def __init__(self, node: OomSentinel, watch: Watch) -> None:
+        """
+        Start the thread.
+
+        :param watch: is rung when rclpy ends the executor, which `failure` then holds.
+        """
+        self.failure: ExternalShutdownException | None = None
+        self._node = node
+        self._watch = watch
+        self._ends = False
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(node)
+        self._thread = threading.Thread(target=self._run, name='requests', daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            while not self._ends:
+                self._spin_once()
+        except ExternalShutdownException as error:
+            self.failure = error
+            self._watch.ring()
+
+    def _spin_once(self) -> None:
+        """Wait for work and do it; what rclpy raises because of a peer is logged and survived."""
+        try:
+            self._executor.spin_once()
+        except ExternalShutdownException:
+            raise
+        except Exception as error:  # noqa: B902 - no message of somebody else may end the node
+            self._node.complain(error, 'what another node sent could not be handled')
+            time.sleep(ERROR_PAUSE_S)
+
+    def close(self) -> None:
+        """End the thread; a request that came before is still answered."""
+        self._ends = True
+        self._executor.shutdown(timeout_sec=END_S)
+        self._thread.join(END_S)
 
 
 def _make_trial_file(folder: str) -> None:
@@ -133,18 +178,6 @@ def _start_node(args: list[str] | None, watch: Watch) -> OomSentinel | None:
     return None
 
 
-def _spin_once(executor: SingleThreadedExecutor, node: OomSentinel) -> None:
-    """Wait for work and do it; what rclpy raises because of a peer is logged and survived."""
-    try:
-        node.catch_up()
-        executor.spin_once()
-    except ExternalShutdownException:
-        raise
-    except Exception as error:  # noqa: B902 - no message of somebody else may end the node
-        node.complain(error, 'what another node sent could not be handled')
-        time.sleep(ERROR_PAUSE_S)
-
-
 def main(args: list[str] | None = None) -> int:
     """Run the node until SIGINT, SIGTERM or SIGHUP; return 0, or 2 when it cannot start."""
     watch = Watch()
@@ -152,22 +185,22 @@ def main(args: list[str] | None = None) -> int:
     node = _start_node(args, watch)
     if node is None:
         return REFUSED
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    # executor.wake() alone would not end spin_once, which goes on to wait for work.
-    watch.start(node.create_guard_condition(node.woken).trigger)
+    requests = Requests(node, watch)
     orderly = False
     try:
-        while not stop.asked:
-            _spin_once(executor, node)
+        while not stop.asked and requests.failure is None:
+            watch.wait()
+            node.woken()
+        if requests.failure is not None:
+            raise requests.failure
         orderly = True
     finally:
         try:
             node.end(orderly)
         finally:
             stop.close()
-            watch.close()  # before the guard condition that it triggers
-            executor.remove_node(node)
+            requests.close()
+            watch.close()
             node.destroy_node()
             rclpy.try_shutdown()
     return 0

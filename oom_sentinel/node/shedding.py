@@ -27,6 +27,8 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.status import Status
+from oom_sentinel.kernel.wake import Watch
+from oom_sentinel.node.wakes import SHEDDING
 from oom_sentinel.protection.shedder import Shedder
 from oom_sentinel.settings.outside import LINE_MAX
 from oom_sentinel.settings.outside import printable
@@ -214,7 +216,7 @@ class Shedding:
         self._message = message
         self._publisher: Any = None
         self._services: tuple[Any, ...] = ()
-        self._timer: Any = None
+        self._looks_soon = False
         shedder.nodes = NodeStates(node, component)
 
     def follow(self, mode: str, shed_now: Callable[[], tuple[bool, str]]) -> None:
@@ -240,13 +242,13 @@ class Shedding:
             if self._publisher is not None:
                 self._publisher.publish(self._message((action,)))
 
-    def look_soon(self, cycle: Callable[[], None], clock: Any) -> None:
+    def look_soon(self, watch: Watch) -> None:
         """Run cycles quickly while a process is being ended or is about to be."""
-        if self._shedder.busy and self._timer is None:
-            self._timer = self._node.create_timer(LOOK_S, cycle, clock=clock)
-        elif not self._shedder.busy and self._timer is not None:
-            self._node.destroy_timer(self._timer)
-            self._timer = None
+        if self._shedder.busy and not self._looks_soon:
+            watch.every(LOOK_S, SHEDDING, lambda: True)
+        elif not self._shedder.busy and self._looks_soon:
+            watch.never(SHEDDING)
+        self._looks_soon = self._shedder.busy
 
     def _withdraw(self) -> None:
         self._destroy_services()

@@ -13,10 +13,10 @@
 # limitations under the License.
 
 """
-What wakes the node before its timer, what it does then, and when it publishes.
+What wakes the node, what it does then, and when it publishes.
 
 New programs are looked at, with their nodes in the graph; a stall of memory, an event of a
-control group and the kernel's log run the cycle at once.
+control group and the kernel's log run the cycle before its time.
 """
 
 from collections.abc import Callable
@@ -40,6 +40,9 @@ from oom_sentinel.sentinel import Sentinel
 from oom_sentinel.settings import Settings
 
 
+CYCLE = 'cycle'  # its time has come
+SCAN = 'scan'
+SHEDDING = 'shedding'  # a cycle, while a process is being ended
 # A storm of wakes runs the cycle no more often than this; the first one at once.
 HURRY_S = 0.1
 # After a process of ROS began a program the graph is looked at this often for so long, because
@@ -53,7 +56,7 @@ SLOW_S = 20.0
 
 
 class Wakes:
-    """Registers what wakes with the watch and answers it in the executor."""
+    """Registers what wakes with the watch and answers it."""
 
     def __init__(self, watch: Watch, sentinel: Sentinel, learn: Callable[[], None],
                  cycle: Callable[[], None]) -> None:
@@ -67,11 +70,11 @@ class Wakes:
         self._sentinel = sentinel
         self._learn = learn
         self._cycle = cycle
-        # Source name -> what to do in the executor; it returns whether the cycle runs at once.
+        # Source name -> what to do; it returns whether the cycle runs at once.
         # A source without an answer always runs it.
         self.answers: dict[str, Callable[[Wake], bool]] = {
             ALARM: self._read_young_again, NEW_PROGRAMS: self._read_new_programs,
-            TMPFS_WRITE: self._look_at_tmpfs, 'signal': lambda wake: False}
+            TMPFS_WRITE: self._look_at_tmpfs, 'signal': lambda wake: False, SCAN: self._scan}
         self._new_programs = NewPrograms(watch, sentinel.root.last_pid)
         sentinel.scanner.reports_execs = self._new_programs.reported
         sentinel.kill_log.use_signal_deaths(self._new_programs.deaths)
@@ -87,6 +90,7 @@ class Wakes:
             self._tmpfs = TmpfsWrites(watch)
         self._woken_by: tuple[str, ...] = ()
         self._hurried_s = self._urgent_s = self._young_since_s = float('-inf')
+        self._has_run = False  # in this answer
 
     @property
     def waking(self) -> Waking:
@@ -94,15 +98,29 @@ class Wakes:
         return self._stalls.waking
 
     def answer(self) -> None:
-        """Do what the wakes ask for, and run the cycle at once where that is due."""
-        wakes, now_s = self._watch.taken(), time.monotonic()
+        """Do what the wakes ask for; run the cycle in its time, and at once where that is due."""
+        wakes = self._watch.taken()
+        regular = any(wake.name in (CYCLE, SHEDDING) for wake in wakes)
+        self._has_run = False
+        try:
+            self._answer_news(tuple(w for w in wakes if w.name not in (CYCLE, SHEDDING)))
+        finally:  # whatever failed, the cycle has its time
+            if regular and not self._has_run:
+                self._cycle()
+
+    def _run_at_once(self) -> None:
+        self._has_run = True
+        self._cycle()
+
+    def _answer_news(self, wakes: tuple[Wake, ...]) -> None:
+        now_s = time.monotonic()
         # A kill is reported before anything else is answered: a scan took 80 ms on a busy machine.
         # Nor is it delayed by a cycle that something else has just run.
         if any(w.name == KERNEL_LOG for w in wakes) and now_s >= self._urgent_s + HURRY_S:
             self._urgent_s = now_s
             if KERNEL_LOG not in self._woken_by:
                 self._woken_by += (KERNEL_LOG,)
-            self._cycle()
+            self._run_at_once()
             wakes = tuple(w for w in wakes if w.name != KERNEL_LOG)
         for wake in wakes:
             answer = self.answers.get(wake.name)
@@ -115,7 +133,7 @@ class Wakes:
             self._watch.alarm(self._hurried_s + HURRY_S)
         else:
             self._hurried_s = now_s
-            self._cycle()
+            self._run_at_once()
 
     def begin(self) -> tuple[str, ...]:
         """Return the names of the wakes that asked for this cycle before its time."""
@@ -153,6 +171,10 @@ class Wakes:
             self._learn()
             self._watch.alarm(now_s + (YOUNG_LOOK_S if expected and age_s < YOUNG_S
                                        else SLOW_LOOK_S))
+        return False
+
+    def _scan(self, _wake: Wake) -> bool:
+        self._sentinel.scan()
         return False
 
     def _look_at_tmpfs(self, _wake: Wake) -> bool:

@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-Sources of wake-ups: one thread sleeps until the kernel reports something.
+Sources of wake-ups: a thread sleeps until the kernel reports something.
 
 The sources know descriptors, moments and names; what a wake-up means is decided elsewhere.
 """

@@ -13,10 +13,12 @@
 # limitations under the License.
 
 """
-One thread in epoll that notes which source woke it and calls a function.
+A wait in epoll that notes which source ended it.
 
-Sources are one-shot: each rests after an event, so a storm of events or a busy reader costs a
-few wake-ups a second and never a spin; an event during the rest counts at its end.
+The thread that acts on the wakes waits itself, with `wait`, so that a wake costs no change of
+threads; `start` gives the wait a thread of its own.  Sources are one-shot: each rests after an
+event, so a storm of events or a busy reader costs a few wake-ups a second and never a spin; an
+event during the rest counts at its end.
 """
 
 from collections.abc import Callable
@@ -62,10 +64,10 @@ class _Look:
 
 
 class Watch:
-    """Watches descriptors, one alarm and periodic checks in one thread."""
+    """Watches descriptors, one alarm and periodic checks."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Open the epoll descriptor; nothing runs before `start`."""
+        """Open the epoll descriptor; nothing runs before `wait` or `start`."""
         self._monotonic = monotonic
         self._epoll = select.epoll()
         self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -74,7 +76,7 @@ class Watch:
         self._sources: dict[int, _Source] = {}
         self._looks: dict[str, _Look] = {}
         self._alarm_s = _NEVER
-        self._asleep_until_s = _NEVER
+        self._asleep_until_s = float('-inf')  # while awake
         self._wakes: dict[str, Wake] = {}
         self._wake: Callable[[], object] | None = None
         self._thread: threading.Thread | None = None
@@ -87,8 +89,8 @@ class Watch:
         Watch a descriptor; the caller goes on owning it and removes it before closing it.
 
         :param events: select.EPOLLIN, EPOLLPRI; errors and hang-ups come by themselves.
-        :param on_wake: is called in the thread with the events, takes microseconds, and returns
-            whether to wake; without one every event wakes.
+        :param on_wake: is called in the waiting thread with the events, takes microseconds, and
+            returns whether to wake; without one every event wakes.
         :param rest_s: seconds without a further wake after one; they double up to `rest_max_s`
             (default: they don't) while events go on, and start anew after a quiet time.
         :param settle: act at the end of the rest, not at its beginning: once for a burst.
@@ -108,10 +110,20 @@ class Watch:
                 self._epoll.unregister(descriptor)
 
     def every(self, period_s: float, name: str, look: Callable[[], bool]) -> None:
-        """Call `look` in the thread every `period_s` seconds, and wake when it returns true."""
+        """
+        Call `look` every `period_s` seconds, and wake when it returns true.
+
+        One that is late keeps to the moments of its period; those that have passed are left out.
+        """
+        first_s = self._monotonic() + period_s
         with self._lock:
-            self._looks[name] = _Look(name, period_s, look, self._monotonic() + period_s)
-        self._ring_before(self._looks[name].due_s)
+            self._looks[name] = _Look(name, period_s, look, first_s)
+        self._ring_before(first_s)
+
+    def never(self, name: str) -> None:
+        """End the periodic check of this name; one that there is not is left alone."""
+        with self._lock:
+            self._looks.pop(name, None)
 
     def alarm(self, monotonic_s: float) -> None:
         """Wake at this moment, unless an earlier one is set already."""
@@ -119,9 +131,13 @@ class Watch:
             self._alarm_s = min(self._alarm_s, monotonic_s)
         self._ring_before(monotonic_s)
 
+    def ring(self) -> None:
+        """End a `wait` that another thread is in."""
+        os.eventfd_write(self._bell, 1)
+
     def _ring_before(self, moment_s: float) -> None:
         if moment_s < self._asleep_until_s:
-            os.eventfd_write(self._bell, 1)
+            self.ring()
 
     def start(self, wake: Callable[[], object]) -> None:
         """Start the thread that calls `wake`, also for what happened before."""
@@ -147,14 +163,19 @@ class Watch:
         os.close(self._bell)
 
     def _run(self) -> None:
-        while True:
-            for descriptor, events in self._epoll.poll(self._timeout_s()):
-                if descriptor == self._bell:
-                    os.eventfd_read(self._bell)
-                else:
-                    self._fire(descriptor, events)
-            if self._closing:
-                return
+        while not self._closing:
+            self.wait()
+
+    def wait(self) -> None:
+        """Wait for the next event, moment or ring, and note what it woke."""
+        happened = self._epoll.poll(self._timeout_s())
+        self._asleep_until_s = float('-inf')
+        for descriptor, events in happened:
+            if descriptor == self._bell:
+                os.eventfd_read(self._bell)
+            else:
+                self._fire(descriptor, events)
+        if not self._closing:
             self._pass(self._monotonic())
 
     def _timeout_s(self) -> float:
@@ -205,7 +226,7 @@ class Watch:
             if alarmed:
                 self._alarm_s = _NEVER
         for look in due:
-            look.due_s = now_s + look.period_s
+            look.due_s += look.period_s * (1 + (now_s - look.due_s) // look.period_s)
             if look.look():
                 self._note(look.name, now_s)
         if alarmed:
