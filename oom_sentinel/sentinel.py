@@ -172,7 +172,7 @@ class Sentinel:
         changed, nearly = self._limits.look(now_s)
         if changed:
             self.scanner.hasten(everything=True)
-        self.scanner.nearly_used_up = nearly and bool(self.guard.planned.levels)
+        self.scanner.nearly_used_up = nearly and self.guard.planned.may_raise
 
     def look_at_tmpfs(self) -> None:
         """Plan anew when an unprotected process fills /dev/shm with files that it does not map."""

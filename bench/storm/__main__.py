@@ -16,7 +16,7 @@
 Play storms of real OOM kills, each scene without and with the sentinel, or simulate them.
 
     python -m bench.storm [--seeds 1-8] [--kinds all] [--simulate] [--out FILE] [--inside]
-        [--trouble kill|stop|set] [--crowd 60] [--descriptors 256] [--compiler]
+        [--trouble kill|stop|set] [--crowd 60] [--descriptors 256] [--compiler] [--lowering]
 
 Needs root, a memory controller and setpriv; below 400 MiB at a time.  Exit status 1 when a promise
 was broken:
@@ -90,7 +90,7 @@ def played(jobs, simulated, asked):
     """
     if simulated:
         for scene in jobs:
-            yield record(scene, *simulate.pair(scene))
+            yield record(scene, *simulate.pair(scene, lowering=asked['lowering']))
         return
     stage = Stage(**asked)
     try:
@@ -121,6 +121,8 @@ def main():
                         help='so many programs of its user that end and start again')
     parser.add_argument('--descriptors', type=int, metavar='N', help='the most it may have open')
     parser.add_argument('--compiler', action='store_true', help='another user compiles')
+    parser.add_argument('--lowering', action='store_true',
+                        help='the sentinel may lower; played for real that needs CAP_SYS_RESOURCE')
     parser.add_argument('--out', help='append each pair to this file, as JSON lines')
     arguments = parser.parse_args()
     first, _, last = arguments.seeds.partition('-')
@@ -130,7 +132,7 @@ def main():
             for kind in kinds]
     entries, began = [], time.monotonic()
     asked = {name: getattr(arguments, name) for name in (
-        'inside', 'trouble', 'crowd', 'descriptors', 'compiler')}
+        'inside', 'trouble', 'crowd', 'descriptors', 'compiler', 'lowering')}
     for entry in played(jobs, arguments.simulate, asked):
         entries.append(entry)
         print(line(entry), flush=True)

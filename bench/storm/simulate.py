@@ -93,9 +93,14 @@ class Played:
 class Simulation:
     """One scene played once; `deaths` are the processes in the order of their kills."""
 
-    def __init__(self, scene, guarded):
-        """Start the processes that are there before the leak."""
+    def __init__(self, scene, guarded, *, lowering=False):
+        """
+        Start the processes that are there before the leak.
+
+        :param lowering: the sentinel may lower, so that no value is denied to it.
+        """
         self.scene, self.guarded = scene, guarded
+        self._lowest = -1000 if lowering else 0
         self.settings = settings.build(scenes.PARAMETERS)
         self.now_s = 0.0
         self.played, self.deaths = [], []
@@ -135,7 +140,7 @@ class Simulation:
             Identity(p.pid, p.pid): (UnmappedFile('/dev/shm/x', int(self.tmpfs_mib * MIB)),)
             for p in self.living() if p.actor.mode == 'shm' and self.tmpfs_mib > 4}
         table = tuple(p.process() for p in self.living())
-        self.memory.read(table, self.now_s)
+        self.memory.read(table, self.now_s, families=self._planned.may_raise)
         limited = self.limit_mib < 1e5
         left = int((self.limit_mib - self.used_mib()) * PER_MIB)
         domains = (Domain(None, 24000 * PER_MIB, 20000 * PER_MIB),)
@@ -149,7 +154,7 @@ class Simulation:
             floors = len(self.memory.floors)
             by_pid = {p.pid: p for p in self.played}
             for adjustment in plan.adjustments(self._planned):
-                value = max(0, adjustment.value)
+                value = max(self._lowest, adjustment.value)
                 if value != adjustment.value:
                     self.memory.floors[adjustment.identity] = value
                 self.memory.wrote(adjustment.identity, adjustment.old, value)
@@ -258,9 +263,10 @@ class Simulation:
                             for _, left in critical)}
 
 
-def pair(scene):
-    """Return the deaths of a scene without and with the sentinel."""
-    return Simulation(scene, False).run(), Simulation(scene, True).run()
+def pair(scene, *, lowering=False):
+    """Return the deaths of a scene without and with the sentinel, which may lower or not."""
+    return (Simulation(scene, False).run(),
+            Simulation(scene, True, lowering=lowering).run())
 
 
 def broken(without, guarded):

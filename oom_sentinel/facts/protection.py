@@ -101,7 +101,7 @@ class Protection:
     The state of protection after a cycle.
 
     `targets` are the processes of the groups and those that get their old value back; `raised`
-    those of no group that are raised because lowering was denied, `outgrown` the protected ones
+    those of no group that are raised so that the order is kept, `outgrown` the protected ones
     that were raised because they outgrew their head start.  `head_starts` are the bytes by which
     a protected process may still grow until it weighs as much as the raised ones.
     `outcomes` holds the latest outcome per process that is not simply in order, `drifts` the

@@ -106,7 +106,9 @@ class Member:
     """
     A process of one domain as the plan sees it.
 
-    `own` is its value without us, `least` what it holds at rest and by which it is raised.
+    `own` is its value without us, `least` what it holds at rest and by which it is raised,
+    `grown` how much it and what it forked are above that.  `raised` says that it may be raised,
+    `above` that it was changed and is above its own value now.
     """
 
     task: Task
@@ -114,6 +116,8 @@ class Member:
     own: int
     least_pages: int
     raised: bool
+    grown_pages: int = 0
+    above: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +137,9 @@ def _fastest(members: Iterable[Member]) -> Member | None:
                key=lambda m: m.task.pages_per_s, default=None)
 
 
-def _values(members: Iterable[Member], level: Level, cap_pages: int | None) -> dict[
+def values(members: Iterable[Member], level: Level, cap_pages: int | None = None) -> dict[
         Identity, int]:
-    """Return the values of a plan whose level is capped; a cap of 0 raises nobody."""
+    """Return the values that a level asks, or a capped one; a cap of 0 raises nobody."""
     made = level if cap_pages is None else replace(
         level, pages=min(level.pages, cap_pages))
     return {m.task.identity: max(m.own, made.asks(m.least_pages))
@@ -164,7 +168,7 @@ def judge(level: Level, members: Sequence[Member], last: Identity | None = None
     below = foreseen - domain.point
 
     def loss(cap_pages: int | None) -> Loss:
-        return losses(tasks, _values(members, level, cap_pages), domain.left_pages or 0,
+        return losses(tasks, values(members, level, cap_pages), domain.left_pages or 0,
                       domain.point)
 
     without = loss(NOTHING)

@@ -160,7 +160,8 @@ class Guard:
         """
         table = tuple(processes)
         if self._policy.sees_everything:
-            for identity in self._memory.read(table, now_s):
+            for identity in self._memory.read(
+                    table, now_s, families=self.planned.may_raise):
                 self._writes.outcomes.pop(identity, None)
         else:
             self._memory.sizes.add(table, now_s)
@@ -213,11 +214,8 @@ class Guard:
         :param read: returns those files of a PID.
         :returns: whether a plan is due.
         """
-        if not self.planned.levels:
-            return False
-        return self._memory.look_for_unmapped_files((
-            t.process for t in (*self.planned.raised, *self.planned.targets) if t.wanted >= 0),
-            read)
+        return self.planned.may_raise and self._memory.look_for_unmapped_files(
+            self.planned.raisable, read)
 
     def _idle(self, settings: Settings) -> bool:
         return bool(self.watching) or self.paused or not settings.protection_enabled

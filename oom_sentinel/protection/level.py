@@ -43,6 +43,7 @@ class Protected:
     `rest_pages` is what it holds at rest, `now_pages` what it holds now, `grown_pages` by how
     much it and what it forked are above their size at rest, `value` the lowest
     oom_score_adj that is permitted.  `itself` marks the sentinel: it alone raises nobody.
+    `denied` says that the value is not as low as wanted.
     """
 
     process: Process
@@ -51,6 +52,7 @@ class Protected:
     grown_pages: int
     value: int
     itself: bool = False
+    denied: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ class Level:
 
 
 def level(domain: Domain, protected: Iterable[Protected]) -> Level | None:
-    """Return the domain's level, None when it holds no process whose lowering was denied."""
+    """Return the domain's level, None when it holds none of these processes."""
     members = [p for p in protected if domain.holds(p.process)]
     if all(member.itself for member in members):
         return None

@@ -65,11 +65,16 @@ class Memory:
         self._programs: dict[tuple[Program, str | None], Group | None] = {}
         self._devices: dict[Identity, bool] = {}
 
-    def read(self, table: tuple[Process, ...], now_s: float) -> frozenset[Identity]:
-        """Take a whole process table; forget and return the changed processes that ended."""
+    def read(self, table: tuple[Process, ...], now_s: float, *, families: bool = False
+             ) -> frozenset[Identity]:
+        """
+        Take a whole process table; forget and return the changed processes that ended.
+
+        :param families: find fork families too: only where something may be raised.
+        """
         self.sizes.read(table, now_s)
         self._by_pid = {}
-        if self.floors:  # only where something may be raised
+        if families:
             self.families.read(table, self.sizes.known, now_s)
         if len(self._groups) > 2 * len(table) + 64:
             self._groups.clear()

@@ -35,11 +35,10 @@ MIB = 1 << 20
 def lost(denied: Iterable[Target], levels: Iterable[Level],
          foreign: Mapping[str | None, Foreign], settings: Settings) -> tuple[str, ...]:
     """Return where protected processes are no safer than others, so that someone must act."""
-    if not any(True for _ in denied):
-        return ()
     if settings.protection_when_denied == 'report':
+        refused = any(True for _ in denied)
         return ('lowering is denied and protection.when_denied is report: protected processes '
-                'are no safer than the others',)
+                'are no safer than the others',) * refused
     found = [_foreign(entry) for entry in foreign.values() if entry.cap_pages is not None]
     found += [f'in {made.domain.label} {made.largest} is so large that no value lifts a small '
               'process above it: it is no safer than the others' for made in levels

@@ -32,6 +32,7 @@ from oom_sentinel.facts.protection import Target
 from oom_sentinel.protection import eligibility
 from oom_sentinel.protection import notes
 from oom_sentinel.protection import raising
+from oom_sentinel.protection.domains import Domain
 from oom_sentinel.protection.eligibility import View
 from oom_sentinel.protection.foreign_growth import Foreign
 from oom_sentinel.protection.grouping import group_of
@@ -48,19 +49,27 @@ class Plan:
     """
     The targets of the groups, the raised processes of no group, and where the order is lost.
 
-    `levels` are those of the domains in which lowering was denied, as foreign growth leaves
-    them.  `lost_order` needs someone to act; `notes` are worth knowing.
+    `levels` are those to which others are raised, as foreign growth leaves them; `lowered` the
+    domains in which lowering was permitted; `raisable` what the levels may raise.
+    `lost_order` needs someone to act; `notes` are worth knowing.
     """
 
     targets: tuple[Target, ...] = ()
     raised: tuple[Target, ...] = ()
     levels: tuple[Level, ...] = ()
+    lowered: tuple[Domain, ...] = ()
+    raisable: tuple[Process, ...] = ()
     foreign: Mapping[str | None, Foreign] = field(default_factory=dict)
     outgrown: tuple[Process, ...] = ()
     head_starts: tuple[tuple[Identity, int], ...] = ()
     spared: tuple[Process, ...] = ()
     lost_order: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def may_raise(self) -> bool:
+        """Return whether something is raised, or will be where it leaks."""
+        return bool(self.levels or self.lowered)
 
     @property
     def cgroups(self) -> tuple[str, ...]:
@@ -144,14 +153,15 @@ def _with_raised(table: tuple[Process, ...], matched: list[Target],
         own = wanted if wanted is not None else process.oom_score_adj or 0
         value = made.value(process, own)
         if value is not None and value > own:
-            raised.append(Target(process, None, own, value, raising.WHY))
+            raised.append(Target(process, None, own, value, made.why(process)))
         elif wanted is not None:
             floor = known.floors.get(process.identity, UNKILLABLE)
             targets.append(Target(process, None, wanted, max(wanted, floor),
                                   _why_unmatched(process, known)))
         if made.levels and made.is_spared(process):
             spared.append(process)
-    return Plan(tuple(targets), tuple(raised), made.levels, made.foreign,
+    return Plan(tuple(targets), tuple(raised), made.levels, made.lowered,
+                tuple(made.raisable), made.foreign,
                 tuple(made.outgrown), made.head_starts(), tuple(spared),
                 notes.lost(denied, made.all_levels, made.foreign, settings),
                 notes.notes(denied, tuple(spared), known, settings))

@@ -28,6 +28,8 @@ from oom_sentinel.facts.protection import Target
 from oom_sentinel.protection import eligibility
 from oom_sentinel.protection import foreign_growth
 from oom_sentinel.protection import level
+from oom_sentinel.protection import lowered
+from oom_sentinel.protection.domains import Domain
 from oom_sentinel.protection.eligibility import View
 from oom_sentinel.protection.foreign_growth import Foreign
 from oom_sentinel.protection.foreign_growth import Member
@@ -51,26 +53,57 @@ class Raising:
         """Find the levels; nothing is raised where protection.when_denied is report."""
         self._settings, self._view, self._known = settings, view, known
         self._groups = {t.process.identity: t for t in matched}
-        self._denied = {p.process.identity: p for p in self._protected(table)}
-        self.all_levels = tuple(made for domain in known.domains for made in (
+        protected = tuple(self._protected(table))
+        self._denied = {p.process.identity: p for p in protected if p.denied}
+        denied = tuple(made for domain in known.domains for made in (
             level.level(domain, self._denied.values()),) if made is not None)
+        even = tuple(self._even_levels(table, protected, denied))
+        self.all_levels = denied + tuple(made for made in even if made.pages > 0)
         self.outgrown: list[Process] = []
         self.foreign: dict[str | None, Foreign] = {}
         self.levels: tuple[Level, ...] = known.levels or ()
+        self.lowered: tuple[Domain, ...] = ()
+        self.raisable: list[Process] = []
+        self._victims: dict[Identity, int] = {}
         if settings.protection_when_denied != 'raise_others' or known.levels is not None:
             return
         for made in self.all_levels:
-            found = foreign_growth.judge(made, self._members(table, made),
+            found = foreign_growth.judge(made, self._members(table, made.domain),
                                          known.foreign.get(made.domain.path))
             if found is not None:
                 self.foreign[made.domain.path] = found
         self.levels = foreign_growth.capped(self.all_levels, self.foreign)
+        self.lowered = tuple(made.domain for made in even)
+        for made in even:
+            if any(level.outgrown(member, made) for member in protected):
+                self._victims.update(
+                    lowered.victims(made, self._members(table, made.domain)))
+
+    def _even_levels(self, table: Iterable[Process], protected: tuple[Protected, ...],
+                     denied: tuple[Level, ...]) -> Iterable[Level]:
+        """Return the levels of the domains in which every protected process was lowered."""
+        there = {made.domain.path for made in denied}
+        for domain in self._known.domains:
+            made = None if domain.path in there else level.level(domain, protected)
+            if made is not None:
+                yield lowered.even(made, self._resting(table, domain), self._known.page_size)
+
+    def _resting(self, table: Iterable[Process], domain: Domain) -> Iterable[int]:
+        """Return the pages of each process at rest in a domain that may be raised from 0."""
+        for process in table:
+            size = self._known.sizes.get(process.identity)
+            own = self._known.originals.get(process.identity, process.oom_score_adj)
+            target = self._groups.get(process.identity)
+            if size is not None and not size.growing and domain.holds(process) \
+                    and (own == 0 if target is None else target.wanted == 0) \
+                    and self._may_raise(process):
+                yield self._pages(size.low)
 
     def _pages(self, size_bytes: int) -> int:
         return size_bytes // self._known.page_size
 
     def _protected(self, table: Iterable[Process]) -> Iterable[Protected]:
-        """Return the protected processes whose lowering was denied, the sentinel among them."""
+        """Return the protected processes, the sentinel among them."""
         for process in table:
             target = self._groups.get(process.identity)
             if target is not None and target.wanted < 0:
@@ -80,14 +113,14 @@ class Raising:
                 denied = value > max(-999, self._settings.protection_self_oom_score_adj)
             else:
                 continue
-            if denied and process.memory is not None:
+            if process.memory is not None:
                 size = self._known.sizes.get(process.identity)
                 now = held_bytes(process.memory)
                 rest = now if size is None else size.high
                 family = self._known.families.get(process.identity)
                 grown = max(now - rest, 0 if family is None else family.size.grown)
                 yield Protected(process, self._pages(rest), self._pages(now),
-                                self._pages(grown), value, target is None)
+                                self._pages(grown), value, target is None, denied)
 
     # What each process gets
 
@@ -95,7 +128,7 @@ class Raising:
         """Return the target of a protected process, raised when it outgrew its head start."""
         member = self._denied.get(target.process.identity)
         if member is None:
-            return target
+            return self._victim(target)
         leak = self._leak(target.process)
         asked = [level.asked((made,), target.process, member.now_pages, leak) or 0
                  for made in self.levels if level.outgrown(member, made)]
@@ -103,6 +136,15 @@ class Raising:
             return target
         self.outgrown.append(target.process)
         value = max(target.value, target.process.oom_score_adj or 0, *asked)
+        return replace(target, value=value, why=target.why + OUTGROWN)
+
+    def _victim(self, target: Target) -> Target:
+        """Return the target of a lowered process, raised while its leak costs others."""
+        value = self._victims.get(target.process.identity)
+        if value is None:
+            return target
+        self.outgrown.append(target.process)
+        value = max(target.value, value, target.process.oom_score_adj or target.value)
         return replace(target, value=value, why=target.why + OUTGROWN)
 
     def head_starts(self) -> tuple[tuple[Identity, int], ...]:
@@ -121,7 +163,13 @@ class Raising:
         value = self.value(target.process, target.wanted, more)
         if value is None or value <= target.wanted:
             return target
-        return replace(target, value=value, why=f'{target.why}, {WHY}')
+        return replace(target, value=value, why=f'{target.why}, {self.why(target.process)}')
+
+    def why(self, process: Process) -> str:
+        """Return why this process is raised."""
+        denied = any(made.domain.holds(process) for made in self.levels
+                     if made.domain not in self.lowered)
+        return WHY if denied or not self.lowered else lowered.WHY
 
     def value(self, process: Process, own: int, more: int = 0) -> int | None:
         """
@@ -130,15 +178,18 @@ class Raising:
         :param own: its value without us, which is never lowered.
         :param more: points above what the level asks.
         """
-        if not self.levels or process.memory is None or not self._may_raise(process):
+        if not (self.levels or self.lowered) or process.memory is None \
+                or not self._may_raise(process):
             return None
+        self.raisable.append(process)
         size = self._known.sizes.get(process.identity)
         held = held_bytes(process.memory) if size is None else size.low
         asked = level.asked(self.levels, process, self._pages(held), self._leak(process))
-        if asked is None:
+        wanted = min(level.OOM_SCORE_ADJ_MAX, self._unmapped_points(process) + max(
+            own + lowered.points(self.lowered, process, self._leak(process)),
+            0 if asked is None else max(asked, 0) + more))
+        if asked is None and wanted <= own:
             return None
-        wanted = min(level.OOM_SCORE_ADJ_MAX,
-                     max(asked, 0) + more + self._unmapped_points(process))
         ours = process.identity in self._known.originals
         return level.kept(wanted, process.oom_score_adj if ours else None, own=own,
                           growing=size is None or size.growing)
@@ -159,7 +210,8 @@ class Raising:
         """
         files = self._known.unmapped.get(process.identity, ())
         held = self._pages(sum(file.size_bytes for file in files))
-        points = [made.domain.point for made in self.levels if made.domain.holds(process)]
+        domains = [made.domain for made in self.levels] + list(self.lowered)
+        points = [domain.point for domain in domains if domain.holds(process)]
         return -(-held // min(points)) if held and points else 0
 
     def _may_raise(self, process: Process) -> bool:
@@ -174,13 +226,13 @@ class Raising:
 
     # What cannot be reached
 
-    def _members(self, table: Iterable[Process], made: Level) -> list[Member]:
+    def _members(self, table: Iterable[Process], domain: Domain) -> list[Member]:
         """Return the killable processes of a domain as foreign growth is judged by."""
         found = []
         for process in table:
             size = self._known.sizes.get(process.identity)
             if size is None or process.kernel_thread or process.oom_score_adj is None \
-                    or process.pid == 1 or not made.domain.holds(process):
+                    or process.pid == 1 or not domain.holds(process):
                 continue
             target = self._groups.get(process.identity)
             critical = process.identity in self._denied or (
@@ -194,7 +246,8 @@ class Raising:
                 Task(process.identity, self._pages(size.now), critical, max(0.0, pace),
                      self._pages(files)),
                 process.label, own, self._pages(size.low),
-                not critical and self._may_raise(process)))
+                not critical and self._may_raise(process), self._pages(size.grown),
+                process.identity in self._known.originals and process.oom_score_adj > own))
         return self._with_families(found)
 
     def _with_families(self, members: list[Member]) -> list[Member]:
@@ -212,5 +265,5 @@ class Raising:
     def _forking(self, member: Member) -> Member:
         family = self._known.families[member.task.identity]
         pace = family.size.bytes_per_s / self._known.page_size
-        return replace(member, label=family.label,
+        return replace(member, label=family.label, grown_pages=self._pages(family.size.grown),
                        task=replace(member.task, pages_per_s=pace, forks=True))

@@ -69,7 +69,7 @@ def out_of_reach(protection: Protection) -> tuple[tuple[Target, str], ...]:
 
 
 def raised(protection: Protection) -> tuple[Target, ...]:
-    """Return the processes that are raised because lowering was denied, the largest first."""
+    """Return the processes that are raised so that the order is kept, the largest first."""
     found = [t for t in (*protection.targets, *protection.raised)
              if t.wanted >= 0 and t.value > t.wanted and outcome(t, protection) is None]
     return tuple(sorted(found, key=held_bytes, reverse=True))
@@ -207,8 +207,9 @@ def _calm(protection: Protection, refused: int, lifted: int) -> str:
     right = sum(1 for t in matched if achieved(t, protection) == t.value == t.wanted)
     of = '' if right == len(matched) else f' of {len(matched)}'
     plural = right != 1 or bool(of)
-    return (f'{right}{of} {"processes have" if plural else "process has"} the value that '
+    said = (f'{right}{of} {"processes have" if plural else "process has"} the value that '
             f'{"their" if plural else "its"} group wants')
+    return f'{said}; {counted(lifted)} raised so that a leak is killed first' if lifted else said
 
 
 def _too_low(settings: Settings) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ simulate = pytest.importorskip('bench.storm.simulate')
 
 MIB_S = 50  # a guest without hardware support is slow
 # Not a fork family: where lowering is permitted nobody raises it, and innocents die before it.
-PAIRS = ((2, 'unmatched'), (6, 'nonros'))
+PAIRS = ((2, 'unmatched'), (6, 'nonros'), (3, 'fork_nonros'))
 
 
 @pytest.fixture(scope='module')
@@ -42,7 +42,7 @@ def stage():
 
 @pytest.mark.parametrize('seed, kind', PAIRS)
 def test_with_lowering_permitted_no_critical_node_dies_and_no_more_bystanders(stage, seed, kind):
-    """-500, -400 and -300 are written, nobody is raised, and the leaker dies."""
+    """-500, -400 and -300 are written, and the leaker dies, also one that forks small children."""
     scene = scenes.build(seed, kind, MIB_S)
     without, guarded = stage.pair(scene)
     lowered = [value for value in stage.values.values() if value < 0]

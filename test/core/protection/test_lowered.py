@@ -1,0 +1,133 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What is raised where lowering the protected processes was permitted."""
+
+from dataclasses import replace
+
+from oom_sentinel import settings
+from oom_sentinel.facts.process import TaskMemory
+from oom_sentinel.facts.protection import UnmappedFile
+from oom_sentinel.protection import sizes
+from oom_sentinel.protection.domains import Domain
+from oom_sentinel.protection.families import Family
+import pytest
+from test_plan import at_rest
+from test_plan import holding
+from test_plan import MACHINE
+from test_plan import MIB
+from test_plan import node
+from test_plan import process
+from test_plan import values
+
+PAGES = 256  # of a MiB
+ROBOT = Domain('/robot', 300 * PAGES, 40 * PAGES)
+LARGE = Domain('/robot', 4096 * PAGES, 40 * PAGES)
+DRIVER = holding(node(1000, 'rplidar_ros/rplidar_node', cgroup='/robot'), 60)
+SMALL, LARGEST = (holding(process(pid, f'/usr/bin/p{pid}', cgroup='/robot'), mib)
+                  for pid, mib in ((1003, 10), (1004, 40)))
+TABLE = (DRIVER, SMALL, LARGEST)
+
+
+def leaking(member, rest_mib, mib_s=20.0):
+    """Return sizes in which a process of TABLE has grown from its rest."""
+    known = at_rest(TABLE, {member.pid: rest_mib})
+    size = known[member.identity]
+    return {**known, member.identity: replace(size, bytes_per_s=mib_s * MIB)}
+
+
+def test_in_a_small_control_group_unprotected_processes_are_made_equal():
+    """So that whatever grows is killed first, also when it is too fast to be seen."""
+    found, made = values(TABLE, domains=(ROBOT,))
+    assert found == {1000: -400, 1003: -(-30 * PAGES // ROBOT.point)} and not made.lost_order
+    assert 'this control group is small' in made.raised[0].why
+
+
+@pytest.mark.parametrize('domain', [LARGE, MACHINE])
+def test_where_a_leak_is_seen_in_time_nobody_is_raised(domain):
+    """On a machine and in a large control group the values of the groups keep the order."""
+    found, made = values(TABLE, domains=(domain,))
+    assert found == {1000: -400} and made.levels == () and made.may_raise
+
+
+def test_what_grows_or_has_a_value_of_its_own_does_not_lift_the_others():
+    """A leak would lift them at every scan, and a browser's 300 says that it goes first."""
+    assert values(TABLE, domains=(ROBOT,), sizes=leaking(LARGEST, 5))[0].get(1003, 0) == 0
+    browser = replace(LARGEST, oom_score_adj=300)
+    assert values((DRIVER, SMALL, browser), domains=(ROBOT,))[0] == {1000: -400}
+
+
+def test_a_protected_process_too_large_for_its_value_lifts_the_others_above_it():
+    """260 MiB at -400 weigh 141 MiB in a group of 300: 156 with its head start."""
+    large = holding(DRIVER, 260)
+    found, _ = values((large, SMALL), domains=(ROBOT,))
+    level = 260 * PAGES - 400 * ROBOT.point + ROBOT.head_start_pages
+    assert found == {1000: -400, 1003: -(-(level - 10 * PAGES) // ROBOT.point)}
+
+
+def test_each_member_of_a_leaking_fork_family_weighs_what_all_of_it_leaked():
+    """Children of 8 MiB show no leak: on the machine too they are raised by its growth."""
+    size = replace(sizes.first(TaskMemory(50 * MIB, 0, 0), 0.0), settled=True, low=10 * MIB,
+                   high=10 * MIB, bytes_per_s=20.0 * MIB)
+    family = Family(SMALL.identity, 'forker', frozenset({SMALL.identity}), size)
+    enough, short = (replace(MACHINE, left_pages=mib * PAGES) for mib in (6100, 5900))
+    found, _ = values(TABLE, domains=(enough,), families={SMALL.identity: family})
+    assert found == {1000: -400}  # after 300 s something is left
+    found, _ = values(TABLE, domains=(short,), families={SMALL.identity: family})
+    head_start = short.head_start_pages  # whole ones: few writes
+    assert found == {1000: -400, 1003: -(-head_start // short.point)}
+
+
+def test_a_file_in_memory_counts_for_its_writer_on_the_machine_too():
+    """500 MiB in /dev/shm that nobody maps."""
+    files = {SMALL.identity: (UnmappedFile('/dev/shm/x', 500 * MIB),)}
+    found, made = values(TABLE, domains=(MACHINE,), unmapped=files)
+    assert found == {1000: -400, 1003: -(-500 * PAGES // MACHINE.point)}
+    assert SMALL in made.raisable and DRIVER not in made.raisable
+
+
+def test_a_protected_leak_that_would_take_the_others_is_raised_to_be_the_victim():
+    """60 MiB at -400, 40 are left: both innocents would be killed before it."""
+    found, made = values(TABLE, domains=(ROBOT,), sizes=leaking(DRIVER, 20))
+    assert 60 * PAGES + found[1000] * ROBOT.point >= 40 * PAGES > 60 * PAGES - 400 * ROBOT.point
+    assert made.outgrown == (DRIVER,)
+    assert 'outgrew its head start' in made.targets[0].why
+
+
+@pytest.mark.parametrize('rest_mib, mib_s, domain', [
+    (50, 20.0, ROBOT), (20, 0.1, ROBOT), (20, 0.0, ROBOT), (20, 20.0, MACHINE)])
+def test_a_protected_process_keeps_its_value_while_nobody_would_die_for_it(
+        rest_mib, mib_s, domain):
+    """Within its head start, too slow, at rest again, or where enough is left."""
+    found, made = values(TABLE, domains=(domain,), sizes=leaking(DRIVER, rest_mib, mib_s))
+    assert found[1000] == -400 and made.outgrown == ()
+
+
+def test_a_protected_process_that_was_raised_is_not_lowered_while_it_leaks():
+    """Its own growth asks for less at every scan; it stays the victim, then gets -400 again."""
+    raised = replace(DRIVER, oom_score_adj=-20)
+    table = (raised, SMALL, LARGEST)
+    known = {DRIVER.identity: 0}
+    for mib_s in (20.0, 0.1):
+        found, _ = values(table, None, known, domains=(ROBOT,),
+                          sizes=leaking(DRIVER, 20, mib_s))
+        assert found[1000] == -20
+    assert values(table, None, known, domains=(ROBOT,))[0][1000] == -400
+
+
+def test_report_raises_nobody_where_lowering_is_permitted():
+    """protection.when_denied: report."""
+    chosen = settings.build({'protection.when_denied': 'report'})
+    found, made = values(TABLE, chosen=chosen, domains=(ROBOT,))
+    assert found == {1000: -400} and not made.may_raise and not made.lost_order
