@@ -16,16 +16,18 @@
 What acting early is worth: the gaps of a 50 Hz loop while memory runs out, in an emulated guest.
 
 python -m bench.acting [--scenes machine,swap,small,group] [--rounds 20] [--pace 20]
-    [--contenders nothing,sentinel,sentinel-shedding,earlyoom,nohang]
+    [--contenders nothing,sentinel,sentinel-shedding,earlyoom,nohang] [--add FILE]
+python -m bench.acting --contenders systemd-oomd boots Debian's systemd as process 1 for it.
 
 Scenes: the machine, without swap and with it, where the critical process is the largest, as a SLAM
 node often is; small, where the recorder is; a control group of 300 MiB.  Needs what make vm-test
-needs.  earlyoom and nohang come from Debian's packages, unpacked, with
-Debian's settings; systemd-oomd needs systemd as process 1, which this guest has not.  Emulation
-makes everything slower: compare with the guest's own gaps at rest, in the same table.
+needs.  The peers come from Debian's packages, with Debian's settings.  With --add, a turn of
+--seconds plays what is missing of --rounds.  Emulation makes everything slower: compare with the
+guest's own gaps at rest, in the same table.
 """
 
 import argparse
+import collections
 import json
 import os
 import pathlib
@@ -58,13 +60,24 @@ def peers(folder):
     return target
 
 
-def rounds(arguments):
+def missing(found, arguments):
+    """Return SCENE:CONTENDER:ROUNDS for each cell that has fewer rounds, the fewest first."""
+    have = collections.Counter((r['scene'], r['contender']) for r in found
+                               if r['pace'] == arguments.pace)
+    wanted = [(have[scene, name], scene, name) for scene in arguments.scenes.split(',')
+              for name in arguments.contenders.split(',') if have[scene, name] < arguments.rounds]
+    return [f'{scene}:{name}:{min(arguments.each, arguments.rounds - count)}'
+            for count, scene, name in sorted(wanted, key=lambda cell: cell[0])]
+
+
+def rounds(arguments, cells):
     """Boot the guest, pass on what it prints and yield each round."""
-    inside = [sys.executable, '-m', 'bench.acting.guest', arguments.scenes, arguments.contenders,
-              str(arguments.rounds), str(arguments.pace)]
+    systemd = 'systemd-oomd' in arguments.contenders
+    inside = [sys.executable, '-m', 'bench.acting.guest', ','.join(cells), str(arguments.pace),
+              str(arguments.seconds)]
     env = {**os.environ, 'PYTHON': sys.executable, 'VM_COMMAND': shlex.join(inside),
            'VM_EXTRA': str(peers(ROOT / '.vm' / 'acting')), 'VM_SWAP_MIB': str(SWAP_MIB),
-           'VM_TIMEOUT_S': str(arguments.timeout)}
+           'VM_TIMEOUT_S': str(arguments.seconds + 300), 'VM_SYSTEMD': 'systemd' * systemd}
     child = subprocess.Popen([str(ROOT / 'test/vm/run')], env=env, text=True,
                              stdout=subprocess.PIPE, errors='replace')
     for line in child.stdout:
@@ -102,15 +115,17 @@ def main():
     parser = argparse.ArgumentParser(prog='python -m bench.acting')
     parser.add_argument('--scenes', default=SCENES)
     parser.add_argument('--contenders', default=CONTENDERS)
-    parser.add_argument('--rounds', type=int, default=20)
+    parser.add_argument('--rounds', type=int, default=20, help='of each cell, with those of --add')
+    parser.add_argument('--each', type=int, default=5, help='rounds of a cell a boot')
     parser.add_argument('--pace', type=float, default=20.0, help='MiB/s')
-    parser.add_argument('--timeout', type=float, default=14400.0, help='s for the guest')
+    parser.add_argument('--seconds', type=float, default=14400.0, help='for all, in the guest')
     parser.add_argument('--add', type=pathlib.Path, help='file of rounds: read, and added to')
     arguments = parser.parse_args()
     found = []
     if arguments.add and arguments.add.exists():
         found = [json.loads(line) for line in arguments.add.read_text().splitlines()]
-    for one in rounds(arguments) if arguments.rounds else ():
+    cells = missing(found, arguments)
+    for one in rounds(arguments, cells) if cells else ():
         found.append(one)
         if arguments.add:
             with open(arguments.add, 'a', encoding='ascii') as stream:

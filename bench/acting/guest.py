@@ -15,8 +15,9 @@
 """
 Rounds of exhaustion inside the guest: who died, how long the control loop waited, what was lost.
 
-python -m bench.acting.guest SCENES CONTENDERS ROUNDS PACE prints a line `ROUND {...}` for each.
-Only in the guest of python -m bench.acting: it runs the machine out of memory.
+python -m bench.acting.guest CELLS PACE SECONDS prints a line `ROUND {...}` for each round.  CELLS
+is SCENE:CONTENDER:ROUNDS with commas between; no round begins after so many seconds.  Only in the
+guest of python -m bench.acting: it runs the machine out of memory.
 """
 
 import contextlib
@@ -32,10 +33,12 @@ import time
 
 from bench.acting import actor
 
-GROUP = '/sys/fs/cgroup/robot'
 GROUP_MIB = 300
 CRITICAL_SHARE = 0.55  # of what is available: without protection it is the kernel's choice
-IDLE_S, AFTER_S, LONGEST_S = 3.0, 3.0, 60.0
+IDLE_S, AFTER_S, LONGEST_S = 2.0, 2.0, 60.0
+SYSTEMD = os.path.exists('/run/systemd/system')
+UNIT, OOMD = 'robot.service', 'systemd-oomd'
+GROUP = f'/sys/fs/cgroup/system.slice/{UNIT}' if SYSTEMD else '/sys/fs/cgroup/robot'
 SWAP = '/dev/vdd'
 PARAMETERS = {
     'scan_period': 0.5, 'publish_period': 0.5, 'protection.raise': 'ros',
@@ -84,6 +87,7 @@ class Contender:
 
     def __init__(self, name, folder):
         """Start it and wait until it watches."""
+        self.name = name
         self.log = open(f'{folder}/{name}.log', 'w+', encoding='utf-8')  # noqa: SIM115
         command = self._command(name, folder)
         self.child = command and subprocess.Popen(
@@ -93,6 +97,8 @@ class Contender:
             name, 'watching')
         if self.child and not until(lambda: ready in self.said(), 90):
             raise RuntimeError(f'{name} does not start:\n{self.said()}')
+        if name == OOMD:
+            subprocess.run(['systemctl', 'start', OOMD], check=True)
         self.protects = name.startswith('sentinel')
 
     def _command(self, name, folder):
@@ -101,7 +107,7 @@ class Contender:
         if name == 'nohang':
             return [sys.executable, '-u', '/usr/sbin/nohang', '--monitor', '--config',
                     '/etc/nohang/nohang.conf']
-        if name == 'nothing':
+        if name in ('nothing', OOMD):
             return None
         mode = 'act' if name == 'sentinel-shedding' else 'off'
         file = f'{folder}/{name}.yaml'
@@ -112,6 +118,9 @@ class Contender:
 
     def said(self):
         """Return its log."""
+        if self.name == OOMD:
+            return subprocess.run(['journalctl', '--no-pager', '-o', 'cat', '-u', OOMD],
+                                  capture_output=True, text=True).stdout
         return read_all(self.log.name)
 
     def end(self):
@@ -123,6 +132,8 @@ class Contender:
             except subprocess.TimeoutExpired:
                 self.child.kill()
                 self.child.wait()
+        if self.name == OOMD:
+            subprocess.run(['systemctl', 'stop', OOMD, f'{OOMD}.socket'])
         self.log.close()
 
 
@@ -135,9 +146,9 @@ def read_all(path):
 class Round:
     """One exhaustion of a scene."""
 
-    def __init__(self, scene, folder, pace, protects):
+    def __init__(self, scene, folder, pace, contender):
         """Prepare it; start nothing yet."""
-        self.inside, self.pace, self.protects = scene == 'group', pace, protects
+        self.limited, self.pace, self.protects = scene == 'group', pace, contender.protects
         self.small = scene in ('group', 'small')
         self.folder = pathlib.Path(folder)
         self.notes = {name: f'{folder}/{name}' for name in ('times', 'bag', 'go')}
@@ -156,24 +167,23 @@ class Round:
                 child.kill()
                 child.wait()
                 child.stdout.close()
-            if self.inside:
-                until(lambda: 'populated 0' in read(f'{GROUP}/cgroup.events'), 20)
-                os.rmdir(GROUP)
+            self._leave_group()
 
     def _play(self):
-        if self.inside:
-            os.mkdir(GROUP)
-            write(f'{GROUP}/memory.max', GROUP_MIB << 20)
+        self._make_group()
         critical_mib = 60 if self.small else int(CRITICAL_SHARE * meminfo_mib('MemAvailable'))
         self._start('base', 'critical', 'loop', self.notes['times'], critical_mib)
         self._start('tools', 'monitor', 'idle', '-', 20)
         self._start('tools', 'teleop', 'idle', '-', 20)
         self._start('rosbag', 'recorder', 'recorder', self.notes['bag'], 20, self.pace,
                     self.notes['go'])
+        for name, child in self.children.items():
+            if child.stdout.readline() != b'ready\n':
+                raise RuntimeError(f'{name} does not start')
         if self.protects and not until(lambda: self._value('critical') == -500
                                        and self._value('recorder') == 300, 60):
             raise RuntimeError('the sentinel does not protect')
-        time.sleep(1.0)
+        time.sleep(0.5)
         idle_s, kills = time.monotonic(), oom_kills()
         time.sleep(IDLE_S)
         begun_s = time.monotonic()
@@ -192,13 +202,29 @@ class Round:
                    f'__node:={name}']
         self.children[name] = subprocess.Popen(command, stdout=subprocess.PIPE,
                                                preexec_fn=self._enter)
-        if self.children[name].stdout.readline() != b'ready\n':
-            raise RuntimeError(f'{name} does not start')
 
     def _enter(self):
         write('/proc/self/oom_score_adj', 0)
-        if self.inside:
+        if self.limited or SYSTEMD:
             write(f'{GROUP}/cgroup.procs', os.getpid())
+
+    def _make_group(self):
+        """Make the control group of the round: a service of its own where systemd runs."""
+        if SYSTEMD:
+            limit = f'MemoryMax={GROUP_MIB}M' if self.limited else 'MemoryMax=infinity'
+            subprocess.run(['systemd-run', '-q', f'--unit={UNIT}', '-p', limit, '-p',
+                            'OOMPolicy=continue', 'sleep', 'infinity'], check=True)
+        elif self.limited:
+            os.mkdir(GROUP)
+            write(f'{GROUP}/memory.max', GROUP_MIB << 20)
+
+    def _leave_group(self):
+        if SYSTEMD:
+            subprocess.run(['systemctl', 'stop', UNIT], stderr=subprocess.DEVNULL)
+            subprocess.run(['systemctl', 'reset-failed'])
+        elif self.limited:
+            until(lambda: 'populated 0' in read(f'{GROUP}/cgroup.events'), 20)
+            os.rmdir(GROUP)
 
     def _value(self, name):
         return int(read(f'/proc/{self.children[name].pid}/oom_score_adj'))
@@ -248,29 +274,37 @@ def set_swap(wanted):
         subprocess.run(['swapon', SWAP], check=True)
 
 
-def main(scenes, contenders, rounds, pace):
-    """Play every scene with every contender, one round each in turn."""
+def play(scene, name, rounds, pace, end_s):
+    """Play a scene with a contender so many times, and print what came of each."""
+    set_swap(scene == 'swap')
+    with tempfile.TemporaryDirectory(dir='/tmp') as folder:
+        contender = Contender(name, folder)
+        try:
+            for _ in range(rounds):
+                if time.monotonic() > end_s:
+                    return
+                told = Round(scene, folder, pace, contender).run()
+                print('ROUND ' + json.dumps({'scene': scene, 'contender': name, 'pace': pace,
+                                             **told}), flush=True)
+                until(lambda: meminfo_mib('SwapTotal') - meminfo_mib('SwapFree') < 40, 5)
+        finally:
+            contender.end()
+            print(f'LOG of {name}:\n{contender.said()}', flush=True)
+
+
+def main(cells, pace, seconds):
+    """Play the cells, one after the other."""
     if not os.path.exists('/run/oom_sentinel_guest'):
         sys.exit('bench.acting.guest runs out of memory as a whole: only in the guest')
     write('/proc/self/oom_score_adj', -1000)
-    for scene in scenes.split(','):
-        set_swap(scene == 'swap')
-        for name in contenders.split(','):
-            with tempfile.TemporaryDirectory(dir='/tmp') as folder:
-                contender = Contender(name, folder)
-                try:
-                    for number in range(int(rounds)):
-                        told = Round(scene, folder, float(pace), contender.protects).run()
-                        print('ROUND ' + json.dumps({
-                            'scene': scene, 'contender': name, 'round': number,
-                            'pace': float(pace), **told}), flush=True)
-                        until(lambda: meminfo_mib('SwapTotal') - meminfo_mib('SwapFree') < 40, 5)
-                finally:
-                    contender.end()
-                    print(f'LOG of {name}:\n{contender.said()}', flush=True)
+    end_s = time.monotonic() + float(seconds)
+    for cell in cells.split(','):
+        scene, name, rounds = cell.split(':')
+        if time.monotonic() < end_s:
+            play(scene, name, int(rounds), float(pace), end_s)
     with contextlib.suppress(OSError):
         set_swap(False)
 
 
 if __name__ == '__main__':
-    main(*sys.argv[1:5])
+    main(*sys.argv[1:4])
