@@ -19,6 +19,7 @@ import select
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
+from oom_sentinel.facts.kill import UNCONFIRMED
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Status
 from oom_sentinel.kernel.log import Feed
@@ -53,17 +54,31 @@ class Kills:
                       rest_s=REST_S, rest_max_s=REST_MAX_S)
 
     def publish(self, kills: tuple[Status, ...]) -> None:
-        """Publish each kill on its own and log it."""
+        """
+        Publish each kill on its own and log it.
+
+        A kill of another user or container is logged as information.  Neither those of before
+        the start are logged one by one, nor what any program may have written to a file.
+        """
         log = self._node.get_logger()
         for kill in kills:
             self._publisher.publish(self._message((kill,)))
+            values = dict(kill.values)
             if kill.level == Level.ERROR:
                 log.error(printable(kill.message, LINE_MAX))
             elif kill.level == Level.WARN:
                 log.warning(printable(kill.message, LINE_MAX))
-        if any(kill.level == Level.OK for kill in kills) and not self._logged_past:
+            elif values['before start'] == 'true':
+                self._log_past()
+            elif values['how sure'] != UNCONFIRMED:
+                log.info(printable(kill.message, LINE_MAX))
+
+    def _log_past(self) -> None:
+        """Say once where the kills of before the start are."""
+        if not self._logged_past:
             self._logged_past = True
-            log.info(f'OOM kills from before the start are on {self._publisher.topic_name}')
+            self._node.get_logger().info(
+                f'OOM kills from before the start are on {self._publisher.topic_name}')
 
     def close(self) -> None:
         """Stop waiting for the kernel log, so that its owner may close it."""

@@ -17,10 +17,15 @@
 import os
 import signal
 import subprocess
+from types import SimpleNamespace
 
 from conftest import assert_clean
 from conftest import program
 from conftest import wait_for
+from oom_sentinel.facts.kill import OomKill
+from oom_sentinel.facts.kill import SeenKill
+from oom_sentinel.facts.kill import UNCONFIRMED
+from oom_sentinel.report import kills as report
 import pytest
 
 pytest.importorskip('rclpy', reason='needs rclpy: make setup, or source ROS')
@@ -138,3 +143,26 @@ def test_a_signal_during_the_start_is_an_orderly_end(number):
     child.send_signal(number)
     code, said = ended(child)
     assert code == 0 and 'Traceback' not in said, said
+
+
+def test_each_kill_is_logged_but_the_past_and_what_nothing_confirms():
+    """Another container's too: as information, not as one of before the start."""
+    from oom_sentinel.node.kills import Kills
+    logged, published = [], []
+    log = SimpleNamespace(**{name: lambda text, name=name: logged.append((name, text))
+                             for name in ('info', 'warning', 'error')})
+    node = SimpleNamespace(
+        get_logger=lambda: log, create_publisher=lambda *_: SimpleNamespace(
+            topic_name='~/oom_kills', publish=published.append))
+    kills = Kills(node, None, SimpleNamespace(source=SimpleNamespace(descriptor=None)), list)
+
+    def seen(name, elsewhere=False, **facts):
+        return report.one(SeenKill(OomKill(victim_comm=name, **facts), 0.0, elsewhere=elsewhere))
+    kills.publish((seen('pod', elsewhere=True), seen('mine'),
+                   seen('forged', certainty=UNCONFIRMED)))
+    assert [(level, text.split()[0]) for level, text in logged] == [
+        ('info', 'pod'), ('warning', 'mine')]
+    logged.clear()
+    kills.publish((seen('old', before_start=True), seen('older', before_start=True)))
+    assert logged == [('info', 'OOM kills from before the start are on ~/oom_kills')]
+    assert len(published) == 5
