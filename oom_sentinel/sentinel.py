@@ -119,9 +119,8 @@ class Sentinel:
         :param pids: their PIDs; when empty, those that came since the last reading.
         """
         now_s = self.parts.now_s = self._monotonic()
-        none: tuple[Process, ...] = ()
         met = self.parts.run(parts.NEW_PROGRAMS, lambda: self.table.read_started(
-            pids or self.table.new_pids(now_s), now_s), none)
+            pids or self.table.new_pids(now_s), now_s), tuple[Process, ...]())
         fresh = tuple(p for p in met if eligibility.eligible(p, self.settings, self.guard.view))
         levels = self.guard.planned.levels
         if any(self.guard.group_of(p, self.settings) or (p.program.ros and not levels)
@@ -225,6 +224,7 @@ class Sentinel:
             sample, assessment, self._sheddable(), self.settings), Shedding())
         run(parts.ACTIONS, lambda: self.kill_log.note_actions(
             shedding, sample, self.settings.incident_keep), None)
+        self._history = risk.relieved(self._history, shedding, now_s)
         self.scanner.plentiful = is_plentiful(sample, assessment, self.settings)
         stalled = sample.stalled(self._sample)
         self._sample, self._assessment, self._kills = sample, assessment, kills
@@ -282,7 +282,7 @@ class Sentinel:
         """
         End: restore where that is safe, release the lock, return the line for the log.
 
-        :param orderly: false after an exception; then every value stays.
+        Where it is not `orderly`, after an exception, every value stays.
         """
         try:
             if self.guard.watching or not (self.guard.changes or self.guard.memory_groups.made):

@@ -111,6 +111,11 @@ class Action:
     brought_bytes: int | None = None
     took_s: float | None = None
 
+    @property
+    def freed(self) -> bool:
+        """Return whether the step did what it is for: somebody ended, or gave memory back."""
+        return self.result in (Brought.ENDED, Brought.DEACTIVATED, Brought.UNLOADED)
+
 
 @dataclass(frozen=True, slots=True)
 class Shedding:

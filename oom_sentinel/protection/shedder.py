@@ -258,8 +258,7 @@ class Shedder:
                 f'{short[0].due_s:.0f} s')
 
     def _said(self, mode: str, intent: str, fresh: tuple[Action, ...]) -> Shedding:
-        self._done += sum(action.result in (Brought.ENDED, Brought.DEACTIVATED, Brought.UNLOADED)
-                          for action in fresh)
+        self._done += sum(action.freed for action in fresh)
         self._last = fresh[-1] if fresh else self._last
         return Shedding(mode, intent, fresh, self._done, self._last,
                         self.nodes.active_again, self.nodes.unloaded, bool(self._state.endings))

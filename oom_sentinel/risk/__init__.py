@@ -21,6 +21,7 @@ Pure: facts, settings and an explicit history go in; nothing here reads a file o
 from oom_sentinel.risk.assess import assess
 from oom_sentinel.risk.assess import Assessment
 from oom_sentinel.risk.assess import History
+from oom_sentinel.risk.assess import relieved
 from oom_sentinel.risk.levels import Verdict
 
-__all__ = ['Assessment', 'History', 'Verdict', 'assess']
+__all__ = ['Assessment', 'History', 'Verdict', 'assess', 'relieved']

@@ -16,11 +16,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from dataclasses import replace
 
 from oom_sentinel.facts.cgroup import MemoryCgroup
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.sample import Sample
+from oom_sentinel.facts.shedding import Shedding
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.risk import headroom
@@ -82,6 +84,20 @@ class History:
     growth: Growth = Growth()
     order: LastOrder = LastOrder()
     high: tuple[tuple[str, int], ...] = ()
+
+
+def relieved(history: History, shedding: Shedding, now_s: float) -> History:
+    """
+    Return the history after what shedding did in this cycle.
+
+    Without it, a program that is ended and respawned twice would make its leak look like a job
+    whose memory always comes back, and the third time nobody would foresee the end.
+    """
+    took = [action.took_s for action in shedding.fresh
+            if action.freed and action.took_s is not None]
+    if not took:
+        return history
+    return replace(history, places=places.relieved(history.places, now_s - max(took)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,12 @@ class Places:
                    key=lambda f: f.middle_s, default=None)
 
 
+def relieved(last: Places, since_s: float) -> Places:
+    """Return the histories after processes were ended for memory, by steps since `since_s`."""
+    return replace(last, places=tuple(
+        replace(place, left=series.relieved(place.left, since_s)) for place in last.places))
+
+
 @dataclass(frozen=True, slots=True)
 class _Reading:
     """What is left of a place, what must stay for a fall to be a habit, and its counters."""

@@ -138,7 +138,7 @@ class Swing:
     The fall that goes on, from `peak` at `peak_s`, and the falls that came back.
 
     `habits` are (seconds, depth in bytes) of the deepest falls within the last HABIT_KEPT_S
-    which came back without a kill, and left enough.
+    which came back without a kill or shedding, and left enough.
     """
 
     peak: float = 0.0
@@ -219,6 +219,19 @@ def extend(left: Left, at_s: float, value: float, safe: float = 0.0,
 def interrupted(left: Left) -> Left:
     """Return what is still known after a suspend: the habits, and no series."""
     return Left(swing=left.swing)
+
+
+def relieved(left: Left, since_s: float) -> Left:
+    """
+    Return the series after a process was ended to free memory: that it came back is no habit.
+
+    :param since_s: what came back later than this did so because of it.
+    """
+    if not left.scales[0]:
+        return left
+    at_s, value = left.scales[0][-1]
+    return replace(left, swing=Swing(value, value, at_s, tuple(
+        h for h in left.swing.habits if h[0] < since_s)))
 
 
 def rested(left: Left) -> Left:

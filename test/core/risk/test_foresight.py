@@ -32,6 +32,10 @@ from oom_sentinel.facts.memory import VmStat
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import Program
 from oom_sentinel.facts.sample import Sample
+from oom_sentinel.facts.shedding import Action
+from oom_sentinel.facts.shedding import Brought
+from oom_sentinel.facts.shedding import Shedding
+from oom_sentinel.facts.shedding import Step
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.risk import exhaustion
@@ -133,6 +137,23 @@ def test_a_fall_that_a_kill_ended_is_no_habit():
     assert swing.habit == 900.0 and len(swing.habits) == 3
     late = series.swung(replace(swing, peak=1000.0, trough=100.0), 8000.0, 900.0, 0.0, False)
     assert late.habit == 0.0
+
+
+@pytest.mark.parametrize('result, foreseen', [(Brought.ENDED, True), (Brought.STILL_RUNS, False)])
+def test_a_leak_that_was_shed_and_respawned_is_foreseen_each_time(result, foreseen):
+    """That memory came back because its process was ended makes no job of it."""
+    history, at = risk.History(), 0.0
+    action = Action(0.0, ('', 1, 1), '/recorder', 'recorders', Step.INTERRUPT, '', '', result,
+                    took_s=2.0)
+    for _ in range(4):
+        for left_mib in (*[3000] * 8, *range(3000, 700, -40), 3000, 3000):
+            found, history = risk.assess(sample(at, left_mib), history, SETTINGS)
+            history = risk.relieved(history, Shedding('act'), at)
+            if left_mib < 760:
+                last = found.exhaustion
+            at += 1.0
+        history = risk.relieved(history, Shedding('act', fresh=(action,)), at)
+    assert (last is not None) == foreseen
 
 
 @pytest.mark.parametrize('depths, habit', [
