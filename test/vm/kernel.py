@@ -129,7 +129,7 @@ def write(folder: pathlib.Path, target: pathlib.Path, init: bytes = INIT.encode(
     for number, name in enumerate(modules):
         data = _module(folder, name)
         if data is not None:
-            parts.append(_entry(f'modules/{number}_{name}.ko', 0o100644, data))
+            parts.append(_entry(f'modules/{number:02}_{name}.ko', 0o100644, data))
     parts.append(_entry('TRAILER!!!', 0, b''))
     partly = target.with_suffix('.part')
     partly.write_bytes(gzip.compress(b''.join(parts), 1))
