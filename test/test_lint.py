@@ -36,7 +36,7 @@ USED_ELSEWHERE = {
     'Python itself, for names that are imported late': '__getattr__',
     'prometheus_client, by its protocol': 'collect',
     'pytest, by name': 'pytest_plugins pytest_collection_modifyitems pytest_runtest_setup '
-                       'pytestmark raising_alone',
+                       'pytestmark raising_alone whole_reports',
     'rclpy, or it must only live as long as the node':
         '_node_weak_ref _set_parameters_atomically_callback describe_parameter '
         '_set_parameters_callback floating_point_range',

@@ -20,6 +20,7 @@ from dataclasses import field
 import math
 import os
 import shutil
+import threading
 import time
 
 from bench.storm.ground import Cgroup
@@ -32,6 +33,7 @@ from bench.storm.scenes import Actor
 ACTOR = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'actor.py')
 FORKED_MIB = 8
 STILL_S, SETTLE_MOST_S = 2.6, 12.0  # values that stand still for longer than a scan_period
+LIMIT_SEEN_S = 1.0  # a sentinel reads the new limit within
 OFFSPRING = Actor('child', 'offspring', None, False, 0)
 
 
@@ -62,21 +64,35 @@ class Play:
                        for name in ('go', 'pids', 'bag')}
         self._notes['shm'] = f'/dev/shm/oom_sentinel_storm_{os.getpid()}_{time.monotonic_ns()}'
         self.values = {}
+        self._started, self._settling = False, threading.Thread(target=self._settle)
         self._respawns = {}
         self.begins = self.ends = lambda: None  # called when the leak begins, when all is over
 
+    def start(self):
+        """Start all actors but the late ones, and begin to watch their values settle."""
+        self._started = True
+        for actor in self.scene.actors:
+            if not actor.late:
+                self._start(actor)
+        if self.watched:
+            self._settling.start()
+
     def run(self, limit_mib=None):
-        """Play it; return the deaths and the limit in MiB (of an earlier run, when given)."""
-        begun = len(self.log.kills())
+        """
+        Play it, and start it first where that is not done.
+
+        Return the deaths and the limit in MiB (of an earlier run, when given).
+        """
         try:
-            for actor in self.scene.actors:
-                if not actor.late:
-                    self._start(actor)
+            if not self._started:
+                self.start()
             if self.watched:
-                self._settle()
+                self._settling.join()
+            begun = len(self.log.kills())
             limit_mib = limit_mib or self.cgroup.used_mib() + self.scene.room_mib
             self.cgroup.limit(limit_mib)
-            time.sleep(1.0)
+            if self.watched:
+                time.sleep(LIMIT_SEEN_S)
             with open(self._notes['go'], 'w', encoding='ascii'):
                 pass
             self.begins()
@@ -88,10 +104,14 @@ class Play:
             return self._deaths(self.log.kills()[begun:]), limit_mib
         finally:
             self.ends()
-            self.cgroup.remove()
-            for path in (*self._notes.values(), self._notes['shm'] + '.done'):
-                with contextlib.suppress(OSError):
-                    os.unlink(path)
+            self.close()
+
+    def close(self):
+        """End the actors and remove what it made."""
+        self.cgroup.remove()
+        for path in (*self._notes.values(), self._notes['shm'] + '.done'):
+            with contextlib.suppress(OSError):
+                os.unlink(path)
 
     # Starting
 

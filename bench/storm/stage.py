@@ -137,13 +137,23 @@ class Stage:
             return stream.read()
 
     def pair(self, scene):
-        """Play a scene without and with the sentinel; return the deaths of both."""
-        without, limit_mib = play.Play(scene, self.folder, self.beside, self.log, UID + 1,
-                                       watched=False).run()
+        """
+        Play a scene without and with the sentinel; return the deaths of both.
+
+        The second one's values settle, in a control group of its own, while the first is played.
+        """
         guarded = play.Play(scene, self.folder, self.ours, self.log, UID, watched=True)
-        if self._inside:
-            self._start(guarded.cgroup)
         guarded.begins, guarded.ends = self._make_trouble, self._after_storm
+        try:
+            if not self._inside:
+                guarded.start()
+            without, limit_mib = play.Play(scene, self.folder, self.beside, self.log, UID + 1,
+                                           watched=False).run()
+            if self._inside:
+                self._start(guarded.cgroup)
+        except BaseException:
+            guarded.close()
+            raise
         deaths, _ = guarded.run(None if self._inside else limit_mib)
         self.values = guarded.values
         return without, deaths

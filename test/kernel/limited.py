@@ -16,12 +16,40 @@
 
 import fcntl
 import os
+import select
 import time
 
 from conftest import wait_for
 import pytest
 
 LIMIT_MIB = 300
+# mm/oom_kill.c, oom_rs: after ten kills within so many seconds the kernel leaves tables out.
+TABLES_S, TABLES = 5.0, 10
+
+
+def _recent_kills():
+    """Return how many kills the kernel's log holds of the last five seconds."""
+    log, found = os.open('/dev/kmsg', os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), 0
+    since_us = (time.monotonic() - TABLES_S) * 1e6
+    try:
+        while select.select([log], [], [], 0)[0]:
+            try:
+                facts, _, text = os.read(log, 8192).partition(b';')
+            except BrokenPipeError:
+                continue  # the ring went over what was not read
+            found += b'Killed process' in text and int(facts.split(b',')[2]) > since_us
+    finally:
+        os.close(log)
+    return found
+
+
+@pytest.fixture
+def whole_reports():
+    """Wait until a test's own kills are reported with their tables; skip without the log."""
+    try:
+        wait_for(lambda: _recent_kills() < TABLES // 3, 'the kernel prints tables again')
+    except OSError as error:
+        pytest.skip(f'/dev/kmsg cannot be read: {error.strerror}')
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ from conftest import Robot
 from conftest import running_sentinel
 from conftest import wait_for
 from limited import limited_cgroup  # noqa: F401
+from limited import whole_reports  # noqa: F401
 import pytest
 
 pytest.importorskip('rclpy', reason='needs rclpy: make setup, or source ROS')
@@ -83,18 +84,10 @@ def victim(public, cgroup):
     robot.end()
 
 
-def needs_kernel_log():
-    """Skip where the kernel's log is not ours to read."""
-    try:
-        os.close(os.open('/dev/kmsg', os.O_RDONLY | os.O_NONBLOCK))
-    except OSError as error:
-        pytest.skip(f'/dev/kmsg is not ours: {error}')
-
-
+@pytest.mark.usefixtures('whole_reports')
 def test_a_protected_nodes_death_is_told_with_name_group_and_reason(
         ear, victim, cgroup, monkeypatch, tmp_path):
     """In the status, on the topic, to a late joiner, in the log and in a folder."""
-    needs_kernel_log()
     monkeypatch.setenv('ROS_HOME', str(tmp_path))
     start, die = victim
     with running_sentinel(PARAMETERS) as sentinel:
@@ -131,9 +124,9 @@ def test_a_protected_nodes_death_is_told_with_name_group_and_reason(
         assert f'Killed process {child.pid} ' in file.read()
 
 
+@pytest.mark.usefixtures('whole_reports')
 def test_an_expendable_nodes_death_is_a_warning_told_once(ear, victim):
     """And the counters, which saw it too, do not tell it again."""
-    needs_kernel_log()
     start, die = victim
     with running_sentinel({**PARAMETERS, 'incident.directory': ''}):
         child = start('recorder')
@@ -149,9 +142,9 @@ def test_an_expendable_nodes_death_is_a_warning_told_once(ear, victim):
         assert ear.values('OOM kills')['incident folder'] == 'incident.directory is empty'
 
 
+@pytest.mark.usefixtures('whole_reports')
 def test_a_storm_of_kills_is_told_whole(ear, robot, cgroup, monkeypatch, tmp_path):
     """Six nodes that leak at once die one after the other: each is told once, with a folder."""
-    needs_kernel_log()
     monkeypatch.setenv('ROS_HOME', str(tmp_path))
     go = tmp_path / 'go'
     with running_sentinel({**PARAMETERS, 'incident.keep': 4}):
@@ -173,9 +166,9 @@ def test_a_storm_of_kills_is_told_whole(ear, robot, cgroup, monkeypatch, tmp_pat
         assert [len(ear.told(child.pid)) for child in storm] == [1] * 6
 
 
+@pytest.mark.usefixtures('whole_reports')
 def test_kills_from_before_the_start_are_marked_and_have_no_names(ear, victim):
     """A sentinel that starts later lists them without an alarm."""
-    needs_kernel_log()
     start, die = victim
     child = start()
     comm = pathlib.Path(f'/proc/{child.pid}/comm').read_text().strip()
@@ -221,9 +214,9 @@ def test_without_any_permission_the_kill_is_inferred(ear, victim, public):
                   'an incident folder all the same')
 
 
+@pytest.mark.usefixtures('whole_reports')
 def test_in_a_pid_namespace_the_node_is_found_by_its_name(ear, robot, cgroup, public):
     """As in a container: the PIDs in the kernel's log are not those that the sentinel sees."""
-    needs_kernel_log()
     start = ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc']
     if subprocess.run([*start, 'true'], capture_output=True).returncode:
         pytest.skip('no PID namespace can be made here')

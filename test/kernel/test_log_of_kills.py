@@ -26,6 +26,7 @@ import sys
 
 from conftest import wait_for
 from limited import limited_cgroup  # noqa: F401
+from limited import whole_reports  # noqa: F401
 from oom_sentinel.cli import main
 import pytest
 
@@ -63,17 +64,9 @@ def told(capsys, pid):
     return found[-1] if found else None
 
 
-@pytest.fixture
-def kmsg():
-    """Skip where the kernel's messages may not be read."""
-    try:
-        os.close(os.open('/dev/kmsg', os.O_RDONLY | os.O_NONBLOCK))
-    except OSError as error:
-        pytest.skip(f'/dev/kmsg cannot be read: {error.strerror}')
-
-
+@pytest.mark.usefixtures('whole_reports')
 @pytest.mark.parametrize('number', range(ROUNDS))
-def test_the_predicted_victim_is_the_one_that_died(number, cgroup, kmsg, capsys):
+def test_the_predicted_victim_is_the_one_that_died(number, cgroup, capsys):
     """Random sizes and values; whoever dies, the table names it, with every fact."""
     chance = random.Random(number)
     processes = [holder(cgroup, chance.randint(1, 40), 0, NAME, chance.choice((0, 0, 100, 300)))

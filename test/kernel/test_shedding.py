@@ -40,7 +40,7 @@ import pathlib, signal, sys, time
 signal.signal(signal.SIGINT, signal.SIG_IGN if sys.argv[2] == 'deaf' else
               signal.default_int_handler)
 signal.signal(signal.SIGTERM, signal.SIG_IGN if sys.argv[2] == 'deaf' else signal.SIG_DFL)
-held = [b'x' * (100 << 20)]
+held = [b'x' * (int(sys.argv[4]) << 20)]
 print('ready', flush=True)
 try:
     while True:
@@ -76,14 +76,14 @@ def actions_listener():
     made.close()
 
 
-def recorder(robot, cgroup, metadata, manner='polite', pause_s=0.1):
-    """Start a recorder that leaks a MiB each `pause_s` seconds."""
+def recorder(robot, cgroup, metadata, manner='polite', pause_s=0.1, mib=100):
+    """Start a recorder that holds so many MiB and leaks another each `pause_s` seconds."""
     program = robot.prefix / 'lib' / 'rosbag' / 'recorder'
     program.parent.mkdir(parents=True, exist_ok=True)
     program.write_text(f'#!{os.path.realpath(sys.executable)}\n{RECORDER}')
     program.chmod(0o755)
     robot.command = lambda *_args, **_more: [
-        sys.executable, '-IS', str(program), str(metadata), manner, str(pause_s),
+        sys.executable, '-IS', str(program), str(metadata), manner, str(pause_s), str(mib),
         '--ros-args', '-r', '__node:=recorder']
     return robot.start('rosbag', 'recorder', preexec=cgroup.join)
 
@@ -116,7 +116,7 @@ def test_a_leaking_recorder_closes_its_file_and_the_kernel_kills_nobody(
 def test_one_that_ignores_signals_is_killed_in_the_end(robot, cgroup, tmp_path, listener):
     """Step by step, each with its own grace."""
     with running_sentinel({**PARAMETERS, 'shed.mode': 'act'}):
-        leaking = recorder(robot, cgroup, tmp_path / 'metadata', 'deaf', 0.2)
+        leaking = recorder(robot, cgroup, tmp_path / 'metadata', 'deaf', 0.2, 190)
         wait_for(lambda: leaking.poll() is not None, 'the recorder ends', 100)
         assert leaking.returncode == -9 and oom_kills(cgroup) == '0'
         listener.until(lambda: len(listener.results()) == 3, 'three steps are told')
@@ -127,7 +127,7 @@ def test_one_that_ignores_signals_is_killed_in_the_end(robot, cgroup, tmp_path, 
 def test_report_says_what_it_would_do_and_does_nothing(robot, cgroup, tmp_path, listener):
     """The kernel kills, as it would without us."""
     with running_sentinel({**PARAMETERS, 'shed.mode': 'report'}):
-        leaking = recorder(robot, cgroup, tmp_path / 'metadata')
+        leaking = recorder(robot, cgroup, tmp_path / 'metadata', mib=190)
         wait_for(lambda: leaking.poll() is not None, 'the recorder ends', 60)
         assert leaking.returncode == -9 and oom_kills(cgroup) == '1'
         listener.until(listener.results, 'the intent is told')
