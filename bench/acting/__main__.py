@@ -41,7 +41,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SCENES = 'machine,swap,small,group'
 CONTENDERS = 'nothing,sentinel,sentinel-shedding,earlyoom,nohang'
 PACKAGES = ('earlyoom', 'nohang')
-SWAP_MIB = 256
+SWAP_MIB = 160
 LEFT_OUT = ('usr/share/doc', 'usr/share/man', 'lib', 'etc/init.d', 'etc/logrotate.d')
 
 

@@ -173,8 +173,8 @@ class Round:
         self._make_group()
         critical_mib = 60 if self.small else int(CRITICAL_SHARE * meminfo_mib('MemAvailable'))
         self._start('base', 'critical', 'loop', self.notes['times'], critical_mib)
-        self._start('tools', 'monitor', 'idle', '-', 20)
-        self._start('tools', 'teleop', 'idle', '-', 20)
+        for name in ('monitor', 'teleop'):
+            self._start('tools', name, 'idle', '-', 80 if self.small and not self.limited else 20)
         self._start('rosbag', 'recorder', 'recorder', self.notes['bag'], 20, self.pace,
                     self.notes['go'])
         for name, child in self.children.items():
