@@ -82,11 +82,12 @@ def test_it_is_named_and_ends_the_expendable_before_the_kernel_kills(
     watched.observer.until(
         lambda: [s for s in watched.observer.kills if f'ended by {name}' in s.message],
         'the sentinel tells it')
-    if name == 'earlyoom':
-        cure(doctor()[name]['remedy'])
-        wait_for(lambda: shown(neighbour, 'ActiveState') == 'active', 'it runs with the new rule')
-        with open('/etc/default/earlyoom', encoding='ascii') as stream:
-            assert '--avoid ^(component_conta' in stream.read()
+    cure(doctor()[name]['remedy'])
+    wait_for(lambda: shown(neighbour, 'ActiveState') == 'active', 'it runs with the new rule')
+    rules = subprocess.run(['cat', '/etc/default/earlyoom', '/etc/nohang/nohang.conf'],
+                           capture_output=True, text=True).stdout
+    assert {'earlyoom': '--avoid ^(component_conta', 'nohang': '@BADNESS_ADJ_RE_CMDLINE  -300'}[
+        name] in rules
 
 
 def test_systemd_oomd_is_named_and_kills_the_whole_group(robot, tmp_path):

@@ -19,13 +19,18 @@ import os
 import subprocess
 
 from conftest import program
+from conftest import wait_for
+import pytest
 from service import drop_in
 from service import ETC
 from service import quoted
+from service import shown
 from service import systemctl
 from service import units
 from service import write_unit
 
+USER = ('setpriv', '--reuid=1000', '--regid=1000', '--clear-groups', 'env',
+        'XDG_RUNTIME_DIR=/run/user/1000', 'HOME=/home/robot')
 CONTINUE = '[Service]\nOOMPolicy=continue\n'
 
 
@@ -39,10 +44,12 @@ def policies_found(names):
     return {name: found.get(name, 'continue') for name in names}
 
 
-def policies(names):
+def policies(names, *manager):
     """Return unit -> OOMPolicy as systemd itself has it."""
-    return dict(zip(names, systemctl('show', '-p', 'OOMPolicy', '--value', *names).split(),
-                    strict=True))
+    done = subprocess.run([*manager, 'systemctl', *(['--user'] if manager else []), 'show', '-p',
+                           'OOMPolicy', '--value', *names],
+                          check=True, capture_output=True, text=True)
+    return dict(zip(names, done.stdout.split(), strict=True))
 
 
 def test_every_place_of_a_setting_is_read_as_systemd_reads_it(robot):
@@ -95,3 +102,26 @@ def test_every_place_of_a_setting_is_read_as_systemd_reads_it(robot):
             for path in written:
                 path.unlink()
             systemctl('daemon-reexec')
+
+
+@pytest.mark.usefixtures('home')  # the user may read what is below tmp_path
+def test_a_unit_of_a_users_own_manager_is_read_where_that_reads_it(robot):
+    """~/.config/systemd/user and user.conf.d, by user@1000.service."""
+    os.makedirs('/home/robot/.config/systemd/user', exist_ok=True)
+    subprocess.run(['chown', '-R', '1000:1000', '/home/robot'], check=True)
+    systemctl('start', 'user@1000.service')
+    node = quoted(*robot.command('demo', 'talker', node='talker'))
+    folder = ETC.parents[2] / 'home/robot/.config/systemd/user'
+    names = ('mine.service', 'calm.service')
+    for name in names:
+        write_unit(name, f'ExecStart={node}', folder=folder)
+    drop_in('calm.service', CONTINUE, folder=folder)
+    try:
+        for words in (['daemon-reload'], ['start', *names]):
+            subprocess.run([*USER, 'systemctl', '--user', *words], check=True)
+        right = policies(names, *USER)
+        assert right['calm.service'] == 'continue' and right['mine.service'] == 'stop'
+        assert policies_found(names) == right
+    finally:
+        systemctl('stop', 'user@1000.service')
+        wait_for(lambda: shown('user@1000.service', 'ActiveState') == 'inactive', 'it ends')
