@@ -88,6 +88,10 @@ class Level:
         missing = self.pages - held_pages
         return min(OOM_SCORE_ADJ_MAX, -(-missing // self.domain.point))
 
+    def head_start(self, member: Protected) -> int:
+        """Return by how many pages a protected process may grow until it is at the level."""
+        return self.pages - member.now_pages - member.value * self.domain.point
+
     @property
     def reached(self) -> bool:
         """Return whether an empty process can be lifted to the level at all."""

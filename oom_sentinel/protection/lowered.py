@@ -35,9 +35,10 @@ from oom_sentinel.protection.foreign_growth import values
 from oom_sentinel.protection.level import Leak
 from oom_sentinel.protection.level import Level
 from oom_sentinel.protection.level import OOM_SCORE_ADJ_MAX
-from oom_sentinel.protection.level import SOON_S
 
 WHY = 'raised so that whatever leaks is killed first: this control group is small'
+EXHAUSTED_S = 10.0
+LITTLE = 2  # head starts: a tenth of the domain
 SMALL_BYTES = 2 << 30  # what a leak of 1 GB/s fills between two scans
 
 
@@ -69,16 +70,20 @@ def victims(made: Level, members: Sequence[Member]) -> Mapping[Identity, int]:
     """
     Return the values of the protected processes that shall be killed for their own leak.
 
-    Only when one has outgrown its head start, the domain will be exhausted soon, and playing
-    the kernel's choice to the end shows that fewer die.  One that was raised stays raised.
+    Only when one has outgrown its head start, the domain will be exhausted within seconds, and
+    playing the kernel's choice to the end shows that fewer die: a node that loads a map is no
+    leak.  One that was raised stays raised while little is left.
     """
     domain = made.domain
     outgrown = [m for m in members
                 if m.task.critical and m.grown_pages > domain.head_start_pages]
-    before = {m.task.identity: m.own for m in outgrown if m.above}
+    left = domain.left_pages
+    if not outgrown or left is None:
+        return {}
+    before = {m.task.identity: m.own for m in outgrown
+              if m.above and left < LITTLE * domain.head_start_pages}
     leaking = [m for m in outgrown if m.task.pages_per_s > 0]
-    pace = sum(m.task.pages_per_s for m in leaking)
-    if not leaking or domain.left_pages is None or domain.left_pages > pace * SOON_S:
+    if left > sum(m.task.pages_per_s for m in leaking) * EXHAUSTED_S:
         return before
     stay = values(members, made)
     top = max((m.task.held_pages + stay[m.task.identity] * domain.point for m in members
@@ -86,6 +91,6 @@ def victims(made: Level, members: Sequence[Member]) -> Mapping[Identity, int]:
     raised = {m.task.identity: max(m.own, min(
         OOM_SCORE_ADJ_MAX, -((m.task.held_pages - top) // domain.point))) for m in leaking}
     tasks = [m.task for m in members]
-    then = losses(tasks, {**stay, **raised}, domain.left_pages, domain.point)
-    saves = then < losses(tasks, stay, domain.left_pages, domain.point)
+    then = losses(tasks, {**stay, **raised}, left, domain.point)
+    saves = then < losses(tasks, stay, left, domain.point)
     return {**before, **raised} if saves else before

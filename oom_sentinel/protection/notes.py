@@ -23,6 +23,7 @@ from oom_sentinel.protection.domains import Domain
 from oom_sentinel.protection.foreign_growth import Foreign
 from oom_sentinel.protection.known import Known
 from oom_sentinel.protection.level import Level
+from oom_sentinel.protection.level import Protected
 from oom_sentinel.settings import Settings
 
 UNKILLABLE = -1000
@@ -75,6 +76,24 @@ def notes(denied: Iterable[Target], spared: tuple[Process, ...], known: Known,
               for identity, files in known.unmapped.items() for file in files][:3]
     found += _absurd(known, settings)
     return tuple(found) + _values(settings)
+
+
+def wide(levels: Iterable[Level], protected: Iterable[Protected], page_size: int
+         ) -> tuple[str, ...]:
+    """Name per domain the protected process whose head start is larger than what is left."""
+    found = []
+    members = [p for p in protected if not p.itself]
+    for made in levels:
+        widest = max((p for p in members if made.domain.holds(p.process)),
+                     key=made.head_start, default=None)
+        left = made.domain.left_pages
+        if widest is not None and left is not None and made.head_start(widest) > left:
+            found.append(
+                f'{widest.process.label} may grow by '
+                f'{made.head_start(widest) * page_size // MIB} MiB in {made.domain.label} before '
+                f'it is killed first, but {left * page_size // MIB} MiB are left: when it leaks '
+                'them within a second, others are killed before it')
+    return tuple(found)
 
 
 def _absurd(known: Known, settings: Settings) -> list[str]:

@@ -164,7 +164,8 @@ def _with_raised(table: tuple[Process, ...], matched: list[Target],
                 tuple(made.raisable), made.foreign,
                 tuple(made.outgrown), made.head_starts(), tuple(spared),
                 notes.lost(denied, made.all_levels, made.foreign, settings),
-                notes.notes(denied, tuple(spared), known, settings))
+                notes.notes(denied, tuple(spared), known, settings)
+                + notes.wide(made.levels, made.protected_processes, known.page_size))
 
 
 def _why_unmatched(process: Process, known: Known) -> str:

@@ -53,7 +53,7 @@ class Raising:
         """Find the levels; nothing is raised where protection.when_denied is report."""
         self._settings, self._view, self._known = settings, view, known
         self._groups = {t.process.identity: t for t in matched}
-        protected = tuple(self._protected(table))
+        self.protected_processes = protected = tuple(self._protected(table))
         self._denied = {p.process.identity: p for p in protected if p.denied}
         denied = tuple(made for domain in known.domains for made in (
             level.level(domain, self._denied.values()),) if made is not None)
@@ -151,8 +151,8 @@ class Raising:
         """Return by how many bytes each protected process may grow until it is at the level."""
         found = []
         for identity, member in self._denied.items():
-            left = [made.pages - member.now_pages - member.value * made.domain.point
-                    for made in self.levels if made.domain.holds(member.process)]
+            left = [made.head_start(member) for made in self.levels
+                    if made.domain.holds(member.process)]
             if left:
                 found.append((identity, min(left) * self._known.page_size))
         return tuple(found)

@@ -106,24 +106,30 @@ def test_a_protected_leak_that_would_take_the_others_is_raised_to_be_the_victim(
 
 
 @pytest.mark.parametrize('rest_mib, mib_s, domain', [
-    (50, 20.0, ROBOT), (20, 0.1, ROBOT), (20, 0.0, ROBOT), (20, 20.0, MACHINE)])
+    (50, 20.0, ROBOT), (20, 3.0, ROBOT), (20, 0.0, ROBOT), (20, 20.0, MACHINE)])
 def test_a_protected_process_keeps_its_value_while_nobody_would_die_for_it(
         rest_mib, mib_s, domain):
-    """Within its head start, too slow, at rest again, or where enough is left."""
+    """Within its head start, at 13 s to the end, at rest again, or where enough is left."""
     found, made = values(TABLE, domains=(domain,), sizes=leaking(DRIVER, rest_mib, mib_s))
     assert found[1000] == -400 and made.outgrown == ()
 
 
-def test_a_protected_process_that_was_raised_is_not_lowered_while_it_leaks():
+def test_a_protected_process_that_was_raised_is_not_lowered_while_little_is_left():
     """Its own growth asks for less at every scan; it stays the victim, then gets -400 again."""
     raised = replace(DRIVER, oom_score_adj=-20)
-    table = (raised, SMALL, LARGEST)
-    known = {DRIVER.identity: 0}
-    for mib_s in (20.0, 0.1):
-        found, _ = values(table, None, known, domains=(ROBOT,),
+    for mib_s, left_mib, value in ((20.0, 40, -20), (0.1, 20, -20), (0.1, 40, -400)):
+        found, _ = values((raised, SMALL, LARGEST), None, {DRIVER.identity: 0},
+                          domains=(replace(ROBOT, left_pages=left_mib * PAGES),),
                           sizes=leaking(DRIVER, 20, mib_s))
-        assert found[1000] == -20
-    assert values(table, None, known, domains=(ROBOT,))[0][1000] == -400
+        assert found[1000] == value
+
+
+def test_a_node_that_another_program_set_higher_is_no_victim():
+    """It was never changed by us: it gets its group's value."""
+    table = (replace(DRIVER, oom_score_adj=0), SMALL, LARGEST)
+    found, _ = values(table, domains=(replace(ROBOT, left_pages=20 * PAGES),),
+                      sizes=leaking(DRIVER, 20, 0.1))
+    assert found[1000] == -400
 
 
 def test_report_raises_nobody_where_lowering_is_permitted():

@@ -106,6 +106,17 @@ def test_the_head_start_that_is_left_is_what_is_missing_to_the_level():
     assert dict(made.head_starts)[DRIVER.identity] == 15 * MIB
 
 
+@pytest.mark.parametrize('left_mib, said', [(74, True), (76, False)])
+def test_a_protected_process_whose_leak_would_cost_others_first_is_named(left_mib, said):
+    """It rests at 40 MiB, 75 below the level: with less left, others are killed before it."""
+    small = holding(node(1001, 'nav2_amcl/amcl', 'amcl', cgroup='/robot'), 40)
+    place = replace(ROBOT, left_pages=left_mib * PAGES)
+    _, made = values((DRIVER, small, inside(1003, '/usr/bin/a', 0)),
+                     {**DENIED, small.identity: 0}, domains=(place,))
+    found = [n for n in made.notes if 'may grow by 75 MiB in control group /robot' in n]
+    assert bool(found) is said and all(n.startswith('/amcl') for n in found)
+
+
 @pytest.mark.parametrize('command', [
     '/usr/lib/systemd/systemd --user', '/usr/bin/dbus-daemon --session', '/usr/bin/pipewire',
     '/usr/lib/xorg/Xorg :0', '/usr/bin/gnome-shell', '/usr/sbin/sshd -D', '-bash',
