@@ -14,15 +14,25 @@
 
 """The memory domains, and what of swap counts in them."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
+from oom_sentinel import kernel
 from oom_sentinel.cli import order
 from oom_sentinel.facts.cgroup import CgroupChain
 from oom_sentinel.facts.cgroup import MemoryCgroup
 from oom_sentinel.facts.memory import MemInfo
+from oom_sentinel.facts.memory import SwapDevice
+from oom_sentinel.facts.status import Unavailable
+from oom_sentinel.kernel.swap import swap_devices
+from oom_sentinel.protection.domains import Domain
 from oom_sentinel.protection.domains import domains
+from oom_sentinel.protection.limits import DomainReader
 from oom_sentinel.protection.limits import Limits
+from oom_sentinel.protection.limits import nearly_used_up
+from oom_sentinel.risk import headroom
 import pytest
+import trees
 
 MIB = 1 << 20
 INFO = MemInfo(4096 * MIB, 500 * MIB, 1000 * MIB, swap_total_bytes=1000 * MIB,
@@ -58,3 +68,55 @@ def test_the_order_inside_a_group_counts_swap_the_same_way(swappiness, total_mib
         host=SimpleNamespace(page_size=4096), root=SimpleNamespace(
             number={'/proc/sys/vm/swappiness': swappiness}.get))
     assert order.inside('/robot', reading) == ((), total_mib * 256)
+
+
+def test_the_machine_has_what_it_can_give_and_stands_alone_without_control_groups():
+    """1000 MiB available and 800 of swap; without /proc/meminfo nothing is known."""
+    swaps = (SwapDevice('/dev/sda2', 1000 * MIB, 200 * MIB),)
+    (machine,) = domains(Unavailable('no cgroups'), INFO, 4096, swaps)
+    left = headroom.machine_bytes(INFO, swaps)
+    assert machine.path is None and machine.left_pages == left // 4096 > 1000 * 256
+    assert domains(CHAINS, Unavailable('no /proc'), 4096) == ()
+
+
+@pytest.mark.parametrize('path, left, before, soon', [
+    (None, 49, None, True), (None, 51, None, False), ('/robot', 249, None, True),
+    ('/robot', 251, None, False), ('/robot', 400, 441, True), ('/robot', 400, 438, False),
+    ('/robot', None, 440, False), ('/robot', 400, Domain('/robot', 1000), False)])
+def test_little_left_or_an_end_within_twenty_seconds_is_near(path, left, before, soon):
+    """A twentieth of the machine, a quarter of a group; 40 pages in 2 s take 400 in 20 s."""
+    if isinstance(before, int):
+        before = Domain(path, 1000, before)
+    assert nearly_used_up(Domain(path, 1000, left), before, 2.0) is soon
+
+
+def test_a_look_says_whether_a_limit_changed_and_one_is_nearly_reached():
+    """The first finds all changed; what is used up is compared with the last look."""
+    found = {'limit': 100, 'used': 40}
+
+    def read(_paths):
+        group = replace(GROUP, limit_bytes=found['limit'] * MIB, usage_bytes=found['used'] * MIB)
+        return (CgroupChain('/robot', (group,)),), INFO, (), 0
+    limits = Limits(read, 4096)
+    assert limits.look(0.0) == (True, False)
+    assert limits.look(1.0) == (False, False)
+    found['used'] = 50  # the rest is gone in 5 s
+    assert limits.look(2.0) == (False, True)
+    assert limits.look(3.0) == (False, False)
+    found['limit'] = 200
+    assert limits.look(4.0) == (True, False)
+
+
+def test_a_plan_that_is_shown_reads_the_same_domains(tmp_path):
+    """With swap, of which zram brings less than it says, and vm.swappiness."""
+    trees.make(tmp_path, 'raspberry_pi5')
+    root, asked = kernel.Root(str(tmp_path)), []
+    reader = DomainReader(root, None, 16384)
+    reader._chains = SimpleNamespace(
+        read=lambda paths, now_s: asked.append((paths, now_s)) or CHAINS)
+    machine, robot = reader.of(('/robot',))
+    assert asked[0][0] == ('/robot',) and asked[0][1] > 0
+    info, swaps = root.meminfo(), swap_devices(root)
+    assert swaps and machine.left_pages == headroom.machine_bytes(info, swaps) // 16384
+    assert machine.left_pages != headroom.machine_bytes(info, ()) // 16384
+    assert robot.totalpages == (100 + 2048) * MIB // 16384

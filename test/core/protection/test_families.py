@@ -202,3 +202,14 @@ def test_the_sum_of_a_foreign_family_decides_whether_it_counts():
     assert entry.label.startswith('forker') and 2001 not in found
     assert entry.cap_pages == 23 * PAGES - ROBOT.point
     assert not lifted(tables, left_mib=100 * 1024)[1].foreign
+
+
+def test_orphans_that_fork_are_a_family_of_their_first_process():
+    """It has ended, and they were too few for a family meanwhile."""
+    parent, first = forked(2000, 15, ppid=1), forked(2001, 23)
+    second = forked(2002, 30, ppid=2001)
+    found, _ = read((0, (parent, first)), (1, (first,)), (2, (first, second)))
+    family = found[first.identity]
+    assert family.first == parent.identity and family.members == {
+        first.identity, second.identity}
+    assert family.size.now == (8 + 7) * MIB and family.label == 'forker'

@@ -127,3 +127,16 @@ def test_growth_counts_only_in_its_own_domain():
     beside = Process(2, 2, 0, 0, Program('b'), cgroup='/robot2')
     assert domain(10).holds(inside) and not domain(10).holds(beside)
     assert Domain(None, 1000).holds(beside)
+
+
+def test_what_can_never_be_killed_frees_nothing_however_it_grows():
+    """-1000: the kernel passes it over, so playing its growth would end nowhere."""
+    leak, rest = Task(Identity(1, 1), 10, False, 5.0), Task(Identity(2, 2), 10)
+    assert losses((leak, rest), {leak.identity: -1000, rest.identity: 0}, 20, 1) == Loss(0, 0)
+    assert losses((leak, rest), {leak.identity: -999, rest.identity: 0}, 20, 1) == Loss(0, 1)
+
+
+def test_the_value_of_what_grows_counts_with_its_size():
+    """A small leak at 500 dies before a large process at 0."""
+    leak, rest = Task(Identity(1, 1), 10, False, 5.0), Task(Identity(2, 2), 100)
+    assert losses((leak, rest), {leak.identity: 500, rest.identity: 0}, 0, 1) == Loss(0, 0)

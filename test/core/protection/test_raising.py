@@ -188,3 +188,42 @@ def test_without_a_denial_nobody_is_raised():
     """-500, -400 and -300 stand, and that is all."""
     found, made = values((DRIVER, inside(1003, '/usr/bin/a', 0)), {}, domains=BOTH)
     assert found == {1000: -400} and made.levels == () and SETTINGS.protection_raise == 'user'
+
+
+def hog(pid, mib, cgroup='/robot', **more):
+    """Return a process that cannot be raised: of another user."""
+    return holding(process(pid, '/usr/bin/hog', uid=1001, cgroup=cgroup, **more), mib)
+
+
+def foreign(table, *growing, **changes):
+    """Return what is found of growth in the robot's group, where these processes grow."""
+    found = at_rest(table)
+    for one in growing:
+        found.update({i: replace(s, **changes) for i, s in grown(one, 5, 40).items()})
+    return values(table, DENIED, domains=(ROBOT,), sizes=found)[1].foreign
+
+
+def test_growth_in_another_group_is_none_here_and_one_behind_a_kernel_thread_is():
+    """Each process of the domain is looked at, and no other."""
+    beside, inside_ = hog(1003, 40, '/other'), hog(1003, 40)
+    thread = process(3, 'kworker', kernel_thread=True, cgroup='/robot')
+    assert foreign((DRIVER, beside), beside) == {}
+    found = foreign((DRIVER, thread, inside_), inside_)['/robot']
+    assert found.label == 'hog (PID 1003)' and found.domain == 'control group /robot'
+
+
+def test_a_pace_that_is_left_of_what_rests_again_is_no_growth():
+    """It holds no more than at rest."""
+    resting = hog(1003, 40)
+    assert foreign((DRIVER, resting), resting, high=40 * MIB) == {}
+
+
+def test_what_is_raised_because_it_outgrew_its_head_start_says_so():
+    """The reason stands behind its group."""
+    leaky = holding(node(1001, 'nav2_amcl/amcl', 'amcl', cgroup='/robot'), 60)
+    table = (DRIVER, leaky)
+    _, made = values(table, {**DENIED, leaky.identity: 0}, domains=BOTH,
+                     sizes={**at_rest(table), **grown(leaky, 20, 60)})
+    why = {t.process.pid: t.why for t in made.targets}
+    assert why[1001] == 'group navigation, raised because it outgrew its head start'
+    assert 'outgrew' not in why[1000]

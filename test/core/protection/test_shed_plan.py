@@ -233,3 +233,13 @@ def test_nothing_is_shed_in_two_healthy_hours(kind):
     for taken in samples(healthy.healthy(kind, random.Random(f'{kind}7'))):
         found, history = risk.assess(taken, history, SETTINGS)
         assert [s for s in shed_plan.shortages(taken, found, SETTINGS) if s.due_s <= 0] == []
+
+
+def test_pressure_counts_only_below_the_warn_level_and_a_request_is_due_now():
+    """At the level itself there is still what must be left."""
+    waiting = Pressure(PressureLine(90, 90, 90, 0), PressureLine(90, 90, 90, 0))
+    share = SETTINGS.memory_available_warn_percent / 100
+    for available, short in ((1000 * share, 0), (1000 * share - 1, 1)):
+        made = sample(available=int(available), pressure=waiting)
+        assert len(shed_plan.shortages(made, Assessment(), SETTINGS)) == short
+    assert [s.due_s for s in shed_plan.now(sample())] == [0.0]

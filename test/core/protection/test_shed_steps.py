@@ -140,3 +140,38 @@ def test_two_places_are_looked_at_apart():
         (), Seen(frozenset({process.identity})))
     assert [(a.place, a.result) for a in actions] == [('this machine', Brought.ENDED)]
     assert state.endings[0].path == '/robot'
+
+
+def test_a_tenth_of_what_was_expected_is_waited_on():
+    """A fifth at least shows that the memory is back."""
+    state, _ = ending()
+    _, actions, state = look(state, 100.5, available=105)
+    assert actions == () and state.endings
+    _, (action,), _ = look(state, 100.6, available=110)
+    assert action.brought_bytes == 10 * MIB
+
+
+def test_a_further_step_is_taken_only_where_it_is_due_now():
+    """A second before, the process is left alone with what it has got."""
+    state, identity = ending()
+    for due_s, steps in ((0.0, ['terminate']), (0.5, [])):
+        short = tuple(replace(s, due_s=due_s) for s in shed_plan.shortages(
+            sample(), ends_in(5), SETTINGS))
+        orders, (action,), _ = shed_steps.advance(
+            state, sample(104.0, 60), {None: 60 * MIB}, short, Seen(frozenset((identity,))))
+        assert [order.step.value for order in orders] == steps
+        assert action.brought_bytes == -40 * MIB and action.place == 'this machine'
+
+
+def test_a_step_has_had_its_haste_after_four_tenths_of_a_second_and_names_its_place():
+    """Where memory falls as fast as it would be gone within a second."""
+    state, identity = ending()
+    (begun,) = state.endings
+    for at_s, over in ((100.39, False), (100.4, True)):
+        hasty = replace(begun, path='/robot', since_s=100.0, looked_s=at_s - 0.1,
+                        looked_bytes=40 * MIB)
+        hasty = replace(hasty, since_s=at_s - 0.4 if over else 100.0)
+        _, actions, _ = shed_steps.advance(
+            State((hasty,)), sample(at_s), {'/robot': 10 * MIB}, (), Seen(
+                frozenset((identity,))))
+        assert [action.place for action in actions] == ['/robot'] * over

@@ -14,9 +14,12 @@
 
 """What a process holds at rest, on series of readings without a kernel."""
 
+from dataclasses import replace
+
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import Program
 from oom_sentinel.facts.process import TaskMemory
+from oom_sentinel.protection import sizes
 from oom_sentinel.protection.sizes import Sizes
 
 MIB = 1 << 20
@@ -29,10 +32,10 @@ def process(mib, pid=1, label='node'):
 
 def after(steps):
     """Return the size of one process after these (seconds, MiB) readings."""
-    sizes = Sizes()
+    found = Sizes()
     for now_s, mib in steps:
-        sizes.read((process(mib),), now_s)
-    return next(iter(sizes.known.values()))
+        found.read((process(mib),), now_s)
+    return next(iter(found.known.values()))
 
 
 def test_a_started_process_is_at_rest_after_two_equal_readings():
@@ -81,3 +84,35 @@ def test_what_was_not_read_anew_is_left_as_it_was():
     sizes.read((held,), 0.0)
     sizes.read((held,), 40.0)
     assert not next(iter(sizes.known.values())).settled
+
+
+def test_a_clock_that_goes_back_begins_anew():
+    """What leaked before is still believed to leak."""
+    leaky = replace(sizes.first(process(40).memory, 9.0, label='node'), leaky=True)
+    size = sizes.extend(leaky, process(60).memory, 3.0)
+    assert (size.first_s, size.now, size.high) == (3.0, 60 * MIB, 60 * MIB)
+    assert size.leaky and size.label == 'node'
+
+
+def test_a_reading_that_comes_too_soon_moves_the_rest_of_a_starting_process_alone():
+    """Within 0.3 s two readings show no pace."""
+    starting = sizes.first(process(40).memory, 1.0)
+    settled = replace(starting, settled=True)
+    high = [sizes.extend(last, process(60).memory, 1.2).high for last in (starting, settled)]
+    assert high == [60 * MIB, 40 * MIB]
+    assert sizes.extend(settled, process(60).memory, 1.2).now == 60 * MIB
+
+
+def test_a_peak_within_a_stretch_belongs_to_the_most_that_it_holds_at_rest():
+    """Each ten seconds 70 MiB for a moment, 40 at the begin and the end of a stretch."""
+    steps = [(0, 40), (1, 40)] + [(2 + t, 70 if t % 10 == 5 else 40) for t in range(50)]
+    assert (after(steps).low, after(steps).high) == (40 * MIB, 70 * MIB)
+
+
+def test_what_still_starts_is_named():
+    """Those are read again soon."""
+    found = Sizes()
+    found.read((process(40, pid=3),), 0.0)
+    for now_s in (1.0, 2.0):
+        found.read((process(40, pid=3), process(10 * now_s, pid=4)), now_s)
+    assert found.unsettled() == frozenset((4,))
