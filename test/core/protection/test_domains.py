@@ -23,6 +23,8 @@ from oom_sentinel.facts.cgroup import CgroupChain
 from oom_sentinel.facts.cgroup import MemoryCgroup
 from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.memory import SwapDevice
+from oom_sentinel.facts.process import Process
+from oom_sentinel.facts.process import Program
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.kernel.swap import swap_devices
 from oom_sentinel.protection.domains import Domain
@@ -110,6 +112,8 @@ def test_a_look_says_whether_a_limit_changed_and_one_is_nearly_reached():
 def test_a_plan_that_is_shown_reads_the_same_domains(tmp_path):
     """With swap, of which zram brings less than it says, and vm.swappiness."""
     trees.make(tmp_path, 'raspberry_pi5')
+    (tmp_path / 'proc/sys/vm').mkdir(parents=True, exist_ok=True)
+    (tmp_path / 'proc/sys/vm/swappiness').write_text('0\n')
     root, asked = kernel.Root(str(tmp_path)), []
     reader = DomainReader(root, None, 16384)
     reader._chains = SimpleNamespace(
@@ -119,4 +123,13 @@ def test_a_plan_that_is_shown_reads_the_same_domains(tmp_path):
     info, swaps = root.meminfo(), swap_devices(root)
     assert swaps and machine.left_pages == headroom.machine_bytes(info, swaps) // 16384
     assert machine.left_pages != headroom.machine_bytes(info, ()) // 16384
-    assert robot.totalpages == (100 + 2048) * MIB // 16384
+    assert robot.totalpages == 100 * MIB // 16384, 'vm.swappiness is 0'
+
+
+def test_pages_are_whole_and_a_container_holds_all_that_it_sees():
+    """What is left of a page is none; its own group is / inside."""
+    group = replace(GROUP, usage_bytes=60 * MIB + 1)
+    _, robot = domains((CgroupChain('/robot', (group,)),), INFO, 4096, (), 0)
+    assert isinstance(robot.left_pages, int) and robot.left_pages == 40 * 256 - 1
+    process = Process(1, 1, 0, 0, Program('a'), cgroup='/robot')
+    assert Domain('/', 100).holds(process) and not Domain('/x', 100).holds(process)

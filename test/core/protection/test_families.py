@@ -212,4 +212,18 @@ def test_orphans_that_fork_are_a_family_of_their_first_process():
     family = found[first.identity]
     assert family.first == parent.identity and family.members == {
         first.identity, second.identity}
-    assert family.size.now == (8 + 7) * MIB and family.label == 'forker'
+    assert family.size.now == (8 + 7) * MIB
+    assert family.label == family.size.label == 'forker'
+
+
+def test_a_family_grows_at_its_largest_process():
+    """Others of the family are as they are, wherever they stand in the table."""
+    tables = storm(parent_mib=15, end_s=12)
+    families, known = read(*tables)
+    table = sorted(tables[-1][1], key=lambda p: (p.pid != 2004, p.pid))
+    largest = holding(table[0], 60)
+    table = (DRIVER, largest, *table[1:])
+    found = {**known, **at_rest((DRIVER, largest))}
+    _, made = values(table, DENIED, domains=(ROBOT,), sizes=found, families=families,
+                     chosen=settings.build({'protection.raise': 'ros'}))
+    assert made.foreign['/robot'].identity == largest.identity

@@ -14,6 +14,8 @@
 
 """What a plan shows that nobody writes: the same values as protection's own plan."""
 
+from dataclasses import replace
+
 from oom_sentinel.protection.forecast import forecast
 import pytest
 from test_plan import holding
@@ -52,3 +54,13 @@ def test_nobody_is_raised_where_lowering_is_permitted_or_unknown(lowest):
 def test_a_node_that_holds_a_driver_is_not_raised():
     """Protection asks the same of each node of no group."""
     assert 1003 not in shown(0, holders=(1003,)) and 1004 in shown(0, holders=(1003,))
+
+
+def test_only_the_control_groups_of_protected_processes_are_read():
+    """Of those that this user may write to."""
+    asked = []
+    table = (replace(DRIVER, cgroup='/a'), replace(TALKER, cgroup='/b'),
+             replace(DRIVER, pid=1001, uid=1, cgroup='/c'))
+    forecast(table, SETTINGS, VIEW, 4096, domains_of=lambda paths: asked.append(paths) or (),
+             floor=lambda target: None, holds_device=lambda pid: False)
+    assert asked == [('/a',)]

@@ -140,3 +140,11 @@ def test_the_value_of_what_grows_counts_with_its_size():
     """A small leak at 500 dies before a large process at 0."""
     leak, rest = Task(Identity(1, 1), 10, False, 5.0), Task(Identity(2, 2), 100)
     assert losses((leak, rest), {leak.identity: 500, rest.identity: 0}, 0, 1) == Loss(0, 0)
+
+
+def test_what_a_dead_leak_frees_is_taken_by_the_next():
+    """Of 100 pages 90 map files of others: 10 are free then, and the next one stays small."""
+    first = Task(Identity(1, 1), 100, False, 5.0, 90)
+    second, rest = Task(Identity(2, 2), 10, False, 1.0), Task(Identity(3, 3), 50)
+    values = dict.fromkeys((first.identity, second.identity, rest.identity), 0)
+    assert losses((first, second, rest), values, 0, 1) == Loss(0, 1)

@@ -21,7 +21,9 @@ from oom_sentinel import settings
 from oom_sentinel.facts.cgroup import CgroupChain
 from oom_sentinel.facts.cgroup import MemoryCgroup
 from oom_sentinel.facts.process import Identity
+from oom_sentinel.facts.protection import Adjustment
 from oom_sentinel.facts.protection import Change
+from oom_sentinel.facts.protection import Drift
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.protection import eligibility
 from oom_sentinel.protection import grouping
@@ -32,7 +34,10 @@ from oom_sentinel.protection.foreign_growth import Foreign
 from oom_sentinel.protection.foreign_growth import Loss
 from oom_sentinel.protection.known import Known
 from oom_sentinel.protection.memory_groups import MemoryGroups
+from oom_sentinel.protection.memory_groups import NoMemoryGroups
 import pytest
+from test_memory_groups import asked
+from test_memory_groups import CRITICAL
 from test_memory_groups import LIMITED
 from test_memory_groups import RECORDERS
 from test_memory_groups import target
@@ -73,6 +78,13 @@ def test_three_of_those_that_look_like_drivers_are_named(count, end):
     spared = tuple(process(n, f'/opt/ros/jazzy/lib/x/d{n}') for n in range(1, count + 1))
     (note,) = said(chosen(group__a__oom_score_adj=-400), spared=spared)
     assert note.endswith(f'controller: {end}')
+
+
+def test_a_plan_names_those_that_it_spares():
+    """A driver of no group is as it was."""
+    camera = node(1005, 'camera_driver/camera_node')
+    _, made = values((DRIVER, camera), DENIED)
+    assert [p.pid for p in made.spared] == [1005]
 
 
 def test_unkillable_and_very_low_values_are_named():
@@ -136,11 +148,33 @@ def test_a_login_shell_is_known_by_its_dash_alone():
     assert not eligibility.is_infrastructure(process(5, '-other', exe='-other'))
 
 
+@pytest.mark.parametrize('words, is_launch', [
+    ('python3 -a -b -c ros2 launch x', True), ('python3 -a -b -c -d ros2 launch x', False)])
+def test_a_launch_is_known_by_its_first_six_words(words, is_launch):
+    """What comes later is somebody's argument."""
+    assert eligibility.is_launch(process(5, words)) is is_launch
+
+
+def test_a_discovery_server_that_python_runs_is_infrastructure():
+    """All nodes hang on it."""
+    words = 'python3 /opt/ros/jazzy/bin/fastdds.py discovery -i 0'
+    assert eligibility.is_infrastructure(process(5, words))
+
+
+def test_ours_is_a_ros_process_of_user_namespace_and_domain():
+    """Each of the four is asked for."""
+    assert eligibility.ours(DRIVER, VIEW)
+    for other in (replace(DRIVER, uid=1), replace(DRIVER, same_pid_namespace=False),
+                  replace(DRIVER, same_pid_namespace=None), process(5, '/usr/bin/a'),
+                  replace(DRIVER, program=replace(DRIVER.program, ros_domain_id=7))):
+        assert not eligibility.ours(other, VIEW)
+
+
 def test_ancestors_are_followed_as_far_as_they_are_known():
     """Also in a circle, which a reused PID can make."""
-    table = (process(7, '/usr/bin/a', ppid=5), process(5, '/usr/bin/a', ppid=3),
+    table = (process(7, '/usr/bin/a', ppid=5), process(5, '/usr/bin/a', ppid=1),
              process(9, '/usr/bin/a', ppid=8), process(8, '/usr/bin/a', ppid=9))
-    assert eligibility.ancestors(table, 7) == {7, 5, 3}
+    assert eligibility.ancestors(table, 7) == {7, 5, 1}
     assert eligibility.ancestors(table, 9) == {9, 8}
 
 
@@ -159,6 +193,8 @@ def test_groups_that_die_as_one_are_named_where_a_protected_process_is():
     targets = values((replace(DRIVER, cgroup='/a/b'),))[1].targets
     assert grouping.oom_group_paths(chains, targets) == ('/a',)
     assert grouping.oom_group_paths(chains, ()) == ('/a', '/c')
+    equal = tuple(replace(t, wanted=0) for t in targets)
+    assert grouping.oom_group_paths(chains, equal) == ('/a', '/c')
     assert grouping.oom_group_paths(Unavailable('none'), targets) == ()
 
 
@@ -171,6 +207,29 @@ def test_a_value_that_only_another_process_was_given_is_not_inherited():
         children = (replace(child, oom_score_adj=value),)
         assert len(originals.inherited(children, {10: parent}, changes, {},
                                        lambda process: False)) == found
+
+
+def test_a_drift_names_both_values():
+    """What the sentinel wrote, and what it found."""
+    change = {DRIVER.identity: Change(DRIVER.identity, 0, -400)}
+    wanted = Adjustment(DRIVER.identity, 'drivers', 100, -400, 'x')
+    found = originals.drift(wanted, change, 'lidar', 5.0)
+    assert found == Drift('lidar', 1000, -400, 100, 5.0)
+    for old, value in ((-400, -400), (100, 100), (100, -300)):
+        assert originals.drift(replace(wanted, old=old, value=value), change, 'x', 5.0) is None
+
+
+def test_a_policy_without_memory_groups_has_nothing_to_undo():
+    """As a launch's."""
+    assert NoMemoryGroups().restore()
+
+
+def test_limits_are_told_in_whole_mib():
+    """Of 10.05 % of 1000 MiB."""
+    tree = Tree(1)
+    groups = MemoryGroups(tree)
+    groups.update((), asked(**{'critical.memory_low': 10.05}), 0.0)
+    assert f'group critical: memory.low 100 MiB in {CRITICAL}' in groups.notes
 
 
 def test_limits_are_written_once_and_a_failure_to_undo_them_gives_its_reason():

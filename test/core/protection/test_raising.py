@@ -20,6 +20,8 @@ from oom_sentinel import settings
 from oom_sentinel.facts.protection import UnmappedFile
 from oom_sentinel.protection import sizes
 from oom_sentinel.protection.domains import Domain
+from oom_sentinel.protection.level import SOON_S
+from oom_sentinel.protection.raising import WHY
 import pytest
 from test_plan import at_rest
 from test_plan import holding
@@ -195,12 +197,13 @@ def hog(pid, mib, cgroup='/robot', **more):
     return holding(process(pid, '/usr/bin/hog', uid=1001, cgroup=cgroup, **more), mib)
 
 
-def foreign(table, *growing, **changes):
+def foreign(table, *growing, last=None, **changes):
     """Return what is found of growth in the robot's group, where these processes grow."""
     found = at_rest(table)
     for one in growing:
         found.update({i: replace(s, **changes) for i, s in grown(one, 5, 40).items()})
-    return values(table, DENIED, domains=(ROBOT,), sizes=found)[1].foreign
+    return values(table, DENIED, domains=(ROBOT,), sizes=found,
+                  foreign=last or {})[1].foreign
 
 
 def test_growth_in_another_group_is_none_here_and_one_behind_a_kernel_thread_is():
@@ -227,3 +230,29 @@ def test_what_is_raised_because_it_outgrew_its_head_start_says_so():
     why = {t.process.pid: t.why for t in made.targets}
     assert why[1001] == 'group navigation, raised because it outgrew its head start'
     assert 'outgrew' not in why[1000]
+
+
+def test_growth_that_was_found_once_is_found_until_it_is_half_as_fast():
+    """100 MiB are left: what takes them a little later than soon is none at first."""
+    slow, mib_s = hog(1003, 40), 100 / SOON_S
+    assert foreign((DRIVER, slow), slow, bytes_per_s=0.9 * mib_s * MIB) == {}
+    last = {'/robot': slow.identity}
+    assert foreign((DRIVER, slow), slow, last=last, bytes_per_s=0.9 * mib_s * MIB)
+    assert foreign((DRIVER, slow), slow, last=last, bytes_per_s=0.4 * mib_s * MIB) == {}
+
+
+@pytest.mark.parametrize('wanted, denied', [(0, False), (-1, True), (-500, True)])
+def test_the_sentinel_is_one_of_those_whose_lowering_may_be_denied(wanted, denied):
+    """At 0 it has what it asks for only where it asks for 0."""
+    sentinel = holding(process(99, '/opt/x/bin/oom_sentinel_node'), 60)
+    chosen = settings.build({'protection.self_oom_score_adj': wanted})
+    _, made = values((sentinel, process(1004, '/usr/bin/b')), chosen=chosen)
+    assert bool(made.levels) is denied
+
+
+def test_a_process_that_was_never_read_before_is_raised_by_what_it_holds_now():
+    """It has no size yet."""
+    new = inside(1003, '/usr/bin/a', 40)
+    found, made = values((DRIVER, new), DENIED, domains=(ROBOT,), sizes=at_rest((DRIVER,)))
+    assert found[1003] == -(-(115 - 40) * PAGES // ROBOT.point)
+    assert {t.process.pid: t.why for t in made.raised}[1003] == WHY

@@ -241,5 +241,26 @@ def test_pressure_counts_only_below_the_warn_level_and_a_request_is_due_now():
     share = SETTINGS.memory_available_warn_percent / 100
     for available, short in ((1000 * share, 0), (1000 * share - 1, 1)):
         made = sample(available=int(available), pressure=waiting)
-        assert len(shed_plan.shortages(made, Assessment(), SETTINGS)) == short
+        found = shed_plan.shortages(made, Assessment(), SETTINGS)
+        assert [s.why for s in found] == ['tasks wait for memory most of the time'] * short
     assert [s.due_s for s in shed_plan.now(sample())] == [0.0]
+
+
+def test_a_protected_process_is_no_candidate_whatever_its_group_says():
+    """Neither where the group is negative nor where its node wants less; 0 is no protection."""
+    made = settings.build({
+        'groups': ['a'], 'group.a.match': ['exe:rviz2'], 'group.a.oom_score_adj': 0,
+        'group.a.shed': ['kill']})
+    for value, count in ((0, 1), (-1, 0)):
+        found = shed_plan.candidates((target(9, 'a', value),), Assessment(), made, 1000)
+        assert len(found) == count
+    protected = replace(target(9, 'drivers', -400), wanted=0)
+    assert shed_plan.candidates((protected,), Assessment(), SETTINGS, 1000) == ()
+
+
+def test_none_buys_enough_so_the_one_that_buys_most_is_taken():
+    """What it would grow by in that time counts: 30 MiB and 10 a second beside 50."""
+    growing, large = target(8, 'expendable', 300, 30), target(9, 'expendable', 300, 50)
+    assessment = replace(ends_in(1), growth=((growing.process.identity, 10.0 * MIB),))
+    assert chosen((growing, large), assessment, target_s=60.0) == 8
+    assert chosen((growing, large), assessment, target_s=0.5) == 9

@@ -175,3 +175,11 @@ def test_a_step_has_had_its_haste_after_four_tenths_of_a_second_and_names_its_pl
             State((hasty,)), sample(at_s), {'/robot': 10 * MIB}, (), Seen(
                 frozenset((identity,))))
         assert [action.place for action in actions] == ['/robot'] * over
+
+
+def test_a_place_that_cannot_be_read_has_what_was_seen_last_and_the_group_is_told():
+    """Nothing came back then, as far as is known."""
+    state, identity = ending()
+    orders, (action,), _ = shed_steps.advance(
+        state, sample(104.1), {}, (), Seen(frozenset((identity,))))
+    assert action.brought_bytes == 0 and action.group == 'expendable'

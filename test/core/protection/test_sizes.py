@@ -116,3 +116,27 @@ def test_what_still_starts_is_named():
     for now_s in (1.0, 2.0):
         found.read((process(40, pid=3), process(10 * now_s, pid=4)), now_s)
     assert found.unsettled() == frozenset((4,))
+
+
+def test_a_process_of_any_size_at_rest_may_differ_by_a_fiftieth_within_bounds():
+    """Half a MiB at least, 4 MiB at most."""
+    assert [sizes.tolerance_bytes(mib * MIB) for mib in (1, 100, 1000)] == [
+        MIB // 2, 2 * MIB, 4 * MIB]
+
+
+def test_the_pace_is_that_between_two_readings():
+    """The time of the last one counts, not that of the first."""
+    size = sizes.first(process(40).memory, 0.0)
+    for now_s, mib in ((10.0, 40), (11.0, 50), (12.0, 60), (22.0, 160)):
+        size = sizes.extend(size, process(mib).memory, now_s)
+    assert size.read_s == 22.0 and 9.0 * MIB < size.bytes_per_s <= 10.0 * MIB
+
+
+def test_a_leak_that_is_forgotten_at_its_end_is_remembered_for_its_successor():
+    """As one that is missing in the next table is."""
+    found = Sizes()
+    for now_s, mib in [(0, 40), (1, 40), (2, 60), (3, 80), (4, 100)]:
+        found.read((process(mib),), now_s)
+    found.forget(process(0).identity)
+    found.read((process(2, pid=2),), 5)
+    assert next(iter(found.known.values())).leaky
