@@ -63,7 +63,7 @@ test-kills: setup
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going test-reported test-chosen
 
 test-together: setup
-	nice -n 10 $(PYTEST) --numprocesses $(JOBS) --dist loadfile $(TESTS)
+	$(LOOPBACK) nice -n 10 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(TESTS)
 
 test-reported: KILLS = $(REPORTED)
 test-chosen: KILLS = $(filter-out $(REPORTED),$(wildcard test/kernel/test_*.py))

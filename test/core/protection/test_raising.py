@@ -241,15 +241,6 @@ def test_growth_that_was_found_once_is_found_until_it_is_half_as_fast():
     assert foreign((DRIVER, slow), slow, last=last, bytes_per_s=0.4 * mib_s * MIB) == {}
 
 
-@pytest.mark.parametrize('wanted, denied', [(0, False), (-1, True), (-500, True)])
-def test_the_sentinel_is_one_of_those_whose_lowering_may_be_denied(wanted, denied):
-    """At 0 it has what it asks for only where it asks for 0."""
-    sentinel = holding(process(99, '/opt/x/bin/oom_sentinel_node'), 60)
-    chosen = settings.build({'protection.self_oom_score_adj': wanted})
-    _, made = values((sentinel, process(1004, '/usr/bin/b')), chosen=chosen)
-    assert bool(made.levels) is denied
-
-
 def test_a_process_that_was_never_read_before_is_raised_by_what_it_holds_now():
     """It has no size yet."""
     new = inside(1003, '/usr/bin/a', 40)

@@ -180,6 +180,6 @@ def test_a_step_has_had_its_haste_after_four_tenths_of_a_second_and_names_its_pl
 def test_a_place_that_cannot_be_read_has_what_was_seen_last_and_the_group_is_told():
     """Nothing came back then, as far as is known."""
     state, identity = ending()
-    orders, (action,), _ = shed_steps.advance(
+    _, (action,), _ = shed_steps.advance(
         state, sample(104.1), {}, (), Seen(frozenset((identity,))))
     assert action.brought_bytes == 0 and action.group == 'expendable'
