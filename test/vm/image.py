@@ -80,9 +80,15 @@ def key(busybox: pathlib.Path, packages: pathlib.Path) -> str:
     digest.update(busybox.read_bytes())
     for place, folders, names in os.walk(sys.prefix):
         folders[:] = sorted(f for f in folders if f != '__pycache__')
-        for name in sorted(names):
-            state = os.lstat(os.path.join(place, name))
-            digest.update(f'{place}/{name} {state.st_size} {state.st_mtime_ns}\n'.encode())
+        for name in sorted(set(names) - {'pip.log', '.run', '.ready'}):
+            path = os.path.join(place, name)
+            state = os.lstat(path)
+            if os.path.islink(path):  # each `make setup` makes ours anew
+                digest.update(f'{path} {os.readlink(path)}\n'.encode())
+            elif 'oom_sentinel' in path[len(sys.prefix):]:
+                digest.update(f'{path}\n'.encode() + pathlib.Path(path).read_bytes())
+            else:
+                digest.update(f'{path} {state.st_size} {state.st_mtime_ns}\n'.encode())
     return digest.hexdigest()
 
 
