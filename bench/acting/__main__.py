@@ -22,7 +22,8 @@ python -m bench.acting --contenders systemd-oomd boots Debian's systemd as proce
 Scenes: the machine, without swap and with it, where the critical process is the largest, as a SLAM
 node often is; small, where the recorder is; a control group of 300 MiB.  Needs what make vm-test
 needs.  The peers come from Debian's packages, with Debian's settings.  With --add, a turn of
---seconds plays what is missing of --rounds.  Emulation makes everything slower: compare with the
+--seconds plays what is missing of --rounds; --rounds 0 --write docs/acting.md only writes the
+table.  Emulation makes everything slower: compare with the
 guest's own gaps at rest, in the same table.
 """
 
@@ -113,6 +114,14 @@ def table(found):
                f'{sum(r["innocents_died"] for r in these)} | {lost} |')
 
 
+def write(document, lines):
+    """Put the table in the place of the one that a document has."""
+    rows = document.read_text(encoding='utf-8').splitlines()
+    first = next(number for number, row in enumerate(rows) if row.startswith('| where |'))
+    rest = next(number for number, row in enumerate(rows[first:], first) if not row)
+    document.write_text('\n'.join((*rows[:first], *lines, *rows[rest:], '')), encoding='utf-8')
+
+
 def main():
     """Measure, and print the table; with --add, together with the rounds of earlier runs."""
     parser = argparse.ArgumentParser(prog='python -m bench.acting')
@@ -123,6 +132,7 @@ def main():
     parser.add_argument('--pace', type=float, default=20.0, help='MiB/s')
     parser.add_argument('--seconds', type=float, default=14400.0, help='for all, in the guest')
     parser.add_argument('--add', type=pathlib.Path, help='file of rounds: read, and added to')
+    parser.add_argument('--write', type=pathlib.Path, help='document whose table is made anew')
     arguments = parser.parse_args()
     found = []
     if arguments.add and arguments.add.exists():
@@ -133,7 +143,10 @@ def main():
         if arguments.add:
             with open(arguments.add, 'a', encoding='ascii') as stream:
                 stream.write(json.dumps(one) + '\n')
-    print('\n'.join(table(found)))
+    lines = list(table(found))
+    print('\n'.join(lines))
+    if arguments.write:
+        write(arguments.write, lines)
 
 
 if __name__ == '__main__':

@@ -101,7 +101,9 @@ def pack(target: pathlib.Path, arguments: list[str]) -> None:
                         f'PREFIX={shlex.quote(sys.prefix)}\n'
                         f'COMMAND={shlex.quote(os.environ.get("VM_COMMAND", ""))}\n'
                         f'SYSTEMD={os.environ.get("VM_SYSTEMD", "")}\n'
+                        f'CGROUP_V1={os.environ.get("VM_CGROUP_V1", "")}\n'
                         f'SLOWNESS={os.environ.get("VM_SLOWNESS", "")}\n'
+                        f'export LONG={os.environ.get("VM_LONG", "")}\n'
                         f'export BUDGET_S={os.environ.get("VM_BUDGET_S", "")}\n'
                         f'ARGUMENTS={shlex.quote(shlex.join(arguments))}\n', encoding='utf-8')
     with tarfile.open(target, 'w') as archive:

@@ -24,6 +24,8 @@ import subprocess
 from conftest import wait_for
 
 RUN = pathlib.Path('/run/containers')
+V1 = pathlib.Path('/sys/fs/cgroup/memory')
+GROUPS = V1 if V1.exists() else V1.parent
 # What Docker leaves to root in a container; CAP_SYS_RESOURCE is not among it.
 CAPABILITIES = ['CAP_CHOWN', 'CAP_DAC_OVERRIDE', 'CAP_FOWNER', 'CAP_FSETID', 'CAP_KILL',
                 'CAP_MKNOD', 'CAP_SETGID', 'CAP_SETUID', 'CAP_SYS_CHROOT']
@@ -49,7 +51,7 @@ class Container:
         :param limit: memory.max in bytes; `swap` counts memory and swap, as Docker does.
         :param as_user: the words before crun, for one without root.
         """
-        self.name, self.cgroup, self.as_user = name, cgroup, as_user
+        self.name, self.cgroup, self.as_user, self.uid = name, cgroup, as_user, uid
         self.folder = RUN / name
         self.root = self.folder / 'rootfs'
         for part in ('rootfs', 'upper', 'work'):
@@ -103,12 +105,13 @@ class Container:
 
     def run(self, *command):
         """Run a command inside and return it, completed."""
-        return subprocess.run([*self.crun, 'exec', self.name, *command], text=True,
-                              stdin=subprocess.DEVNULL, capture_output=True)
+        return subprocess.run([*self.crun, 'exec', f'--user={self.uid}:{self.uid}', self.name,
+                               *command], text=True, stdin=subprocess.DEVNULL,
+                              capture_output=True)
 
     def pids(self):
         """Return the PIDs of its processes, as the host counts them."""
-        path = pathlib.Path(f'/sys/fs/cgroup{self.cgroup}/cgroup.procs')
+        path = pathlib.Path(f'{GROUPS}{self.cgroup}/cgroup.procs')
         with contextlib.suppress(OSError):
             return [int(line) for line in path.read_text().split()]
         return []

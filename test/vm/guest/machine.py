@@ -31,6 +31,7 @@ if not os.path.exists('/run/oom_sentinel_guest'):
 sys.path.insert(0, os.path.join(conftest.HERE, 'ros'))
 from ear import Ear  # noqa: E402,I100
 
+LONG = pytest.mark.skipif(not os.environ.get('LONG'), reason='takes long: only with VM_LONG=1')
 ROBOT_UID = 1000
 MIB = 1 << 20
 FAST = {'scan_period': 0.5, 'publish_period': 0.5}

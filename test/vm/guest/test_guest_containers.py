@@ -26,11 +26,14 @@ import shlex
 import shutil
 import subprocess
 
+from conftest import oom_score_adj
 from conftest import program
 from conftest import wait_for
 from container import Container
 from machine import AS_ROBOT
+from machine import FAST
 from machine import keyed
+from machine import LONG
 from machine import MIB
 from machine import ROBOT_UID
 from machine import write
@@ -39,9 +42,10 @@ import pytest
 pytestmark = [pytest.mark.skipif(shutil.which('crun') is None, reason='crun is not in the guest'),
               pytest.mark.usefixtures('outer_groups')]
 CLI = program('oom_sentinel')
+SENTINEL = program('oom_sentinel_node')
 DOCKER = '/docker/a1b2c3d4e5f6' + '0' * 52
 POD = '/kubepods/burstable/pod0123'
-NO_CGROUP_NAMESPACE = ('pid', 'mount', 'ipc', 'uts')
+HOST_NAMESPACES = ('mount', 'ipc', 'uts')
 
 
 @pytest.fixture
@@ -112,7 +116,7 @@ def pid_of(container, name):
 
 def test_the_kill_the_limit_and_the_place_are_found_inside_and_on_the_host(
         watched, robot, tmp_path):
-    """By kills, doctor and status inside; by kills and the sentinel's status outside."""
+    """kills, doctor and status inside; outside kills, and the sentinel's message."""
     with Container('robot', DOCKER, limit=100 * MIB, swap=100 * MIB) as box:
         box.start(script(leaking(robot, tmp_path)))
         assert asked(box, 'kills')[0] == 0
@@ -135,14 +139,19 @@ def test_the_kill_the_limit_and_the_place_are_found_inside_and_on_the_host(
         print(json.dumps(status, indent=1))
         assert '100' in str(status['Control groups']['values']['limit_mib'])
         assert status['Control groups']['values']['oom_kill'] in (1, '1')
+        told = watched.observer.until(lambda: watched.observer.told(pid), 'the host tells it')
+        assert told[0][1]['why'] == 'Container limit 100 MiB reached.'
+        assert told[0][1]['how sure'] == 'the kernel said so'
     kill = [k for k in asked(None, 'kills')[1]['kills'] if k['oom_memcg'] == DOCKER][-1]
     assert kill['victim_pid'] == pid
 
 
-def test_another_containers_kill_is_not_this_ones(robot, tmp_path):
-    """With the host's control groups in sight."""
+@pytest.mark.parametrize('namespaces', [
+    ('pid', *HOST_NAMESPACES), pytest.param(HOST_NAMESPACES, marks=LONG)])
+def test_another_containers_kill_is_not_this_ones(robot, tmp_path, namespaces):
+    """With the host's control groups in sight, and with its PID namespace too."""
     neighbour = '/docker/b0'
-    with Container('calm', DOCKER, limit=200 * MIB, namespaces=NO_CGROUP_NAMESPACE) as box, \
+    with Container('calm', DOCKER, limit=200 * MIB, namespaces=namespaces) as box, \
             Container('hit', neighbour, limit=60 * MIB, swap=60 * MIB) as other:
         box.start(script(robot.command('demo', 'talker', node='talker')))
         other.start(script(leaking(robot, tmp_path)))
@@ -154,8 +163,26 @@ def test_another_containers_kill_is_not_this_ones(robot, tmp_path):
         assert 'docker update' in found['cgroup_limit']['remedy']
 
 
-def test_a_pod_dies_as_one_and_the_doctor_says_so_before(robot, tmp_path):
-    """The kubelet's memory.oom.group: an error beforehand, whose remedy is the kubelet's."""
+@pytest.mark.usefixtures('home')  # the user may read what is below tmp_path
+def test_a_containers_own_value_is_a_floor(robot):
+    """--oom-score-adj=-500 and choom as compose.yaml says: a user lowers to it, no further."""
+    bringup = robot.command('base', 'bringup', node='base')
+    with Container('floor', DOCKER, limit=300 * MIB, adj=-500, uid=ROBOT_UID) as box:
+        doctor = f'{shlex.quote(CLI)} --json doctor > /tmp/found\n'
+        box.start('exec choom -n 0 -- sh -c ' + shlex.quote(doctor + script(bringup)))
+        pid = pid_of(box, 'bringup')
+        assert oom_score_adj(pid) == 0
+        found = json.loads((box.root / 'tmp/found').read_text())
+        assert 'no_floor' not in {f['id'] for f in found['findings']}
+        code, said = asked(box, 'protect', 'exe:bringup', '-500')
+        assert code == 0, said
+        assert oom_score_adj(pid) == -500
+        code, said = asked(box, 'protect', 'exe:bringup', '-700')
+        assert (code, said['adjustments'][0]['achievable']) == (1, -500)
+
+
+def test_a_pod_dies_as_one_and_the_doctor_says_so_before(watched, robot, tmp_path):
+    """The kubelet's memory.oom.group: an error beforehand; the host's sentinel tells the kill."""
     write(f'/sys/fs/cgroup{POD}/memory.max', 150 * MIB)
     env = {**os.environ, 'KUBERNETES_SERVICE_HOST': '10.0.0.1'}
     with Container('pod', f'{POD}/c0', limit=80 * MIB, swap=80 * MIB, adj=900, env=env,
@@ -169,6 +196,8 @@ def test_a_pod_dies_as_one_and_the_doctor_says_so_before(robot, tmp_path):
         go(box, tmp_path)
         wait_for(lambda: box.state() == 'stopped', 'all of the pod die')
         assert not [pid for pid in pids if os.path.exists(f'/proc/{pid}')]
+        watched.observer.until(lambda: any(watched.observer.told(pid) for pid in pids),
+                               "the host's sentinel tells the pod's death")
     code, said = asked(None, 'kills')
     assert code == 1 and [k for k in said['kills'] if k['oom_memcg'] == f'{POD}/c0']
 
@@ -196,3 +225,35 @@ def test_without_root_the_counter_answers_too(home, robot, tmp_path):
         assert code == 1 and 'hit once' in said['counters'][0], said
         found = findings(box)
         assert 'once' in found['container_kills']['evidence'] and 'no_floor' in found
+
+
+@LONG
+def test_a_sentinel_inside_saves_the_critical_node_by_raising(robot, tmp_path):
+    """Nothing can be lowered there; the leaking recorder is raised and dies."""
+    parameters = tmp_path / 'parameters.yaml'
+    parameters.write_text(json.dumps({'/**': {'ros__parameters': {
+        **FAST, 'groups': ['critical', 'expendable'], 'group.critical.match': ['exe:bringup'],
+        'group.critical.oom_score_adj': -500, 'group.expendable.match': ['exe:recorder'],
+        'protection.raise': 'ros'}}}), encoding='ascii')
+    home = tmp_path / 'inside'
+    home.mkdir()
+    env = {**os.environ, 'HOME': str(home), 'XDG_RUNTIME_DIR': str(home),
+           'OOM_SENTINEL_STATE': str(home / 'state'), 'ROS_HOME': str(home),
+           'ROS_LOG_DIR': str(home), 'ROS_DOMAIN_ID': '78'}
+    node = [SENTINEL, '--ros-args', '--params-file', str(parameters)]
+    with Container('robot', DOCKER, limit=260 * MIB, swap=260 * MIB, env=env) as box:
+        box.start(script(robot.command('base', 'bringup', node='base', mib=80),
+                         leaking(robot, tmp_path, 'rosbag', 'recorder', 'recorder'), node))
+        pids = {name: pid_of(box, name) for name in ('bringup', 'recorder')}
+        wait_for(lambda: oom_score_adj(pids['recorder']) > 200, 'the recorder is raised')
+        assert oom_score_adj(pids['bringup']) == 0
+        killed(box, tmp_path)
+        wait_for(lambda: not os.path.exists(f'/proc/{pids["recorder"]}'), 'the recorder dies')
+        assert os.path.exists(f'/proc/{pids["bringup"]}')
+
+        def told():
+            said = (box.folder / 'said').read_text(errors='replace')
+            return said if '/recorder' in said and 'kill' in said else None
+        said = wait_for(told, 'the sentinel inside tells the kill')
+        print(said)
+        assert 'Traceback' not in said and 'a cycle failed' not in said
