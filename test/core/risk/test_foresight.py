@@ -16,6 +16,7 @@
 
 from dataclasses import replace
 import math
+import pathlib
 import random
 
 from hypothesis import given
@@ -29,6 +30,7 @@ from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.memory import Pressure
 from oom_sentinel.facts.memory import PressureLine
 from oom_sentinel.facts.memory import VmStat
+from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import Program
 from oom_sentinel.facts.sample import Sample
@@ -42,6 +44,7 @@ from oom_sentinel.risk import exhaustion
 from oom_sentinel.risk import places
 from oom_sentinel.risk import series
 from oom_sentinel.risk import starts
+from oom_sentinel.sentinel import Sentinel
 import pytest
 
 MIB = 1 << 20
@@ -143,7 +146,7 @@ def test_a_fall_that_a_kill_ended_is_no_habit():
 def test_a_leak_that_was_shed_and_respawned_is_foreseen_each_time(result, foreseen):
     """That memory came back because its process was ended makes no job of it."""
     history, at = risk.History(), 0.0
-    action = Action(0.0, ('', 1, 1), '/recorder', 'recorders', Step.INTERRUPT, '', '', result,
+    action = Action(0.0, Identity(7, 1), '/recorder', 'recorders', Step.INTERRUPT, '', '', result,
                     took_s=2.0)
     for _ in range(4):
         for left_mib in (*[3000] * 8, *range(3000, 700, -40), 3000, 3000):
@@ -154,6 +157,27 @@ def test_a_leak_that_was_shed_and_respawned_is_foreseen_each_time(result, forese
             at += 1.0
         history = risk.relieved(history, Shedding('act', fresh=(action,)), at)
     assert (last is not None) == foreseen
+
+
+def test_a_cycle_forgets_the_habit_that_its_shedding_made(monkeypatch):
+    """What came back before the step stays."""
+    clock = [100.0]
+    captured = pathlib.Path(__file__).parents[2] / 'fixtures' / 'vm-debian12-6.18'
+    sentinel = Sentinel(settings.build({}), root=str(captured), monotonic=lambda: clock[0])
+    sentinel.cycle()
+    (place, *_), = (sentinel._history.places.places,)
+    habits = ((90.0, 7.0), (99.0, 6.0))
+    value = place.left.scales[0][-1][1]
+    falling = series.Swing(2.0 * value, 0.9 * value, 95.0, habits)
+    place = replace(place, left=replace(place.left, swing=falling))
+    sentinel._history = replace(sentinel._history, places=places.Places((place,)))
+    action = Action(0.0, Identity(7, 1), '/recorder', 'recorders', Step.INTERRUPT, '', '',
+                    Brought.ENDED, took_s=2.0)
+    monkeypatch.setattr(sentinel.shedder, 'update', lambda *_: Shedding('act', fresh=(action,)))
+    clock[0] = 101.0
+    sentinel.cycle()
+    swing = sentinel._history.places.places[0].left.swing
+    assert swing.habits == habits[:1] and swing.peak == swing.trough == value
 
 
 @pytest.mark.parametrize('depths, habit', [
