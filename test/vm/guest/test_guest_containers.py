@@ -163,6 +163,7 @@ def test_another_containers_kill_is_not_this_ones(robot, tmp_path, namespaces):
         assert 'docker update' in found['cgroup_limit']['remedy']
 
 
+@LONG
 @pytest.mark.usefixtures('home')  # the user may read what is below tmp_path
 def test_a_containers_own_value_is_a_floor(robot):
     """--oom-score-adj=-500 and choom as compose.yaml says: a user lowers to it, no further."""
