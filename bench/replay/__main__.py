@@ -15,8 +15,9 @@
 """
 Print the tables of docs/foresight.md: python -m bench.replay [SEED [HEALTHY [FALLS [SET]]]].
 
-HEALTHY traces of two hours of each kind, and FALLS of each shape, of set 1 (falls.py, healthy.py)
-or 2 (second.py).  The forecasts were tuned with seeds below 1000; those from 1000 on judge them.
+HEALTHY traces of two hours of each kind, and FALLS of each shape, of set 1 (falls.py, healthy.py),
+2 (second.py) or 3 (third.py, third_falls.py).  The forecasts were tuned with seeds below 1000 of
+sets 1 and 2; seeds from 1000 on judge them.
 """
 
 from multiprocessing import Pool
@@ -30,13 +31,15 @@ from bench.replay import healthy
 from bench.replay import peers
 from bench.replay import score
 from bench.replay import second
+from bench.replay import third
+from bench.replay import third_falls
 
 OURS = 'oom_sentinel'
 WHO = {OURS: peers.ours, 'fixed, 15 and 5 %': peers.fixed,
        'earlyoom, 10 and 5 %': peers.earlyoom,
        'PSI some avg10 > 10 (modelled)': peers.psi,
        'linear regression, 60 s': peers.regression}
-SETS = {1: (healthy, falls), 2: (second, second)}
+SETS = {1: (healthy, falls), 2: (second, second), 3: (third, third_falls)}
 PROCESSES = int(os.environ.get('BENCH_PROCESSES', '2'))
 
 

@@ -41,6 +41,9 @@ SLOWER = 0.7
 EVEN = 0.3  # of it at least was lost in each half of the time before the window
 SOONER = 1.5  # more to this side: falls become faster more often than slower
 LATEST = 8.0  # times the likeliest
+# A second leak shows first in the shortest window: one that ends so much sooner than each that is
+# LONGER times as long, when the half width of both, as a share of the pace, is known so well.
+QUICKER, LONGER, KNOWN, KNOWN_LONGER = 1.3, 2.0, 0.4, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,8 @@ class Forecast:
     Seconds until nothing is left: soonest, likeliest, latest; of `span_s` seconds seen.
 
     `lost_share` is the part of what was left that is gone by now, 0..1.  `gaining` says that
-    the fall becomes faster, `slowing` that it becomes slower.
+    the fall becomes faster, `slowing` that it becomes slower, `quicker` that it is faster than
+    every longer window.
     """
 
     low_s: float
@@ -59,6 +63,7 @@ class Forecast:
     lost_share: float = 1.0
     gaining: bool = False
     slowing: bool = False
+    quicker: bool = False
 
 
 def forecast(left: Left) -> Forecast | None:
@@ -78,7 +83,16 @@ def forecast(left: Left) -> Forecast | None:
                     best, width = pace, wide
     if best is None:
         return None
-    return _forecast_by(best, value, left, lost, span_s, width)
+    quicker = width < KNOWN and _quicker(best, left)
+    return _forecast_by(best, value, left, lost, span_s, width, quicker)
+
+
+def _quicker(best: Pace, left: Left) -> bool:
+    """Return whether a pace is faster than that of every longer window that knows its own."""
+    value = left.scales[0][-1][1]
+    longer = [_middle(pace, value) for scale in left.paces for pace in scale
+              if pace.span_s >= LONGER * best.span_s and _width(pace, value) < KNOWN_LONGER]
+    return bool(longer) and min(longer) > QUICKER * _middle(best, value)
 
 
 def _middle(pace: Pace, value: float) -> float:
@@ -97,7 +111,7 @@ def _width(pace: Pace, value: float) -> float:
 
 
 def _forecast_by(pace: Pace, value: float, left: Left, lost: float,
-                 span_s: float, width: float) -> Forecast:
+                 span_s: float, width: float, quicker: bool) -> Forecast:
     """
     Return when nothing is left at this pace.
 
@@ -119,7 +133,7 @@ def _forecast_by(pace: Pace, value: float, left: Left, lost: float,
     low_s = min(low_s, middle_s) / (1 + SOONER * scaled)
     high_s = min(LATEST * middle_s, even_s / max(1e-3, 1 - scaled), FOREVER_S)
     return Forecast(low_s, middle_s, high_s, pace.span_s, lost / (lost + value), growth > 0,
-                    pace.slows)
+                    pace.slows, quicker)
 
 
 def _growth(pace: Pace, left: Left, fallen: float, since_s: float) -> float:

@@ -40,8 +40,8 @@ from oom_sentinel.settings import Settings
 
 PLACES_MAX = 8  # the tightest control groups; a robot has one or two
 SUSPENDED_S = 2.0  # the clock of the boot ran so much ahead of the monotonic one
-# One reading among oscillating ones may look like a fall; two that are so far apart do not.
-CONFIRMED_S = 2.0
+# One reading among oscillating ones may look like a fall; two in a row do not.
+CONFIRMED_S = 1.0
 AT_ONCE_S = 10.0  # an end that is nearer waits for no second reading
 # What is taken while a robot starts says nothing of what follows, while there is more left
 # than this share of the warn threshold.
@@ -58,6 +58,7 @@ ERROR_SHARE = 0.72
 GAINING_WARN, GAINING_ERROR, GAINING_NEAR = 0.32, 0.75, 0.5
 GAINING_AFTER_S = 5.0  # a shorter window does not say it
 CLEAR = 6.5  # latest to likeliest end: a wider range does not say it either
+QUICKER_SHARE = 0.5  # instead, when it is only faster than it was
 SLOWING = 1.75
 MOST_SHARE = 0.97
 # Pages read again since the last reading, and the share of the last 10 s that tasks waited, in
@@ -217,27 +218,29 @@ def _level(told: Forecast | None, since_s: float | None, now_s: float, last: Lev
         return Level.OK
     warn, error = (STAYS if last >= level else 1.0 for level in (Level.WARN, Level.ERROR))
     warn_s, ease = settings.exhaustion_warn_s, PRESSED_SHARE if pressed else 1.0
-    gaining = _gains(told, warn, warn_s)
+    faster = _faster_share(told, warn, warn_s)
     if told.middle_s * warn >= warn_s \
-            or told.lost_share < _share(told, gaining, warn_s) * ease * warn:
+            or told.lost_share < _share(told, faster, warn_s) * ease * warn:
         return Level.OK
     near = (told.middle_s * error < settings.exhaustion_error_s and told.lost_share
-            >= ERROR_SHARE * (GAINING_ERROR if gaining else 1.0) * ease * error)
+            >= ERROR_SHARE * (GAINING_ERROR if faster < 1.0 else 1.0) * ease * error)
     return Level.ERROR if near else Level.WARN
 
 
-def _gains(told: Forecast, stays: float, warn_s: float) -> bool:
-    """Return whether the fall clearly becomes faster, and ends soon."""
-    return (told.gaining and told.high_s <= CLEAR * told.middle_s
-            and told.span_s > GAINING_AFTER_S and told.middle_s * stays < GAINING_NEAR * warn_s)
+def _faster_share(told: Forecast, stays: float, warn_s: float) -> float:
+    """Return which part of the share is enough, because a fall that ends soon became faster."""
+    if told.middle_s * stays >= GAINING_NEAR * warn_s:
+        return 1.0
+    if told.gaining and told.high_s <= CLEAR * told.middle_s and told.span_s > GAINING_AFTER_S:
+        return GAINING_WARN
+    return QUICKER_SHARE if told.quicker else 1.0
 
 
-def _share(told: Forecast, gaining: bool, warn_s: float) -> float:
+def _share(told: Forecast, faster: float, warn_s: float) -> float:
     """Return which share of what was left must be gone for a WARN."""
     far = min(1.0, told.middle_s / warn_s) ** FAR_POWER
     share = WARN_SHARE + (FAR_SHARE - WARN_SHARE) * far
-    return min(MOST_SHARE, share * (GAINING_WARN if gaining else 1.0)
-               * (SLOWING if told.slowing else 1.0))
+    return min(MOST_SHARE, share * faster * (SLOWING if told.slowing else 1.0))
 
 
 def soon(place: Place, what: str) -> tuple[Finding, ...]:

@@ -582,3 +582,13 @@ def test_a_vague_forecast_of_a_faster_fall_needs_the_whole_share():
     assert place == Level.OK
     clear = replace(told, high_s=100.0)
     assert places._level(clear, 0.0, 60.0, Level.OK, False, SETTINGS) == Level.WARN
+
+
+@pytest.mark.parametrize('lost_share, quicker, level', [
+    (0.3, False, Level.OK), (0.3, True, Level.WARN), (0.18, True, Level.OK)])
+def test_a_fall_that_became_quicker_needs_half_the_share(lost_share, quicker, level):
+    """Its end is 40 s away; one that is farther away than half of warn_s needs it whole."""
+    told = exhaustion.Forecast(30.0, 40.0, 60.0, 8.0, lost_share, quicker=quicker)
+    assert places._level(told, 0.0, 60.0, Level.OK, False, SETTINGS) == level
+    far = replace(told, middle_s=95.0)
+    assert places._level(far, 0.0, 60.0, Level.OK, False, SETTINGS) == Level.OK
