@@ -20,6 +20,7 @@ import subprocess
 
 from conftest import program
 from conftest import wait_for
+from machine import LONG
 import pytest
 from service import drop_in
 from service import ETC
@@ -104,6 +105,7 @@ def test_every_place_of_a_setting_is_read_as_systemd_reads_it(robot):
             systemctl('daemon-reexec')
 
 
+@LONG
 @pytest.mark.usefixtures('home')  # the user may read what is below tmp_path
 def test_a_unit_of_a_users_own_manager_is_read_where_that_reads_it(robot):
     """~/.config/systemd/user and user.conf.d, by user@1000.service."""
