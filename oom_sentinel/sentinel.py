@@ -122,11 +122,11 @@ class Sentinel:
         met = self.parts.run(parts.NEW_PROGRAMS, lambda: self.table.read_started(
             pids or self.table.new_pids(now_s), now_s), tuple[Process, ...]())
         fresh = tuple(p for p in met if eligibility.eligible(p, self.settings, self.guard.view))
-        levels = self.guard.planned.levels
-        if any(self.guard.group_of(p, self.settings) or (p.program.ros and not levels)
-               for p in fresh):
+        group_of, planned = self.guard.group_of, self.guard.planned
+        if any(planned.outdated_by(p, group_of(p, self.settings)) for p in fresh):
             self.scan(new=True)
         elif fresh:
+            self.scanner.meet(fresh)
             self.parts.run(parts.PROTECTION, lambda: self.guard.protect_new(
                 fresh, self.settings, now_s, self._wall()), 0)
             self.parts.run(parts.KNOWN_PROCESSES, lambda: self.kill_log.remember_new(fresh), None)

@@ -15,11 +15,15 @@
 """Facts about processes: identity, what runs in them, what they hold."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Identity:
-    """A process that cannot be mistaken for another: PID and start time in clock ticks."""
+class Identity(NamedTuple):
+    """
+    A process that cannot be mistaken for another: PID and start time in clock ticks.
+
+    A tuple, because it is made and hashed for each process of each scan: 0.3 us in place of 2.2.
+    """
 
     pid: int
     start_time: int

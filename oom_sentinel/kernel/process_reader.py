@@ -44,8 +44,8 @@ from oom_sentinel.kernel.root import Root
 
 # A young process may still change its user, its control group and, by exec, its program.
 YOUNG_S = 5.0
-# It is looked at again 0.2 s after its start and then after twice its age, five times in all.
-YOUNG_LOOK_S, YOUNG_SHARE = 0.15, 0.9
+# It is looked at again 0.2 s after its start and then at four times its age, three times in all.
+YOUNG_LOOK_S, YOUNG_SHARE = 0.15, 3.0
 # A Python node maps librcl some 0.3 to 2 s after its start; a later look finds slow boards.
 MAPS_AFTER_S = (0.5, 2.0, 10.0, 60.0)
 # The first release whose oom_badness() counts the exact resident memory (get_mm_rss_sum); asked
@@ -69,6 +69,7 @@ class Entry:
     maps_work: int = -1  # page faults and ticks when its maps were read last
     work: int = -1  # page faults and ticks, and pages, when /proc/PID/status was read last
     rss_pages: int = 0
+    just_read: stat.TaskStat | None = None  # with which its memory is read the first time
 
 
 class ProcessReader:
@@ -149,7 +150,7 @@ class ProcessReader:
         return Entry(inode, Process(
             pid, found.start_time, found.ppid, 0, Program(found.comm), state=found.state,
             kernel_thread=found.kernel_thread, same_pid_namespace=same,
-            initial_init=pid == 1 and self.initial_pid_namespace), now_s - age_s)
+            initial_init=pid == 1 and self.initial_pid_namespace), now_s - age_s, just_read=found)
 
     def read_program(self, entry: Entry, now_s: float) -> bool:
         """Read program and control group, False when the process is gone."""
@@ -201,7 +202,7 @@ class ProcessReader:
         It has the same program and maps then; its user, which takes no time to change, and its
         control group are read.
         """
-        known, name = entry.process, f'/proc/{entry.process.pid}/status'
+        known = entry.process
         try:
             found = self._read_stat(known.pid)
             if (found.start_time, found.work, found.rss_pages, found.comm) != (
@@ -209,7 +210,7 @@ class ProcessReader:
                 return False
             maps_are_due = self.maps_due(entry, now_s)
             if (maps_are_due and found.work != entry.maps_work) or \
-                    status.parse(self.root.read(name), name).uid != known.uid:
+                    process_files.user(self.root, known.pid) != known.uid:
                 return False
         except (OSError, ParseError) as error:
             self._handle(error)
@@ -258,7 +259,7 @@ class ProcessReader:
         known = entry.process
         base = f'/proc/{known.pid}/'
         try:
-            now = self._read_stat(known.pid)
+            now, entry.just_read = entry.just_read or self._read_stat(known.pid), None
             if now.start_time != known.start_time:
                 return False  # the PID belongs to another process now
             uid, memory = self._user_and_memory(entry, now, anew=score)

@@ -18,6 +18,7 @@ When the process table is worth reading, and how much of it.
 While memory is plentiful the whole table is read seldom: new processes are met all the same.
 """
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import replace
 from operator import is_
@@ -129,6 +130,11 @@ class Scanner:
         if everything:
             self.swept_s = now_s
         return changed or asked_for or everything or self.starting
+
+    def meet(self, fresh: Iterable[Process]) -> None:
+        """Take over what the table has read, where one of these may soon be in the graph."""
+        if self.listed_s != NEVER_S and any(process.program.ros for process in fresh):
+            self._take(self.table.processes)
 
     def _sweep_due(self, now_s: float) -> bool:
         """Return whether all processes are to be read again although memory is plentiful."""

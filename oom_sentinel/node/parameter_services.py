@@ -71,7 +71,6 @@ class _Services:
         for service in self._created:
             self._node.destroy_service(service)
         self._created.clear()
-        give_memory_back()
 
 
 class ParameterServices(ParameterService):
@@ -90,6 +89,7 @@ class ParameterServices(ParameterService):
         self._rests_s: float | None = None  # since when
         self._large_came = False  # since the services were created
         self._large_s: float | None = None  # when that was first seen
+        self._gives_back = False  # the services were destroyed at the last cycle
         self._create_services()
 
     def _create_services(self) -> None:
@@ -102,6 +102,9 @@ class ParameterServices(ParameterService):
 
         Call it at every cycle, outside of the services' own callbacks.
         """
+        if self._gives_back:  # the thread that waited for requests has let go of them by now
+            self._gives_back = False
+            give_memory_back()
         if self._too_large:
             text, self._too_large = self._too_large, ''
             self._destroy_services()
@@ -122,7 +125,7 @@ class ParameterServices(ParameterService):
 
     def _destroy_services(self) -> None:
         self._services.destroy()
-        self._large_came, self._large_s = False, None
+        self._large_came, self._large_s, self._gives_back = False, None, True
 
     def _set_parameters_callback(self, request: Any, response: Any) -> Any:
         problem = self._too_much(request.parameters)

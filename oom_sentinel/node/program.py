@@ -29,6 +29,7 @@ import threading
 import time
 from types import FrameType
 
+from oom_sentinel.kernel.libc import keep_little_memory
 from oom_sentinel.kernel.wake import Watch
 from oom_sentinel.node.node import OomSentinel
 from oom_sentinel.node.parameters import log_files
@@ -180,6 +181,7 @@ def _start_node(args: list[str] | None, watch: Watch) -> OomSentinel | None:
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until SIGINT, SIGTERM or SIGHUP; return 0, or 2 when it cannot start."""
+    keep_little_memory()
     watch = Watch()
     stop = Stop(watch)
     node = _start_node(args, watch)

@@ -77,6 +77,11 @@ class Plan:
         return tuple(t.process.cgroup for t in self.targets
                      if t.group is not None and t.process.cgroup is not None)
 
+    def outdated_by(self, process: Process, group: Group | None) -> bool:
+        """Return whether a new process needs a plan: one of a group, or with a value below 0."""
+        return group is not None or (
+            process.program.ros and not self.levels and (process.oom_score_adj or 0) < 0)
+
 
 Assign = Callable[[Process, Settings], Group | None]
 

@@ -19,6 +19,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import threading
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
@@ -34,6 +35,7 @@ from observer import Observer  # noqa: E402,I100
 from rcl_interfaces.msg import Parameter  # noqa: E402
 from rcl_interfaces.msg import ParameterDescriptor  # noqa: E402
 from rcl_interfaces.msg import ParameterValue  # noqa: E402
+from rcl_interfaces.srv import ListParameters  # noqa: E402
 from rclpy.parameter import Parameter as RclpyParameter  # noqa: E402
 
 FAST = {'scan_period': 0.2, 'publish_period': 0.2}
@@ -262,18 +264,39 @@ def test_the_security_policy_allows_all_that_the_node_offers(observer):
                 if not any(fnmatchcase(name, pattern) for pattern in patterns)] == []
 
 
-def test_a_late_cycle_runs_before_the_next_request():
-    """Each request of a crowd may take long; the timer's turn comes after all that wait."""
+def test_a_request_is_answered_between_two_cycles_never_within_one(monkeypatch):
+    """The executor has a thread of its own; both work on the same sentinel."""
     from oom_sentinel.node.node import OomSentinel
-    ran = []
-    node = SimpleNamespace(_cycle_timer=SimpleNamespace(timer_period_ns=1e9), _cycle_s=5.0,
-                           _now_s=lambda: 6.1, _guarded=lambda work: work,
-                           cycle=lambda: ran.append('cycle'))
-    OomSentinel.catch_up(node)
-    assert ran == []
-    node._now_s = lambda: 6.3
-    OomSentinel.catch_up(node)
-    assert ran == ['cycle']
+    from rclpy.node import Node
+    created = []
+    monkeypatch.setattr(Node, 'create_service', lambda self, kind, name, answer: created.append(
+        answer))
+    node = OomSentinel.__new__(OomSentinel)
+    node.busy, answered = threading.RLock(), threading.Event()
+    node.create_service(object, '~/apply', lambda _request, response: answered.set() or response)
+    with node.busy:  # as in a cycle
+        thread = threading.Thread(target=created[0], args=('request', 'response'))
+        thread.start()
+        assert not answered.wait(0.3)
+    assert answered.wait(10)
+    thread.join()
+
+
+def test_cycles_go_on_while_requests_come_without_a_pause(observer):
+    """Each of them takes the node for a moment; the cycle gets its turn."""
+    with running_sentinel(FAST):
+        goes_on(observer)
+        client = observer.node.create_client(ListParameters, '/oom_sentinel/list_parameters')
+        observer.until(client.service_is_ready, 'the service is there')
+        before, asked = len(observer.arrays), []
+
+        def went_on():
+            asked[:] = [future for future in asked if not future.done()]
+            while len(asked) < 6:
+                asked.append(client.call_async(ListParameters.Request()))
+            return len(observer.arrays) >= before + 10
+        observer.until(went_on, 'it publishes all the same')
+        observer.node.destroy_client(client)
 
 
 def test_a_kill_is_logged_without_control_characters():

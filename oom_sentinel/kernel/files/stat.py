@@ -14,17 +14,17 @@
 
 """/proc/PID/stat (fs/proc/array.c, do_task_stat())."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from oom_sentinel.kernel.files.error import integer
 from oom_sentinel.kernel.files.error import ParseError
 
 PF_KTHREAD = 0x00200000  # include/linux/sched.h
 FIELDS = 22  # after the name, up to rss
+DIGITS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class TaskStat:
+class TaskStat(NamedTuple):
     """
     Identity and resident memory of a process, from /proc/PID/stat.
 
@@ -60,13 +60,14 @@ def parse(data: bytes, path: str = '/proc/PID/stat') -> TaskStat:
     fields = data[closing + 2:].split(None, FIELDS) if closing > opening > 0 else []
     if len(fields) < FIELDS:
         raise ParseError(path, data, 'expected pid (comm) state and 49 numbers')
-    pid, ppid, flags, start_time, rss = (
-        data[:opening], fields[1], fields[6], fields[19], fields[21])
-    work = sum(integer(path, data, fields[at]) for at in (7, 11, 12))  # minflt, utime, stime
-    return TaskStat(
-        integer(path, data, pid), text(data[opening + 2:closing]), text(fields[0][:1]),
-        integer(path, data, ppid), integer(path, data, flags),
-        integer(path, data, start_time), integer(path, data, rss), work)
+    # minflt, utime and stime stand at 7, 11 and 12.
+    words = (data[:opening], *(fields[at] for at in (1, 6, 19, 21, 7, 11, 12)))
+    if not all(map(bytes.isdigit, words)) or max(map(len, words)) > DIGITS:
+        for word in words:
+            integer(path, data, word)  # the first that is no number raises
+    pid, ppid, flags, start_time, rss, *work = map(int, words)
+    return TaskStat(pid, text(data[opening + 2:closing]), text(fields[0][:1]), ppid, flags,
+                    start_time, rss, sum(work))
 
 
 def text(data: bytes) -> str:

@@ -206,3 +206,46 @@ def test_a_plain_file_is_refused(watch, tmp_path):
     """The caller learns it at once (EPERM)."""
     with open(tmp_path / 'file', 'wb') as file, pytest.raises(OSError):
         watch.add(file.fileno(), select.EPOLLIN, 'file')
+
+
+def test_the_thread_that_acts_may_wait_itself(watch, pipe):
+    """No thread is started; what woke is noted when the wait returns."""
+    watch.add(pipe[0], select.EPOLLIN, 'news')
+    os.write(pipe[1], b'x')
+    watch.wait()
+    assert [w.name for w in watch.taken()] == ['news'] and watch._thread is None
+
+
+def test_a_ring_ends_the_wait_of_another_thread(watch):
+    """As for the end of the program; nothing woke."""
+    thread = threading.Thread(target=watch.wait)
+    thread.start()
+    watch.ring()
+    thread.join(10)
+    assert not thread.is_alive() and watch.taken() == ()
+
+
+def test_a_moment_set_while_another_thread_waits_is_kept(watch):
+    """A service sets a new period while the node waits without an end."""
+    thread = threading.Thread(target=watch.wait)
+    thread.start()
+    wait_for(lambda: watch._asleep_until_s == float('inf'), 'it waits')
+    watch.every(0.01, 'cycle', lambda: True)
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_periods_keep_their_moments_and_leave_out_what_has_passed():
+    """Else each delay would be added to the next period, or made up for in a hurry."""
+    clock, looked = [100.0], []
+    watch = Watch(lambda: clock[0])
+    watch.every(1.0, 'cycle', lambda: looked.append(clock[0]) or True)
+    for now_s in (101.25, 101.5, 101.75, 102.0, 105.5, 105.75, 106.0):
+        clock[0] = now_s
+        watch._pass(now_s)
+    assert looked == [101.25, 102.0, 105.5, 106.0]
+    watch.never('cycle')
+    watch.never('cycle')
+    watch._pass(200.0)
+    assert len(looked) == 4
+    watch.close()
