@@ -15,7 +15,6 @@
 """Status OOM kills: who was killed last, why, what ate the memory, and how sure that is."""
 
 from collections.abc import Sequence
-from datetime import datetime
 import re
 
 from oom_sentinel.facts.kill import INFERRED
@@ -29,6 +28,7 @@ from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Status
 from oom_sentinel.facts.status import Unavailable
+from oom_sentinel.report.text import clock
 from oom_sentinel.report.text import listed
 from oom_sentinel.report.text import sentence
 from oom_sentinel.settings import Settings
@@ -156,7 +156,7 @@ def _no_kill(kills: Kills) -> str:
 def _told(seen: SeenKill) -> list[str]:
     """Return one kill in words, who and why within the first 60 characters."""
     kill = seen.kill
-    at = '' if kill.time is None else f' at {_clock(kill.time)}'
+    at = '' if kill.time is None else f' at {clock(kill.time)}'
     if kill.kind is Killer.USERSPACE:
         named = label(kill) if kill.victim_comm else printable(kill.task_memcg or 'a process')
         parts = [f'{named} ended by {kill.program or "a program"}: {cause(seen)}',
@@ -253,7 +253,7 @@ def _facts(seen: SeenKill | None) -> tuple[tuple[str, str], ...]:
     held = [b for b in (kill.anon_rss_bytes, kill.file_rss_bytes, kill.shmem_rss_bytes)
             if b is not None]
     facts = (
-        ('when', NOT_PRINTED if kill.time is None else _clock(kill.time, True)),
+        ('when', NOT_PRINTED if kill.time is None else clock(kill.time, True)),
         ('victim', victim(kill)), ('nodes', listed(kill.node_names)),
         ('group', kill.group or NONE), ('why', sentence((cause(seen),))),
         ('control group', kill.task_memcg or NOT_PRINTED),
@@ -268,20 +268,11 @@ def _facts(seen: SeenKill | None) -> tuple[tuple[str, str], ...]:
 
 def _last(seen: Sequence[SeenKill]) -> tuple[tuple[str, str], ...]:
     """Return the last five kills, the newest first."""
-    newest = [f'{"" if s.kill.time is None else _clock(s.kill.time, True) + ": "}'
+    newest = [f'{"" if s.kill.time is None else clock(s.kill.time, True) + ": "}'
               f'{victim(s.kill)}: {cause(s)}' for s in reversed(seen[-LISTED:])]
     newest += [NONE] * (LISTED - len(newest))
     return tuple((f'kill {number}' + (' (newest)' if number == 1 else ''),
                   printable(text, TEXT_MAX)) for number, text in enumerate(newest, 1))
-
-
-def _clock(wall_s: float, date: bool = False) -> str:
-    """Return the local time with its zone."""
-    try:
-        at = datetime.fromtimestamp(wall_s).astimezone()
-    except (ValueError, OverflowError, OSError):
-        return 'a time out of range'
-    return at.strftime('%Y-%m-%d %H:%M:%S %Z' if date else '%H:%M:%S %Z')
 
 
 def _since_start(kills: Kills) -> str:

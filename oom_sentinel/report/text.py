@@ -15,6 +15,8 @@
 """Numbers and lists as an operator reads them."""
 
 from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
 
 from oom_sentinel.facts.memory import MIB
 
@@ -51,3 +53,13 @@ def sentence(parts: Sequence[str]) -> str:
     if not ('.' in first or '/' in first):  # names of files and nodes keep their spelling
         joined = joined[:1].upper() + joined[1:]
     return joined + ('' if joined.endswith('.') else '.')
+
+
+@lru_cache(maxsize=64)  # the same kills are shown in each cycle, and strftime takes 10 us
+def clock(wall_s: float, date: bool = False) -> str:
+    """Return the local time with its zone, with the date where that is asked for."""
+    try:
+        at = datetime.fromtimestamp(wall_s).astimezone()
+    except (ValueError, OverflowError, OSError):
+        return 'a time out of range'
+    return at.strftime('%Y-%m-%d %H:%M:%S %Z' if date else '%H:%M:%S %Z')

@@ -129,6 +129,26 @@ def test_a_young_process_is_looked_at_ever_more_seldom(tree, monkeypatch):
     assert programs
 
 
+@pytest.mark.parametrize('exec_events, others, known_s', [
+    (False, 0, 10.0), (False, 600, 48.0), (False, 5000, 120.0), (True, 0, 120.0)])
+def test_the_program_of_an_old_process_is_read_again(tree, exec_events, others, known_s):
+    """Where execs are not reported every 10 s, less often beside many: 0.08 s a process."""
+    table = kernel.Table(kernel.Root(str(tree)))
+    table.exec_events = exec_events
+    began_s = 1000.0
+    for at_s in (0.0, began_s):  # it is old by then
+        before = process(table, 500, at_s)
+    (tree / 'proc/500/exe').write_text('/opt/another')
+    table._entries.update((-pid, table._entries[1]) for pid in range(1, 1 + others))
+
+    def exe(at_s):
+        table.read(at_s, everything=False)
+        table._entries.update((-pid, table._entries[1]) for pid in range(1, 1 + others))
+        return next(p.program.exe for p in table.processes if p.pid == 500)
+    assert exe(began_s + known_s - 1.0) == before.program.exe
+    assert exe(began_s + known_s + 0.5) == '/opt/another'
+
+
 def test_maps_are_read_again_only_of_a_process_that_has_run(monkeypatch):
     """A library that is loaded later takes page faults."""
     pids, code = [], 'import sys\nfor line in sys.stdin: bytearray(1 << 24); print(flush=True)\n'
