@@ -164,15 +164,17 @@ class OomSentinel(Node):
                                 at_once=bool(woken_by) or report.urgent):
             run(parts.PUBLISHING, lambda: self.topics.publish(report), None)
             run(parts.LAST_REPORT, lambda: self._keep_for_others(report, now_s), None)
-        run(parts.REQUESTS, lambda: self._tend_services(now_s), None)
+        if self.parameter_services.needs_tending and self.executor is not None:
+            self.executor.create_task(lambda: run(parts.REQUESTS, self._tend_services, None))
         run(parts.METRICS, lambda: self.metrics.update(report), None)
         run(parts.WAKES, lambda: self.wakes.follow(
             self.sentinel.settings, self.sentinel.sampler.cgroup_paths), None)
         if KERNEL_LOG not in woken_by:  # a kill is reported first
             self.names.update()
 
-    def _tend_services(self, now_s: float) -> None:
-        line = self.parameter_services.tend(now_s)
+    def _tend_services(self) -> None:
+        with self.busy:
+            line = self.parameter_services.tend(self._now_s())
         if line is not None:
             self.get_logger().warning(line)
 

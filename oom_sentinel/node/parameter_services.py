@@ -71,6 +71,7 @@ class _Services:
         for service in self._created:
             self._node.destroy_service(service)
         self._created.clear()
+        give_memory_back()
 
 
 class ParameterServices(ParameterService):
@@ -89,22 +90,24 @@ class ParameterServices(ParameterService):
         self._rests_s: float | None = None  # since when
         self._large_came = False  # since the services were created
         self._large_s: float | None = None  # when that was first seen
-        self._gives_back = False  # the services were destroyed at the last cycle
         self._create_services()
 
     def _create_services(self) -> None:
         super().__init__(self._services)  # type: ignore[arg-type]
         self._node_weak_ref = weakref.ref(self._set_on)
 
+    @property
+    def needs_tending(self) -> bool:
+        """Return whether something is to be given back, now or later."""
+        return bool(self._too_large or self._large_came) or self._rests_s is not None
+
     def tend(self, now_s: float) -> str | None:
         """
         Give back what requests made the node keep; return a line for the log, None without.
 
-        Call it at every cycle, outside of the services' own callbacks.
+        Call it at every cycle, in the thread that answers requests, outside of its callbacks: an
+        answer that is under way would be lost.
         """
-        if self._gives_back:  # the thread that waited for requests has let go of them by now
-            self._gives_back = False
-            give_memory_back()
         if self._too_large:
             text, self._too_large = self._too_large, ''
             self._destroy_services()
@@ -125,7 +128,7 @@ class ParameterServices(ParameterService):
 
     def _destroy_services(self) -> None:
         self._services.destroy()
-        self._large_came, self._large_s, self._gives_back = False, None, True
+        self._large_came, self._large_s = False, None
 
     def _set_parameters_callback(self, request: Any, response: Any) -> Any:
         problem = self._too_much(request.parameters)
