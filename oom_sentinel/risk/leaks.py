@@ -192,37 +192,44 @@ def _programs(last: tuple[Program, ...], now_s: float, processes: Iterable[Proce
     alive: dict[str, list[Process]] = {}
     for process in (*processes, *tracked):
         if process.memory is not None and not process.kernel_thread:
-            alive.setdefault(program_name(process), []).append(process)
+            name = program_name(process)
+            if name in alive:
+                alive[name].append(process)
+            else:
+                alive[name] = [process]
     known = {program.name: program for program in last}
     always = {program_name(process) for process in tracked}
-    found = []
-    for name, same in alive.items():
-        if name in known or name in always or _matters(same):
-            members = {process.identity: process for process in same}
-            kept = float(sum(kept_bytes(p.memory) for p in members.values() if p.memory))
-            found.append(_extended(known.get(name), name, members, kept, now_s))
-    found = sorted(found, key=lambda p: -p.kept)[:PROGRAMS_MAX]
+    found = [_extended(known.get(name), name, same, now_s) for name, same in alive.items()
+             if name in known or name in always or _matters(same)]
+    if len(found) > PROGRAMS_MAX:
+        found = sorted(found, key=lambda p: -p.kept)[:PROGRAMS_MAX]
     found += [p for p in last if p.name not in alive and 0 <= now_s - p.seen_s < GONE_S]
     return tuple(found)
 
 
 def _matters(processes: list[Process]) -> bool:
     """Return whether a program holds much memory or is a ROS node."""
-    return any(p.program.ros for p in processes) or sum(
-        kept_bytes(p.memory) for p in processes if p.memory) >= SMALL_BYTES
+    held = 0
+    for process in processes:
+        if process.program.ros:
+            return True
+        held += 0 if process.memory is None else kept_bytes(process.memory)
+    return held >= SMALL_BYTES
 
 
-def _extended(last: Program | None, name: str, members: dict[Identity, Process], kept: float,
-              now_s: float) -> Program:
+def _extended(last: Program | None, name: str, same: list[Process], now_s: float) -> Program:
     """Return a program with a reading added, and over a respawn without a break."""
+    members = {process.identity: process for process in same}  # a protected one is there twice
     identities = frozenset(members)
-    label = next(iter(members.values())).label if len(members) == 1 else name
+    kept = float(sum([kept_bytes(p.memory) for p in members.values() if p.memory is not None]))
+    names = next(iter(members.values())).node_names if len(members) == 1 else ()
+    label = names[0] if names else name
     if last is None:
         last = Program(name, identities=identities, born_s=now_s)
     base, born_s, rests_until_s, series = (last.base, last.born_s, last.rests_until_s,
                                            last.floors)
-    died, born = last.identities - identities, identities - last.identities
-    if died and born:
+    if identities != last.identities and last.identities - identities \
+            and identities - last.identities:
         if now_s - born_s < LIVED_S:
             series, base = Floors(), 0.0
         else:
@@ -233,15 +240,12 @@ def _extended(last: Program | None, name: str, members: dict[Identity, Process],
     if now_s >= rests_until_s:
         series = floors.extend(series, now_s, base + kept)
     return Program(name, series, identities, kept, base, now_s, born_s, rests_until_s, label,
-                   _nodes(last.nodes, members, now_s))
+                   _nodes(last.nodes, names, now_s))
 
 
-def _nodes(last: tuple[tuple[str, float], ...], members: dict[Identity, Process],
+def _nodes(last: tuple[tuple[str, float], ...], names: tuple[str, ...],
            now_s: float) -> tuple[tuple[str, float], ...]:
     """Return the nodes of a container with the time each was first seen."""
-    if len(members) > 1:
-        return ()
-    names = next(iter(members.values())).node_names
     if len(names) < 2:
         return ()
     seen = dict(last)

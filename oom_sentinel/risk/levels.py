@@ -16,12 +16,14 @@
 Levels: what is wrong now by the fixed thresholds, and how long a level is held.
 
 A level rises at once.  It falls when the value has passed its threshold by a tenth, and the
-condition has been gone for `hold_s`; a condition that keeps coming back is held longer.
+condition has been gone for `hold_s`; a condition that keeps coming back is held longer, and so
+is a forecast: a fall often goes on after a pause.
 """
 
 from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field
 from dataclasses import replace
 
 from oom_sentinel.facts.cgroup import MemoryCgroup
@@ -45,19 +47,25 @@ HELD_GAPS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A level and the sentences that explain it; OK has none."""
+    """A level and the sentences that explain it; OK has none.  It is held `times` hold_s."""
 
     level: Level = Level.OK
     reasons: tuple[str, ...] = ()
+    times: float = field(default=1.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One condition that holds now; `value` names the measured value that has a threshold."""
+    """
+    One condition that holds now; `value` names the measured value that has a threshold.
+
+    It is held `times` hold_s.
+    """
 
     level: Level
     text: str
     value: str = ''
+    times: float = 1.0
 
 
 Latched = tuple[tuple[str, Level], ...]
@@ -72,7 +80,8 @@ def verdict(findings: Iterable[Finding]) -> Verdict:
     """Return the highest level of the findings, and their texts, the gravest first."""
     ordered = sorted(findings, key=lambda f: -f.level)
     level = ordered[0].level if ordered else Level.OK
-    return Verdict(level, tuple(f.text for f in ordered))
+    return Verdict(level, tuple(f.text for f in ordered),
+                   max((f.times for f in ordered), default=1.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +90,18 @@ class Met:
     When a level, or a higher one, was last met, and the reasons given then.
 
     `learned_s` is how long it is held at least, because it came back soon after it fell;
-    `fell` says that it has fallen since.
+    `fell` says that it has fallen since.  It is held `times` hold_s.
     """
 
     at_s: float = float('-inf')
     reasons: tuple[str, ...] = ()
     learned_s: float = 0.0
     fell: bool = False
+    times: float = 1.0
+
+    def held_s(self, hold_s: float) -> float:
+        """Return how long the level is held after it was last met."""
+        return max(hold_s * self.times, self.learned_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +118,7 @@ def hold(last: Hold, now: Verdict, now_s: float, hold_s: float) -> tuple[Verdict
     error = _met(last.error, Level.ERROR, now, now_s, hold_s)
     held = Hold(warn, error)
     for level, met in ((Level.ERROR, error), (Level.WARN, warn)):
-        if now.level < level and now_s - met.at_s < max(hold_s, met.learned_s):
+        if now.level < level and now_s - met.at_s < met.held_s(hold_s):
             before = tuple(f'a moment ago: {r}' for r in met.reasons[:REASONS_HELD])
             return Verdict(level, now.reasons + before), held
     return now, held
@@ -115,14 +129,14 @@ def _met(last: Met, level: Level, now: Verdict, now_s: float, hold_s: float) -> 
     gap_s = now_s - last.at_s
     if now.level < level:
         if gap_s < 0:
-            return Met(now_s, last.reasons, last.learned_s)
-        if last.fell or gap_s < max(hold_s, last.learned_s):
+            return Met(now_s, last.reasons, last.learned_s, times=last.times)
+        if last.fell or gap_s < last.held_s(hold_s):
             return last
         return replace(last, fell=True)
     if gap_s > COMES_BACK_S:
-        return Met(now_s, now.reasons)
+        return Met(now_s, now.reasons, times=now.times)
     learned_s = min(COMES_BACK_S, HELD_GAPS * gap_s) if last.fell else last.learned_s
-    return Met(now_s, now.reasons, learned_s)
+    return Met(now_s, now.reasons, learned_s, times=now.times)
 
 
 def _low(value: float, warn: float, error: float, last: Level) -> Level:

@@ -51,7 +51,9 @@ START_RESTS_S = 20.0  # until it has rested so long,
 START_MAX_S = 300.0  # and no longer than this
 # The share of what was left that must be gone: less is taken by healthy jobs every day.  WARN
 # needs more of it for an end that is farther away, FAR_SHARE at exhaustion.warn_s.
-WARN_SHARE, FAR_SHARE, FAR_POWER = 0.38, 0.8, 3
+WARN_SHARE, FAR_SHARE, FAR_POWER = 0.4, 0.8, 3
+# An end that may come much later than is likely may come sooner too: a smaller part is enough.
+VAGUE, VAGUE_SHARE = 3.0, 0.9
 ERROR_SHARE = 0.72
 # Times these shares, when the fall becomes faster and the end is nearer than this part of
 # exhaustion.warn_s: a job slows down.  One that does become slower needs more.
@@ -64,6 +66,7 @@ MOST_SHARE = 0.97
 # Pages read again since the last reading, and the share of the last 10 s that tasks waited, in
 # percent: an idle machine has none.  For so long after that a smaller share is enough.
 PRESSED_REFAULTS, PRESSED_AVG10, PRESSED_S, PRESSED_SHARE = 256, 2.0, 10.0, 0.7
+HELD_TIMES = 3.0  # hold_s: so long is the level of a forecast held
 STAYS = 0.8  # a level that is there stays until these conditions are missed by so much
 
 
@@ -240,6 +243,8 @@ def _share(told: Forecast, faster: float, warn_s: float) -> float:
     """Return which share of what was left must be gone for a WARN."""
     far = min(1.0, told.middle_s / warn_s) ** FAR_POWER
     share = WARN_SHARE + (FAR_SHARE - WARN_SHARE) * far
+    if faster == 1.0 and told.high_s > VAGUE * told.middle_s:
+        share *= VAGUE_SHARE
     return min(MOST_SHARE, share * faster * (SLOWING if told.slowing else 1.0))
 
 
@@ -247,7 +252,8 @@ def soon(place: Place, what: str) -> tuple[Finding, ...]:
     """Return that a place is exhausted soon, at the pace of now."""
     if place.forecast is None or not place.level:
         return ()
-    return (Finding(place.level, f'{what} {spoken(place.forecast)} if it goes on like this'),)
+    return (Finding(place.level, f'{what} {spoken(place.forecast)} if it goes on like this',
+                    times=HELD_TIMES),)
 
 
 def spoken(told: Forecast) -> str:

@@ -592,3 +592,21 @@ def test_a_fall_that_became_quicker_needs_half_the_share(lost_share, quicker, le
     assert places._level(told, 0.0, 60.0, Level.OK, False, SETTINGS) == level
     far = replace(told, middle_s=95.0)
     assert places._level(far, 0.0, 60.0, Level.OK, False, SETTINGS) == Level.OK
+
+
+@pytest.mark.parametrize('high_s, level', [(60.0, Level.OK), (121.0, Level.WARN)])
+def test_a_vague_forecast_needs_a_smaller_share_than_one_that_knows_its_pace(high_s, level):
+    """0.37 are gone and the end is 40 s away: it may come sooner, or much later."""
+    told = exhaustion.Forecast(30.0, 40.0, high_s, 30.0, 0.37)
+    assert places._level(told, 0.0, 60.0, Level.OK, False, SETTINGS) == level
+
+
+def test_the_level_of_a_forecast_is_held_three_times_as_long_as_a_threshold():
+    """Memory comes back after 70 s; hold_s is 5 s."""
+    lefts = [2000 - 20 * at for at in range(70)] + [1900] * 30
+    risks = [found.risk for found in cycle(
+        sample(float(at), left) for at, left in enumerate(lefts))]
+    met = max(at for at, verdict in enumerate(risks)
+              if verdict.reasons and not verdict.reasons[0].startswith('a moment ago'))
+    assert 69 <= met <= 75
+    assert [r.level for r in risks[met:]] == [Level.WARN] * 15 + [Level.OK] * (85 - met)

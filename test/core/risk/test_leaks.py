@@ -252,3 +252,14 @@ def test_floors_are_bounded_and_never_above_what_was_held(steps):
     assert len(grown.recent) <= floors.POINTS_MAX and len(grown.long) <= floors.POINTS_MAX
     assert {v for _, v in grown.recent} <= set(held)
     assert grown.recent[-1][1] <= held[-1]
+
+
+def test_a_program_whose_processes_were_not_read_again_still_rests():
+    """An idle sentinel reads the table seldom; its floors go on."""
+    table, history = (node(10, 100),), risk.History()
+    for at in range(0, 600, 10):
+        _, history = risk.assess(
+            Sample(float(at), at, Host('robot', 4096, '6.1.0'), meminfo=MEMINFO, pressure=OFF,
+                   vmstat=VmStat(0), processes=table), history, SETTINGS)
+    program, = history.growth.programs
+    assert len(program.floors.recent) == 20 and program.floors.bytes_per_s == 0.0

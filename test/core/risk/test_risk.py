@@ -38,6 +38,9 @@ from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.risk import headroom
+from oom_sentinel.risk.assess import is_plentiful
+from oom_sentinel.risk.assess import score
+from oom_sentinel.risk.exhaustion import Forecast
 from oom_sentinel.risk.levels import Hold
 from oom_sentinel.risk.levels import hold
 import pytest
@@ -397,3 +400,62 @@ def test_what_may_be_killed_first_counts_swap_too():
     assert found.killable_percent == 90.0
     found, _ = risk.assess(sample(meminfo=meminfo(50), processes=table), risk.History(), SETTINGS)
     assert found.killable_percent is None
+
+
+@pytest.mark.parametrize('used, levels', [(75, (0, 1)), (91, (0, 2)), (59, (0, 0))])
+def test_a_full_swap_is_named_while_memory_is_low(used, levels):
+    """Its thresholds are 60 and 90 %."""
+    for available, expected in zip((50, 14), levels):
+        taken = sample(meminfo=meminfo(available, GIB, GIB * (100 - used) // 100))
+        found, _ = risk.assess(taken, risk.History(), SETTINGS)
+        named = [text for text in found.memory.reasons if 'swap' in text]
+        assert bool(named) == bool(expected)
+        assert found.memory.level == max(expected, available == 14)
+
+
+@pytest.mark.parametrize('committed, expected', [
+    (84, Level.OK), (86, Level.WARN), (96, Level.ERROR)])
+def test_commit_limit_has_the_thresholds_of_memory(committed, expected):
+    """What malloc may still give."""
+    info = replace(meminfo(), commit_limit_bytes=100, committed_as_bytes=committed)
+    assert level('memory', sample(meminfo=info, policy=VmPolicy(2))) == expected
+
+
+@pytest.mark.parametrize('machine, group, plentiful', [
+    (31, None, True), (29, None, False), (60, 31, True), (60, 29, False), (29, 60, False)])
+def test_memory_is_plentiful_twice_above_what_warns_here_and_in_every_limit(
+        machine, group, plentiful):
+    """15 % warn; the sentinel then reads less."""
+    chains = () if group is None else (CgroupChain('/robot', (MemoryCgroup(
+        '/robot', 2, limit_bytes=200 << 20, usage_bytes=(100 - group) * (2 << 20)),)),)
+    taken = sample(meminfo=meminfo(machine), chains=chains)
+    found, _ = risk.assess(taken, risk.History(), SETTINGS)
+    assert found.risk.level == Level.OK
+    assert is_plentiful(taken, found, SETTINGS) == plentiful
+    unread = replace(taken, meminfo=Unavailable('denied'))
+    assert not is_plentiful(unread, found, SETTINGS)
+
+
+def test_oom_risk_is_the_worst_of_what_was_read():
+    """Half at each threshold, one at nothing left; an end after twice warn_s is none."""
+    for available, expected in ((60, 0.0), (15, 0.5), (3, 0.9)):
+        found, _ = risk.assess(sample(meminfo=meminfo(available)), risk.History(), SETTINGS)
+        assert found.oom_risk == pytest.approx(expected)
+    found, _ = risk.assess(sample(pressure=psi(60.0, 20.0)), risk.History(), SETTINGS)
+    assert found.oom_risk == pytest.approx(0.5)
+    for middle_s, expected in ((90.0, 0.75), (180.0, 0.5), (400.0, 0.0)):
+        told = Forecast(middle_s / 2, middle_s, middle_s * 2, 60.0)
+        assert score(sample(), None, told, SETTINGS) == pytest.approx(expected)
+
+
+def test_the_order_is_made_anew_while_memory_is_at_risk():
+    """The table was read again within the same second: what it holds now counts."""
+    first, second = process(10, 300, 0, 'a'), process(11, 200, 0, 'b')
+    grown = process(11, 400, 0, 'b')
+    for available, expected in ((50, [10, 11]), (14, [11, 10])):
+        taken = sample(meminfo=meminfo(available), processes=(first, second),
+                       processes_monotonic_s=1.0)
+        _, history = risk.assess(taken, risk.History(), SETTINGS)
+        found, _ = risk.assess(replace(taken, processes=(first, grown), monotonic_s=1.0),
+                               history, SETTINGS)
+        assert [c.process.pid for c in found.kill_order] == expected

@@ -1,0 +1,180 @@
+# Copyright 2026 oom_sentinel maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The figures of floors and steps, and the edges at which growth is called a leak."""
+
+from oom_sentinel.risk import floors
+from oom_sentinel.risk.floors import Step
+import pytest
+
+MIB = 1 << 20
+
+
+def climbed(*rises, every_s=120.0, begin_s=0.0):
+    """Return points that rise by so many MiB from one to the next."""
+    found = [(begin_s, 100.0 * MIB)]
+    for rise in rises:
+        found.append((found[-1][0] + every_s, found[-1][1] + rise * MIB))
+    return tuple(found)
+
+
+def stairs(*heights, wait=5, tail=3):
+    """Return points of steps with so many points at rest between them."""
+    rises = []
+    for height in heights:
+        rises += [0.0] * wait + [float(height)]
+    return climbed(*rises, *[0.0] * tail)
+
+
+def test_steps_are_told_with_their_time_and_height():
+    """A step is complete at its last rising point."""
+    assert floors.steps(stairs(100, 90, 100)) == (
+        Step(720.0, 100.0 * MIB), Step(1440.0, 90.0 * MIB), Step(2160.0, 100.0 * MIB))
+    assert floors.steps(climbed(0, 60, 40, 0, 0, 0, 60, 40, 0)) == (
+        Step(360.0, 100.0 * MIB), Step(960.0, 100.0 * MIB))
+
+
+@pytest.mark.parametrize('heights, named', [
+    ((100, 90), True), ((100, 89), False),
+    ((100, 70, 100), True), ((100, 69, 100), False), ((7, 7), False), ((8, 8), True)])
+def test_steps_are_alike(heights, named):
+    """Two within a tenth, three within three tenths; less than 8 MiB is none."""
+    assert bool(floors.steps(stairs(*heights))) == named
+
+
+@pytest.mark.parametrize('rises, named', [
+    ([100, 0, 0, 0, 100, 0, 0, 0, 100, 0], True),
+    ([100, 0, 0, 0, 0, 0, 0, 0, 0, 0, 100, 0, 0, 0, 100, 0], True),  # 4 to 10 points
+    ([100, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 100, 0, 0, 0, 100, 0], False),  # 4 to 11
+    ([100, 0, 0, 0, 100, 0, 0, -30, 100, 0], False)])
+def test_steps_come_at_regular_times_and_nothing_is_given_back(rises, named):
+    """The shortest interval is 0.4 of the longest at least."""
+    assert bool(floors.steps(climbed(0, *rises))) == named
+
+
+@pytest.mark.parametrize('before, after, named', [
+    (8, 3, True), (9, 3, False), (5, 7, True), (5, 8, False)])
+def test_a_step_that_is_overdue_ends_the_staircase(before, after, named):
+    """One each ten minutes; a fifth and four minutes later none comes any more: after 16."""
+    rises = [0] * (before - 1) + [50, 0, 0, 0, 0, 50] + [0] * (after + 1)
+    assert bool(floors.steps(climbed(*rises))) == named
+
+
+@pytest.mark.parametrize('drift, named', [(2, True), (4, False)])
+def test_three_quarters_of_the_growth_come_in_steps(drift, named):
+    """A drift below a quarter of a step belongs to none; a step that goes on does not count."""
+    rises = [drift] * 5 + [60] + [drift] * 5 + [60] + [drift] * 3 + [60]
+    assert bool(floors.steps(climbed(*rises))) == named
+
+
+def test_a_floor_is_the_least_of_each_stretch_and_the_oldest_are_dropped():
+    """Its time is that of the first reading of the stretch."""
+    points = floors.floor(floors.floor(floors.floor((), 5.0, 9.0, 30.0), 15.0, 7.0, 30.0),
+                          25.0, 8.0, 30.0)
+    assert points == ((5.0, 7.0),)
+    assert floors.floor(points, 34.9, 7.0, 30.0) is points
+    assert floors.floor(points, 35.0, 9.0, 30.0) == ((5.0, 7.0), (35.0, 9.0))
+    for at in range(100):
+        points = floors.floor(points, 100.0 + 30 * at, float(at), 30.0)
+    assert points == tuple((100.0 + 30 * at, float(at)) for at in range(40, 100))
+
+
+def test_a_clock_that_stood_still_or_was_set_back_starts_the_floors_anew():
+    """Half an hour that is gone is no growth."""
+    grown = floors.extend(floors.extend(floors.Floors(), 10.0, 1.0), 50.0, 2.0)
+    assert len(grown.recent) == 2
+    for at_s in (50.0, 49.0):
+        assert floors.extend(grown, at_s, 3.0).recent == ((at_s, 3.0),)
+
+
+def followed(mib_at, minutes, every_s=10, begin_s=0):
+    """Return the floors after each reading of a thing that holds mib_at(seconds)."""
+    found, grown = [], floors.Floors()
+    for at in range(0, int(minutes * 60), every_s):
+        grown = floors.extend(grown, float(begin_s + at), mib_at(at) * MIB)
+        found.append(grown)
+    return found
+
+
+@pytest.mark.parametrize('begin_s', [0, 1_000_000])
+def test_a_leak_stays_until_it_rests(begin_s):
+    """An hour of 300 MiB/h, at any time of the machine; then nothing for ten minutes."""
+    found = followed(lambda s: 100 + min(s, 3600) / 12, 95, begin_s=begin_s)
+    first = next(i for i, f in enumerate(found) if f.leak is not None)
+    assert 25 * 6 <= first <= 27 * 6
+    assert all(f.leak is not None for f in found[first:360])
+    assert all(f.leak is None for f in found[420:])
+    assert found[330].leak.middle == pytest.approx(300 * MIB / 3600, rel=0.01)
+    assert found[-1].bytes_per_s == 0.0
+
+
+@pytest.mark.parametrize('second_half, sure', [(1.0, True), (0.93, True), (0.8, False)])
+def test_a_leak_is_sure_when_its_second_half_grew_like_the_first(second_half, sure):
+    """Of the whole time it was seen, which is an hour and a half."""
+    def held(s):
+        return 100 + (min(s, 2850) + second_half * max(0, s - 2850)) / 12
+    assert followed(held, 95)[-1].leak.sure == sure
+
+
+def test_quick_steps_are_told_by_their_height_and_time():
+    """A 40 MiB chunk each six minutes is 400 MiB/h, between 1.3 times less and more."""
+    leak = followed(lambda s: 100 + 40 * ((s + 100) // 360), 30)[-1].leak
+    pace = 40 * MIB / 360
+    assert leak.middle == pytest.approx(pace, rel=0.05)
+    assert leak.low == pytest.approx(pace / 1.3, rel=0.1)
+    assert leak.high == pytest.approx(pace * 1.3, rel=0.1)
+    assert floors._stairs((Step(0.0, 3.0 * MIB), Step(3600.0, 19.0 * MIB)), ((0.0, 0.0),)) is None
+
+
+@pytest.mark.parametrize('rises, expected', [
+    ((1, 1, 1), True), ((1, 1, 0.5), False), ((1, 1, 0.55), False), ((1, 1, 0.56), True)])
+def test_growth_is_steady_when_every_quarter_brings_its_part(rises, expected):
+    """0.65 of the average of the three."""
+    first, second, third = rises
+    assert floors.steady(climbed(0, first, 0, second, 0, third, 0)) == expected
+
+
+@pytest.mark.parametrize('rises, expected', [
+    ((8, 5, 3), True), ((8, 4, 3), False), ((4, 3, 2), False), ((8, 5, -1), False),
+    ((8, 5, 0), True)])
+def test_growth_slows_when_every_quarter_brings_less_than_three_quarters(rises, expected):
+    """From twenty points on."""
+    first, second, third = rises
+    quarters = [0] * 4 + [first] + [0] * 4 + [second] + [0] * 4 + [third] + [0] * 4
+    assert floors.slows(climbed(*quarters)) == expected
+    assert not floors.slows(climbed(*quarters[1:-1]))
+
+
+@pytest.mark.parametrize('rest, over', [(4, False), (5, True)])
+def test_growth_has_rested_when_it_pauses_longer_than_before(rest, over):
+    """The longest pause was two points: 1.6 times that and one are 4.2."""
+    rises = [50, 0, 50, 0, 50] + [0] * rest
+    assert floors.rested(climbed(*rises, begin_s=1e6)) == over
+
+
+def test_a_cycle_that_was_as_high_before_is_no_leak():
+    """The last floor is compared with those before the recent half hour."""
+    def recent(value):
+        return tuple((4000.0 + 30 * i, value - 5 + i) for i in range(6))
+    long = ((0.0, 50.0), (120.0, 100.0), (3950.0, 500.0))
+    assert floors._held_before(recent(100.0), long)
+    assert not floors._held_before(recent(100.5), long)
+    assert not floors._held_before(recent(100.0), long[2:])
+
+
+def test_the_points_of_a_window_are_thinned_evenly_with_the_last_among_them():
+    """Every third of sixty."""
+    points = tuple((float(i), 0.0) for i in range(60))
+    assert floors.thinned(points) == points[2::3]
+    assert floors.thinned(points[:20]) == points[:20]
