@@ -26,6 +26,9 @@ END
   printf '\nalso_copy=bench\n    config\n    test\n'
   printf '\npytest_add_cli_args_test_selection=%s\n' "$tests"
   printf 'pytest_add_cli_args=-p\n    no:cacheprovider\n'
+  # What mypy refuses, make test refuses.
+  printf 'type_check_command=%s\n    -m\n    mypy\n    --output\n    json\n' "$venv/bin/python"
+  printf '    --ignore-missing-imports\n    oom_sentinel\n'
   printf '[tool:pytest]\ntestpaths=test\npythonpath=test\n'
 } > "$copy/setup.cfg"
 cd "$copy"

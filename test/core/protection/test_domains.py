@@ -96,7 +96,8 @@ def test_a_look_says_whether_a_limit_changed_and_one_is_nearly_reached():
     """The first finds all changed; what is used up is compared with the last look."""
     found = {'limit': 100, 'used': 40}
 
-    def read(_paths):
+    def read(paths):
+        assert paths == found.get('paths', ())
         group = replace(GROUP, limit_bytes=found['limit'] * MIB, usage_bytes=found['used'] * MIB)
         return (CgroupChain('/robot', (group,)),), INFO, (), 0
     limits = Limits(read, 4096)
@@ -107,6 +108,9 @@ def test_a_look_says_whether_a_limit_changed_and_one_is_nearly_reached():
     assert limits.look(3.0) == (False, False)
     found['limit'] = 200
     assert limits.look(4.0) == (True, False)
+    found['paths'] = ('/robot',)
+    assert [d.path for d in limits.of(('/robot',))] == [None, '/robot']
+    assert limits.look(5.0) == (False, False)
 
 
 def test_a_plan_that_is_shown_reads_the_same_domains(tmp_path):

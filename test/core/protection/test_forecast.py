@@ -56,6 +56,15 @@ def test_a_node_that_holds_a_driver_is_not_raised():
     assert 1003 not in shown(0, holders=(1003,)) and 1004 in shown(0, holders=(1003,))
 
 
+def test_the_floor_of_each_target_is_asked_for():
+    """What a write of it would come to differs from process to process."""
+    asked = []
+    forecast(TABLE, SETTINGS, VIEW, 4096, domains_of=lambda paths: (MACHINE,),
+             floor=lambda target: asked.append(target.process.pid),
+             holds_device=lambda pid: False)
+    assert asked == [1000]
+
+
 def test_only_the_control_groups_of_protected_processes_are_read():
     """Of those that this user may write to."""
     asked = []

@@ -148,3 +148,11 @@ def test_what_a_dead_leak_frees_is_taken_by_the_next():
     second, rest = Task(Identity(2, 2), 10, False, 1.0), Task(Identity(3, 3), 50)
     values = dict.fromkeys((first.identity, second.identity, rest.identity), 0)
     assert losses((first, second, rest), values, 0, 1) == Loss(0, 1)
+
+
+def test_of_two_leaks_the_one_of_the_larger_badness_dies_first():
+    """Ten pages at 50 points of two pages each weigh 110, fifty at 0 weigh 50."""
+    small, large = Task(Identity(1, 1), 10, False, 1.0), Task(Identity(2, 2), 50, False, 1.0)
+    rest = Task(Identity(3, 3), 55)
+    values = {small.identity: 50, large.identity: 0, rest.identity: 0}
+    assert losses((small, large, rest), values, 0, 2) == Loss(0, 0)

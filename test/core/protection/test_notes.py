@@ -16,6 +16,7 @@
 
 from dataclasses import replace
 import errno
+import json
 
 from oom_sentinel import settings
 from oom_sentinel.facts.cgroup import CgroupChain
@@ -29,6 +30,7 @@ from oom_sentinel.protection import eligibility
 from oom_sentinel.protection import grouping
 from oom_sentinel.protection import notes
 from oom_sentinel.protection import originals
+from oom_sentinel.protection import respawn_hold
 from oom_sentinel.protection.domains import Domain
 from oom_sentinel.protection.foreign_growth import Foreign
 from oom_sentinel.protection.foreign_growth import Loss
@@ -109,9 +111,10 @@ def test_only_growth_that_lowers_the_others_loses_the_order():
     """A leak that dies first anyway is nothing to act on."""
     entry = Foreign(Identity(9, 9), 'hog (PID 9)', 'this machine', None, Loss(0, 0), Loss(0, 0))
     denied = values((DRIVER,), DENIED)[1].targets
-    for cap, words in ((None, ()), (0, ('not raised',)), (5, ('raised only below it',))):
+    for cap, words in ((None, ()), (5, ('other processes are raised only below it',)),
+                       (0, ('not raised, because they would be killed before it',))):
         found = notes.lost(denied, (), {None: replace(entry, cap_pages=cap)}, SETTINGS)
-        assert len(found) == len(words) and all(w in f for w, f in zip(words, found))
+        assert len(found) == len(words) and all(f.endswith(w) for w, f in zip(words, found))
 
 
 def test_a_launch_keeps_its_value_in_its_group_and_the_reason_is_given():
@@ -209,6 +212,16 @@ def test_a_value_that_only_another_process_was_given_is_not_inherited():
                                        lambda process: False)) == found
 
 
+@pytest.mark.parametrize('ahead_s, held_s', [(-1, 0), (30, 30), (120, 120), (121, 0)])
+def test_respawns_wait_no_longer_than_two_minutes(tmp_path, ahead_s, held_s):
+    """A time farther ahead is of an earlier boot."""
+    tmp_path.chmod(0o700)
+    path = tmp_path / respawn_hold.NAME
+    path.write_text(json.dumps({'until_monotonic_s': 1000 + ahead_s}))
+    path.chmod(0o600)
+    assert respawn_hold.held_s(str(tmp_path), 1000.0) == held_s
+
+
 def test_a_drift_names_both_values():
     """What the sentinel wrote, and what it found."""
     change = {DRIVER.identity: Change(DRIVER.identity, 0, -400)}
@@ -230,6 +243,10 @@ def test_limits_are_told_in_whole_mib():
     groups = MemoryGroups(tree)
     groups.update((), asked(**{'critical.memory_low': 10.05}), 0.0)
     assert f'group critical: memory.low 100 MiB in {CRITICAL}' in groups.notes
+    tree.used[RECORDERS] = 300 << 20
+    groups.update((), LIMITED, 40.0)
+    assert ('group recorders holds 300 MiB, more than its memory_max_percent of 200 MiB: '
+            'not limited yet') in groups.notes
 
 
 def test_limits_are_written_once_and_a_failure_to_undo_them_gives_its_reason():

@@ -132,11 +132,39 @@ def test_the_pace_is_that_between_two_readings():
     assert size.read_s == 22.0 and 9.0 * MIB < size.bytes_per_s <= 10.0 * MIB
 
 
+LEAK = [(0, 40), (1, 40), (2, 60), (3, 80), (4, 100)]
+
+
 def test_a_leak_that_is_forgotten_at_its_end_is_remembered_for_its_successor():
     """As one that is missing in the next table is."""
     found = Sizes()
-    for now_s, mib in [(0, 40), (1, 40), (2, 60), (3, 80), (4, 100)]:
+    for now_s, mib in LEAK:
         found.read((process(mib),), now_s)
     found.forget(process(0).identity)
-    found.read((process(2, pid=2),), 5)
+    assert not found.known
+    found.add((process(2, pid=2),), 5)
     assert next(iter(found.known.values())).leaky
+
+
+def test_of_the_programs_that_leaked_sixty_four_are_remembered_the_newest():
+    """One that leaks again counts as new."""
+    found = Sizes()
+
+    def leak(pid, label):
+        for now_s, mib in LEAK:
+            found.add((process(mib, pid, label),), now_s)
+        found.forget(process(0, pid).identity)
+    for pid in range(64):
+        leak(pid, f'node{pid}')
+    leak(100, 'node0')
+    leak(101, 'other')
+    new = [process(2, 200 + n, label) for n, label in enumerate(
+        ('node0', 'node1', 'node2', 'other'))]
+    found.add(new, 9)
+    assert [found.known[p.identity].leaky for p in new] == [True, False, True, True]
+
+
+def test_what_it_held_before_it_had_settled_is_no_rest():
+    """A node of 40 MiB began with 2."""
+    steps = [(0, 2), (1, 40), (2, 40)] + [(4 + 2 * t, 40) for t in range(20)]
+    assert after(steps).low == 40 * MIB
