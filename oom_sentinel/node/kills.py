@@ -50,8 +50,11 @@ class Kills:
         self._logged_past = False
         self._descriptor = feed.source.descriptor
         if self._descriptor is not None:
-            watch.add(self._descriptor, select.EPOLLIN, KERNEL_LOG, lambda _events: feed.drain(),
-                      rest_s=REST_S, rest_max_s=REST_MAX_S)
+            try:
+                watch.add(self._descriptor, select.EPOLLIN, KERNEL_LOG,
+                          lambda _events: feed.drain(), rest_s=REST_S, rest_max_s=REST_MAX_S)
+            except PermissionError:  # a container has /dev/null or a plain file in its place
+                self._descriptor = None
 
     def publish(self, kills: tuple[Status, ...]) -> None:
         """

@@ -299,6 +299,17 @@ def test_cycles_go_on_while_requests_come_without_a_pause(observer):
         observer.node.destroy_client(client)
 
 
+def test_a_kernel_log_that_nothing_can_wait_for_is_read_each_cycle():
+    """Some containers have /dev/null in place of /dev/kmsg."""
+    from oom_sentinel.kernel.wake import Watch
+    from oom_sentinel.node.kills import Kills
+    node, watch = SimpleNamespace(create_publisher=lambda *_more: None), Watch()
+    with open('/dev/null', 'rb') as stream:
+        feed = SimpleNamespace(source=SimpleNamespace(descriptor=stream.fileno()))
+        Kills(node, watch, feed, list).close()
+    watch.close()
+
+
 def test_a_kill_is_logged_without_control_characters():
     """A process writes its own name."""
     from oom_sentinel.facts.status import Level

@@ -14,6 +14,8 @@
 
 """When the process table is read, and how much of it."""
 
+import pathlib
+
 from oom_sentinel import kernel
 from oom_sentinel.kernel.scanning import Scanner
 import pytest
@@ -115,3 +117,30 @@ def test_many_processes_are_swept_more_seldom(tree):
     scanner.processes *= 5000 // len(scanner.processes) + 1
     assert not scanner.read(60.0, frozenset()) and scanner.swept_s == 0.0
     assert scanner.read(101.0, frozenset()) and scanner.swept_s == 101.0
+
+
+def test_new_nodes_are_seen_before_the_next_scan_and_other_programs_then(tree):
+    """The graph is asked for the nodes of what was met; without one nothing is taken over."""
+    table = kernel.Table(kernel.Root(str(tree)))
+    scanner = Scanner(table)
+    scanner.read(0.0, frozenset())
+    start(tree, 600)
+    met = table.read_started([600], 0.1)
+    scanner.meet(met)
+    assert pids(scanner) == {1, 400, 500}
+    file = pathlib.Path(tree) / 'proc/600/cmdline'
+    file.write_bytes(b'talker\0--ros-args\0')
+    scanner.meet(table.read_started([600], 0.2))
+    assert pids(scanner) == {1, 400, 500, 600}
+
+
+def test_a_new_process_is_read_with_one_stat(tree, monkeypatch):
+    """Its identity and its first memory come from the same reading."""
+    table = kernel.Table(kernel.Root(str(tree)))
+    read, names = table.root.read, []
+    monkeypatch.setattr(table.root, 'read', lambda path, **more: (
+        names.append(path), read(path, **more))[1])
+    table.read_started([500], 0.0)
+    assert names.count('/proc/500/stat') == 1
+    table.refresh([500])
+    assert names.count('/proc/500/stat') == 2

@@ -418,3 +418,16 @@ def test_any_file_of_a_captured_tree_is_read_or_refused(tree, name, data):
         assert name in str(refused)
     finally:
         file.write_bytes(before)
+
+
+def test_the_user_of_a_process_is_the_owner_of_its_folder():
+    """The effective one, as its status says."""
+    root = kernel.Root('/')
+    assert process_files.user(root, os.getpid()) == os.geteuid()
+    child = subprocess.Popen(['sleep', '60'], user=65534 if os.geteuid() == 0 else None)
+    try:
+        wanted = 65534 if os.geteuid() == 0 else os.geteuid()
+        assert process_files.user(root, child.pid) == wanted
+    finally:
+        child.kill()
+        child.wait()

@@ -249,3 +249,14 @@ def test_periods_keep_their_moments_and_leave_out_what_has_passed():
     watch._pass(200.0)
     assert len(looked) == 4
     watch.close()
+
+
+def test_a_moment_set_between_two_waits_rings_no_bell(watch, pipe):
+    """The next wait ends in time all the same; a ring would end it at once, for nothing."""
+    watch.add(pipe[0], select.EPOLLIN, 'news')
+    os.write(pipe[1], b'x')
+    watch.wait()
+    watch.alarm(time.monotonic() + 0.05)
+    with pytest.raises(BlockingIOError):
+        os.eventfd_read(watch._bell)
+    wait_for(lambda: watch.wait() or 'alarm' in [w.name for w in watch.taken()], 'the alarm')

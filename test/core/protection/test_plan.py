@@ -251,3 +251,14 @@ def test_the_plan_is_idempotent_and_in_range(rows, floor):
     originals = {t.process.identity: t.wanted for t in made.raised}
     again = plan.plan(table, SETTINGS, VIEW, replace(known, originals=originals))
     assert plan.adjustments(again) == ()
+
+
+def test_a_new_process_asks_for_a_plan_only_where_that_can_give_it_a_value():
+    """In a group, or as a node that may have its parent's value; levels serve the others."""
+    made = plan.Plan()
+    group = SETTINGS.protection_groups[0]
+    talker, low = node(5, 'demo/talker'), node(5, 'demo/talker', adj=-400)
+    assert made.outdated_by(process(5, 'sleep 9'), group)
+    assert not made.outdated_by(process(5, 'sleep 9', adj=-400), None)
+    assert not made.outdated_by(talker, None) and made.outdated_by(low, None)
+    assert not replace(made, levels=(None,)).outdated_by(low, None)

@@ -32,6 +32,7 @@ from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Unavailable
+from oom_sentinel.kernel import swap
 from oom_sentinel.risk import leaks
 import tree_files
 import trees
@@ -136,6 +137,18 @@ def test_an_owner_that_is_killed_leaves_a_dead_segment(tmp_path):
         owner.stdout.close()
     assert shared.read(10.0).dead == 0  # as last looked at
     assert shared.read(40.0) == DdsSegments(0, 1, MIB)
+
+
+def test_many_segments_are_counted_less_often(tmp_path, monkeypatch):
+    """Each takes 25 us: after a crash loop there are hundreds."""
+    monkeypatch.setattr(swap, 'SEGMENT_PERIOD_S', 50.0)
+    make_segment(tmp_path, 'fastdds_0123456789abcdef', 1)
+    shared = kernel.SharedMemory(kernel.Root('/'), str(tmp_path))
+    assert shared.read(0.0).dead == 1
+    make_segment(tmp_path, 'fastdds_0123456789abcdee', 1)
+    assert shared.read(49.0).dead == 1 and shared.read(50.0).dead == 2
+    make_segment(tmp_path, 'fastdds_0123456789abcded', 1)
+    assert shared.read(149.0).dead == 2 and shared.read(150.0).dead == 3
 
 
 def test_no_shared_memory_and_a_captured_tree_are_unavailable(tmp_path):
