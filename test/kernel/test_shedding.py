@@ -100,6 +100,7 @@ def test_a_leaking_recorder_closes_its_file_and_the_kernel_kills_nobody(
     """Interrupted before the limit is reached; the critical node lives, the action is told."""
     critical = robot.start('base', 'critical', node='critical', mib=60, preexec=cgroup.join)
     with running_sentinel({**PARAMETERS, 'shed.mode': 'act'}):
+        listener.until(lambda: listener.arrays, 'it watches')
         leaking = recorder(robot, cgroup, tmp_path / 'metadata')
         wait_for(lambda: leaking.poll() is not None, 'the recorder ends', 60)
         assert (tmp_path / 'metadata').read_text() == 'closed'
@@ -116,6 +117,7 @@ def test_a_leaking_recorder_closes_its_file_and_the_kernel_kills_nobody(
 def test_one_that_ignores_signals_is_killed_in_the_end(robot, cgroup, tmp_path, listener):
     """Step by step, each with its own grace."""
     with running_sentinel({**PARAMETERS, 'shed.mode': 'act'}):
+        listener.until(lambda: listener.arrays, 'it watches')
         leaking = recorder(robot, cgroup, tmp_path / 'metadata', 'deaf', 0.2, 190)
         wait_for(lambda: leaking.poll() is not None, 'the recorder ends', 100)
         assert leaking.returncode == -9 and oom_kills(cgroup) == '0'
@@ -127,6 +129,7 @@ def test_one_that_ignores_signals_is_killed_in_the_end(robot, cgroup, tmp_path, 
 def test_report_says_what_it_would_do_and_does_nothing(robot, cgroup, tmp_path, listener):
     """The kernel kills, as it would without us."""
     with running_sentinel({**PARAMETERS, 'shed.mode': 'report'}):
+        listener.until(lambda: listener.arrays, 'it watches')
         leaking = recorder(robot, cgroup, tmp_path / 'metadata', mib=190)
         wait_for(lambda: leaking.poll() is not None, 'the recorder ends', 60)
         assert leaking.returncode == -9 and oom_kills(cgroup) == '1'
