@@ -45,7 +45,7 @@ CONFIRMED_S = 1.0
 AT_ONCE_S = 10.0  # an end that is nearer waits for no second reading
 # What is taken while a robot starts says nothing of what follows, while there is more left
 # than this share of the warn threshold.
-START_SHARE = 2.0
+START_SHARE = 1.3
 START_S = 60.0  # a start lasts so long, and on while memory goes on to fall,
 START_RESTS_S = 20.0  # until it has rested so long,
 START_MAX_S = 300.0  # and no longer than this
