@@ -178,3 +178,19 @@ def test_the_points_of_a_window_are_thinned_evenly_with_the_last_among_them():
     points = tuple((float(i), 0.0) for i in range(60))
     assert floors.thinned(points) == points[2::3]
     assert floors.thinned(points[:20]) == points[:20]
+
+
+@pytest.mark.parametrize('last, rests', [(4.0, False), (3.0, True)])
+def test_a_slow_leak_rests_when_ten_minutes_bring_less_than_a_third(last, rests):
+    """120 MiB within 100 minutes are 12 in ten minutes: 4 are asked for, less is a rest."""
+    long = ((0.0, 100.0), (3000.0, 150.0), (6000.0, 220.0))
+    recent = ((5000.0, 1.0), (5430.0, 216.0), (5700.0, 217.0), (6000.0, 216.0 + last))
+    assert floors._rests(recent, long) == rests
+
+
+def test_a_leak_tells_for_how_long_it_was_seen():
+    """Of the half hour, and of the whole time once it is sure."""
+    found = followed(lambda s: 100 + s / 12, 95)
+    assert found[179].leak.span_s == pytest.approx(1740, abs=30)
+    assert not found[179].leak.sure
+    assert found[-1].leak.sure and found[-1].leak.span_s == pytest.approx(5600, abs=150)

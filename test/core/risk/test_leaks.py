@@ -32,6 +32,7 @@ from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.risk import floors
+from oom_sentinel.risk import leaks
 import pytest
 
 MIB = 1 << 20
@@ -263,3 +264,26 @@ def test_a_program_whose_processes_were_not_read_again_still_rests():
                    vmstat=VmStat(0), processes=table), history, SETTINGS)
     program, = history.growth.programs
     assert len(program.floors.recent) == 20 and program.floors.bytes_per_s == 0.0
+
+
+def test_a_node_that_was_loaded_long_before_the_growth_is_not_named():
+    """Half an hour before; the container's own node is never named."""
+    def container(s):
+        names = ('/container', '/a') + (('/b',) if s >= 1800 else ())
+        return [replace(node(10, 100 + max(0, s - 3600) / 12, 'component_container'),
+                        graph_node_names=names)]
+    text = first_named(assessed(100, container))[2]
+    assert text.startswith('/container (PID 10, 3 nodes, +')
+
+
+def test_a_node_that_crashes_is_no_leak_on_a_machine_that_runs_for_long():
+    """Each life is counted from when it was first seen, also the first one."""
+    growth = leaks.Growth()
+    for at in range(10_000, 13_000, 10):
+        life = (at - 10_000) // 500
+        taken = Sample(float(at), at, Host('robot', 4096, '6.1.0'), meminfo=MEMINFO, pressure=OFF,
+                       vmstat=VmStat(0), processes=(replace(
+                           node(10 + life, 100 + (at - 10_000) % 500, 'x'), start_time=life),))
+        growth = leaks.watch(growth, taken, Protection())
+        assert growth.programs[0].base == 0.0 and growth.suspects == ()
+    assert growth.programs[0].born_s == 12_500.0

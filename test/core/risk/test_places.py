@@ -26,7 +26,10 @@ from oom_sentinel.facts.status import Level
 from oom_sentinel.kernel.cgroups import MemoryCgroups
 from oom_sentinel.kernel.files import ParseError
 from oom_sentinel.kernel.files import swaps
+from oom_sentinel.risk import exhaustion
 from oom_sentinel.risk import headroom
+from oom_sentinel.risk import places
+from oom_sentinel.risk.exhaustion import Forecast
 import pytest
 import tree_files
 import trees
@@ -196,3 +199,29 @@ def test_swaps_with_a_blank_in_the_name_and_broken_ones():
             swaps.parse(broken)
     with pytest.raises(ParseError):
         swaps.mm_stat(b'1 2', 'zram0', 1)
+
+
+@pytest.mark.parametrize('seconds, words', [
+    (9.4, '9 s'), (95.0, '95 s'), (100.0, '1.7 min'), (120.0, '2 min'), (597.1, '10 min'),
+    (640.0, '11 min'), (89 * 60.0, '89 min'), (95 * 60.0, '1.6 h'), (12 * 3600.0, '12 h'),
+    (95 * 3600.0, '4 days'), (119.6 * 86400, '120 days')])
+def test_a_duration_has_two_digits_and_the_unit_that_fits(seconds, words):
+    """As an operator would say it."""
+    assert places.duration(seconds) == words
+
+
+@pytest.mark.parametrize('low_s, middle_s, high_s, words', [
+    (4.0, 6.0, 10.0, 'within 10 s'), (4.0, 6.0, 10.6, 'in about 6 s (4 s to 11 s)'),
+    (7200.0, 7200.0, 9000.0, 'not within 2 h'),
+    (7100.0, 7200.0, 9000.0, 'in about 2 h (2 h to 2.5 h)')])
+def test_a_forecast_is_spoken_by_its_edges(low_s, middle_s, high_s, words):
+    """Soon, and not for long."""
+    assert places.spoken(Forecast(low_s, middle_s, high_s, 60.0)) == words
+
+
+def test_a_range_is_scaled_by_its_factor_on_both_sides():
+    """Twice as wide on a scale of ratios; a soonest end of 0 stays."""
+    told = Forecast(50.0, 100.0, 400.0, 60.0)
+    assert exhaustion.scaled(told, 2.0) == pytest.approx((25.0, 1600.0))
+    assert exhaustion.scaled(told, 1.0) == (50.0, 400.0)
+    assert exhaustion.scaled(Forecast(0.0, 100.0, 400.0, 60.0), 2.0) == (0.0, 400.0)
