@@ -144,7 +144,8 @@ class Raising:
         if value is None:
             return target
         self.outgrown.append(target.process)
-        value = max(target.value, value, target.process.oom_score_adj or target.value)
+        present = target.process.oom_score_adj
+        value = max(target.value, value, target.value if present is None else present)
         return replace(target, value=value, why=target.why + OUTGROWN)
 
     def head_starts(self) -> tuple[tuple[Identity, int], ...]:

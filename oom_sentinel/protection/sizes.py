@@ -33,11 +33,12 @@ from oom_sentinel.facts.process import TaskMemory
 MIB = 1 << 20
 # A new process counts as settled when two readings so far apart are the same, or at last.
 APART_S = 0.3
-SETTLED_AT_LAST_S = 5.0
+SETTLED_AT_LAST_S = 10.0
+MOMENT_S = 2.0
 RATE_S = 3.0
 # (age in seconds, length of a stretch): a young process may find its rest soon; later only what
 # lasts is one, else a slow leak would be taken for it.
-STRETCHES_S = ((60.0, 10.0), (600.0, 60.0), (math.inf, 600.0))
+STRETCHES_S = ((15.0, 3.0), (60.0, 10.0), (600.0, 60.0), (math.inf, 600.0))
 LEAKED_BYTES = 8 * MIB
 LEAKY_LABELS_MAX = 64
 
@@ -52,8 +53,8 @@ class Size:
     """
     What one process holds in bytes: now, and the least and the most of it at rest.
 
-    `settled` is false while it starts.  `bytes_per_s` is its pace over the last seconds.
-    `leaky` says that a process of the same label has leaked before.
+    `settled` is false while it starts, `settled_s` when that was over.  `bytes_per_s` is its
+    pace over the last seconds.  `leaky` says that a process of the same label has leaked before.
     """
 
     memory: TaskMemory
@@ -66,6 +67,7 @@ class Size:
     bytes_per_s: float = 0.0
     leaky: bool = False
     label: str = ''
+    settled_s: float = 0.0
     stretch_s: float = 0.0
     stretch_low: int = 0
     stretch_high: int = 0
@@ -127,7 +129,14 @@ def extend(last: Size, memory: TaskMemory, now_s: float) -> Size:
     pace = (held - last.now) / passed_s
     size = replace(last, memory=memory, read_s=now_s, now=held,
                    bytes_per_s=last.bytes_per_s + weight * (pace - last.bytes_per_s))
-    return _settle(size, last.now, now_s) if not last.settled else _rest(size, now_s)
+    if not last.settled:
+        return _settle(size, last.now, now_s)
+    # On a busy machine a start may stand still for a moment before it goes on.
+    if now_s - last.first_s < SETTLED_AT_LAST_S \
+            and now_s - last.settled_s < MOMENT_S \
+            and held > last.high + tolerance_bytes(last.high):
+        return replace(size, settled=False, high=held)
+    return _rest(size, now_s)
 
 
 def _settle(size: Size, before: int, now_s: float) -> Size:
@@ -135,7 +144,7 @@ def _settle(size: Size, before: int, now_s: float) -> Size:
     held = size.now
     same = abs(held - before) <= tolerance_bytes(held)
     settled = same or now_s - size.first_s >= SETTLED_AT_LAST_S
-    return replace(size, settled=settled, low=held, high=held, stretch_s=now_s,
+    return replace(size, settled=settled, settled_s=now_s, low=held, high=held, stretch_s=now_s,
                    stretch_low=held, stretch_high=held, before_low=held, before_high=held)
 
 

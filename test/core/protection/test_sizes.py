@@ -45,9 +45,30 @@ def test_a_started_process_is_at_rest_after_two_equal_readings():
     assert size.settled and not size.growing and size.low == size.high == 40 * MIB
 
 
+def test_a_start_that_stands_still_for_a_moment_is_not_over():
+    """On a busy machine: the size at rest is that at the end of the start."""
+    paused = [(0, 2), (1, 10), (1.5, 10), (3, 60), (4, 100)]
+    assert not after(paused).settled
+    size = after([*paused, (5, 100)])
+    assert size.settled and not size.growing and size.low == size.high == 100 * MIB
+
+
+def test_a_process_that_grows_soon_after_a_longer_rest_leaks():
+    """After 2 s at one size, or 10 s after its start, it has begun its work."""
+    for settled_s, grows_s in ((1.5, 3.5), (9.0, 10.1)):
+        size = after([(0, 2), (settled_s - 0.5, 40), (settled_s, 40), (grows_s, 60)])
+        assert size.high == 40 * MIB and size.growing
+
+
+def test_a_start_that_was_taken_for_over_too_soon_is_corrected_within_seconds():
+    """Two stretches of 3 s at its new size are enough while it is young."""
+    steps = [(0, 2), (1, 10), (1.5, 10), (4, 100)] + [(4.5 + 0.5 * t, 100) for t in range(16)]
+    assert after(steps).high == 100 * MIB and not after(steps).growing
+
+
 def test_a_leak_does_not_lift_what_it_holds_at_rest():
     """Fast or slow: the level of the domain stays where it was."""
-    fast = [(0, 2), (1, 40), (2, 40)] + [(3 + t, 40 + 10 * t) for t in range(60)]
+    fast = [(0, 2), (1, 40), (2, 40)] + [(4 + t, 50 + 10 * t) for t in range(60)]
     assert after(fast).high == 40 * MIB and after(fast).growing
     slow = [(0, 2), (1, 40), (2, 40)] + [(700 + 60 * t, 40 + t) for t in range(120)]
     assert after(slow).high < 60 * MIB and after(slow).grown > 100 * MIB
@@ -69,7 +90,7 @@ def test_a_process_that_goes_up_and_down_is_at_rest_between_its_bounds():
 def test_the_successor_of_a_leak_is_not_believed_to_rest():
     """A node that leaks and is started anew counts as one leak."""
     sizes = Sizes()
-    for now_s, mib in [(0, 40), (1, 40), (2, 60), (3, 80), (4, 100)]:
+    for now_s, mib in [(0, 40), (1, 40), (3, 60), (4, 80), (4.5, 100)]:
         sizes.read((process(mib),), now_s)
     sizes.read((process(2, pid=2),), 5)
     for now_s in range(6, 12):
