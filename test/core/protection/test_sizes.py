@@ -153,7 +153,7 @@ def test_the_pace_is_that_between_two_readings():
     assert size.read_s == 22.0 and 9.0 * MIB < size.bytes_per_s <= 10.0 * MIB
 
 
-LEAK = [(0, 40), (1, 40), (2, 60), (3, 80), (4, 100)]
+LEAK = [(0, 40), (1, 40), (3, 60), (4, 80), (4.5, 100)]
 
 
 def test_a_leak_that_is_forgotten_at_its_end_is_remembered_for_its_successor():
