@@ -87,7 +87,7 @@ def victims(made: Level, members: Sequence[Member]) -> Mapping[Identity, int]:
         return before
     stay = values(members, made)
     top = max((m.task.held_pages + stay[m.task.identity] * domain.point for m in members
-               if m.own <= 0 and m not in leaking), default=0)
+               if m.own <= 0), default=0)
     raised = {m.task.identity: max(m.own, min(
         OOM_SCORE_ADJ_MAX, -((m.task.held_pages - top) // domain.point))) for m in leaking}
     tasks = [m.task for m in members]

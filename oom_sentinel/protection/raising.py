@@ -94,8 +94,8 @@ class Raising:
             size = self._known.sizes.get(process.identity)
             own = self._known.originals.get(process.identity, process.oom_score_adj)
             target = self._groups.get(process.identity)
-            if size is not None and not size.growing and domain.holds(process) \
-                    and (own == 0 if target is None else target.wanted == 0) \
+            rests_at_0 = own == 0 if target is None else target.wanted == 0
+            if size is not None and rests_at_0 and domain.holds(process) \
                     and self._may_raise(process):
                 yield self._pages(size.low)
 
@@ -145,8 +145,9 @@ class Raising:
             return target
         self.outgrown.append(target.process)
         present = target.process.oom_score_adj
-        value = max(target.value, value, target.value if present is None else present)
-        return replace(target, value=value, why=target.why + OUTGROWN)
+        if present is not None and target.process.identity in self._known.originals:
+            value = max(value, present)
+        return replace(target, value=max(target.value, value), why=target.why + OUTGROWN)
 
     def head_starts(self) -> tuple[tuple[Identity, int], ...]:
         """Return by how many bytes each protected process may grow until it is at the level."""
@@ -189,11 +190,12 @@ class Raising:
         wanted = min(level.OOM_SCORE_ADJ_MAX, self._unmapped_points(process) + max(
             own + lowered.points(self.lowered, process, self._leak(process)),
             0 if asked is None else max(asked, 0) + more))
-        if asked is None and wanted <= own:
+        growing = size is None or size.growing
+        if asked is None and wanted <= own and not growing:
             return None
         ours = process.identity in self._known.originals
         return level.kept(wanted, process.oom_score_adj if ours else None, own=own,
-                          growing=size is None or size.growing)
+                          growing=growing)
 
     def _leak(self, process: Process) -> Leak | None:
         """Return the leak of the family that a process belongs to, None where none leaks."""

@@ -22,6 +22,7 @@ from oom_sentinel import settings
 from oom_sentinel.facts.process import TaskMemory
 from oom_sentinel.facts.protection import Outcome
 from oom_sentinel.facts.protection import Result
+from oom_sentinel.facts.protection import UnmappedFile
 from oom_sentinel.protection import guard as guards
 from oom_sentinel.protection import launch_record
 from oom_sentinel.protection import policies
@@ -235,6 +236,42 @@ def test_a_new_process_gets_its_value_by_the_levels_that_are_known(guard_over):
     fresh = fake.add(process(1009, '/usr/bin/hog'))
     assert guard.protect_new((fresh,), SETTINGS, 1.0, 1e9) == 1
     assert fake.values()[1009] >= 50
+
+
+@pytest.mark.parametrize('permitted', [False, True])
+def test_files_in_memory_are_looked_for_where_something_may_be_raised(guard_over, permitted):
+    """Also where lowering is permitted, among all that may be raised, and only there."""
+    guard, fake = guard_over(*robot())
+    files = (UnmappedFile('/dev/shm/x', 500 << 20),)
+    asked = []
+
+    def read(pid):
+        asked.append(pid)
+        return files
+    assert not guard.look_for_unmapped_files(read) and asked == []  # before the first plan
+    if permitted:
+        fake.floors = dict.fromkeys(fake.floors, -1000)
+    protect(guard, fake)
+    before = fake.values()
+    assert (before[1000] == -400) is permitted and (before[1001] == 0) is permitted
+    assert guard.look_for_unmapped_files(read) and asked == [1001]
+    protect(guard, fake, 1.0)
+    assert fake.values()[1001] > before[1001] + 50
+
+
+def test_fork_families_are_known_where_lowering_is_permitted(guard_over):
+    """Children of 8 MiB are raised by what all of them leak."""
+    parent = holding(process(1003, '/usr/bin/forker'), 10)
+    guard, fake = guard_over(robot()[0], parent)
+    fake.floors = dict.fromkeys(fake.floors, -1000)
+    little = replace(MACHINE, left_pages=256 * 256)
+    for step in range(1, 60):
+        if step > 3:
+            fake.add(replace(holding(process(2000 + step, '/usr/bin/forker', ppid=1003), 18),
+                             start_time=20000 + step))
+        guard.protect(fake.table(), SETTINGS, lambda _paths: (little,), float(step), 1e9 + step)
+    assert fake.values()[1003] >= 50 and fake.values()[2010] >= 50
+    assert fake.values()[1000] == -400
 
 
 def test_a_second_sentinel_takes_over_when_the_first_is_gone(guard_over):

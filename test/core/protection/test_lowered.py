@@ -54,7 +54,7 @@ def test_in_a_small_control_group_unprotected_processes_are_made_equal():
     assert 'this control group is small' in made.raised[0].why
 
 
-@pytest.mark.parametrize('domain', [LARGE, MACHINE])
+@pytest.mark.parametrize('domain', [LARGE, MACHINE, Domain(None, 1024 * PAGES, 40 * PAGES)])
 def test_where_a_leak_is_seen_in_time_nobody_is_raised(domain):
     """On a machine and in a large control group the values of the groups keep the order."""
     found, made = values(TABLE, domains=(domain,))
@@ -66,6 +66,19 @@ def test_what_grows_or_has_a_value_of_its_own_does_not_lift_the_others():
     assert values(TABLE, domains=(ROBOT,), sizes=leaking(LARGEST, 5))[0].get(1003, 0) == 0
     browser = replace(LARGEST, oom_score_adj=300)
     assert values((DRIVER, SMALL, browser), domains=(ROBOT,))[0] == {1000: -400}
+
+
+@pytest.mark.parametrize('other', [
+    replace(LARGEST, cgroup='/other'), replace(LARGEST, uid=0)])
+def test_only_what_may_be_raised_in_the_same_control_group_lifts_the_others(other):
+    """Elsewhere another limit counts, and another user's process is out of reach."""
+    assert values((DRIVER, SMALL, other), domains=(ROBOT,))[0] == {1000: -400}
+
+
+def test_where_one_lowering_was_denied_the_level_alone_counts():
+    """The domain is then no lowered one."""
+    made = values(TABLE, {DRIVER.identity: 0}, domains=(ROBOT,))[1]
+    assert made.lowered == () and len(made.levels) == 1
 
 
 def test_a_protected_process_too_large_for_its_value_lifts_the_others_above_it():
@@ -87,6 +100,18 @@ def test_each_member_of_a_leaking_fork_family_weighs_what_all_of_it_leaked():
     found, _ = values(TABLE, domains=(short,), families={SMALL.identity: family})
     head_start = short.head_start_pages  # whole ones: few writes
     assert found == {1000: -400, 1003: -(-head_start // short.point)}
+    elsewhere = (DRIVER, replace(SMALL, cgroup='/other'))
+    assert values(elsewhere, domains=(replace(ROBOT, left_pages=20 * PAGES),),
+                  families={SMALL.identity: family})[0] == {1000: -400}
+
+
+def test_what_was_raised_for_a_leak_is_given_back_when_it_does_not_grow():
+    """And not before: what grows is never lowered."""
+    raised = replace(SMALL, oom_score_adj=15)
+    known = {SMALL.identity: 0}
+    found, _ = values((DRIVER, raised), None, known, sizes=leaking(SMALL, 2))
+    assert found[1003] == 15
+    assert values((DRIVER, raised), None, known)[0][1003] == 0
 
 
 def test_a_file_in_memory_counts_for_its_writer_on_the_machine_too():
@@ -112,6 +137,43 @@ def test_a_protected_process_keeps_its_value_while_nobody_would_die_for_it(
     """Within its head start, at 13 s to the end, at rest again, or where enough is left."""
     found, made = values(TABLE, domains=(domain,), sizes=leaking(DRIVER, rest_mib, mib_s))
     assert found[1000] == -400 and made.outgrown == ()
+
+
+def test_only_the_leaking_of_two_protected_processes_is_the_victim():
+    """Not the one within its head start, nor one that has grown and rests."""
+    for rest_mib, mib_s in ((50, 20.0), (20, 0.0)):
+        second = replace(DRIVER, pid=1001, start_time=10010)
+        size = leaking(DRIVER, rest_mib, mib_s)[DRIVER.identity]
+        known = {**leaking(DRIVER, 20), second.identity: size}
+        found, made = values((second, *TABLE), domains=(ROBOT,), sizes=known)
+        assert found[1001] == -400 < found[1000] and made.outgrown == (DRIVER,)
+
+
+def test_a_leak_of_another_process_makes_no_protected_one_the_victim():
+    """At 3 MiB/s its own leak takes 13 s; that of the hog kills the hog."""
+    hog = holding(process(1005, '/usr/bin/hog', cgroup='/robot'), 60)
+    size = leaking(DRIVER, 20)[DRIVER.identity]
+    known = {**leaking(DRIVER, 20, 3.0), hog.identity: size}
+    found, made = values((hog, *TABLE), domains=(ROBOT,), sizes=known)
+    assert found[1000] == -400 and made.outgrown == ()
+
+
+def test_a_leak_that_is_the_largest_all_the_same_keeps_its_value():
+    """200 MiB at -400 weigh 82 MiB, more than anybody else."""
+    large = holding(DRIVER, 200)
+    size = sizes.first(large.memory, 0.0)
+    known = {**at_rest(TABLE), DRIVER.identity: replace(
+        size, settled=True, low=20 * MIB, high=20 * MIB, bytes_per_s=20.0 * MIB)}
+    found, made = values((large, SMALL, LARGEST), domains=(ROBOT,), sizes=known)
+    assert found[1000] == -400 and made.outgrown == ()
+
+
+def test_what_wants_to_go_first_stays_before_the_victim():
+    """A browser at 300 weighs 119 MiB: the leak is not raised above it."""
+    browser = holding(process(1006, '/usr/bin/firefox', cgroup='/robot', adj=300), 30)
+    found, _ = values((browser, *TABLE), domains=(ROBOT,),
+                      sizes={**leaking(DRIVER, 20), **at_rest((browser,))})
+    assert -400 < found[1000] and 60 * PAGES + found[1000] * ROBOT.point < 50 * PAGES
 
 
 def test_a_protected_process_that_was_raised_is_not_lowered_while_little_is_left():
