@@ -150,11 +150,20 @@ class Records:
         held.sort(key=lambda i: -self._attribution.fit(waiting[i].kill))
         for index in held:
             record = waiting[index]
-            if not self._victim_lives(record.kill):
+            if not self._victim_lives(record.kill) and not self._has_no_victim(record, now_s):
                 late_s = LATE_S if record.doubtful else float('inf')
                 waiting[index] = replace(record, counted=self._explained(
                     record.kill, record.killed_s, late_s))
         return waiting
+
+    def _has_no_victim(self, record: Record, now_s: float) -> bool:
+        """
+        Return whether nobody has died yet whom a record without a control group may mean.
+
+        Else another container's would take the counter of a kill whose own record comes later.
+        """
+        return (not record.doubtful and now_s - record.read_s < DEATH_S
+                and not self._attribution.known.died_like(record.kill))
 
     def _victim_lives(self, kill: OomKill) -> bool:
         """Return whether the victim of a doubtful record lives; foreign PIDs say nothing."""

@@ -520,6 +520,23 @@ def test_in_a_namespace_a_record_without_a_group_is_compared_with_others(monkeyp
     assert case.cycle().since_start == 2
 
 
+def test_in_a_namespace_a_record_of_nobody_here_takes_no_counter(monkeypatch):
+    """Another container's without a group, before the record of a kill that was counted here."""
+    victim = replace(LIDAR, cgroup='/robot')
+    case = Case(monkeypatch, foreign_pids=True, groups={'/robot': 0}, container=True)
+    case.alive = (victim,)
+    case.scan()
+    case.cycle(0.5)
+    case.log.kill(4711, comm=b'other')
+    case.cycle(0.1)
+    case.groups, case.alive = {'/robot': 1}, ()
+    told = list(case.cycle(0.4).fresh)  # counted, and not printed yet
+    case.log.choice('/docker/c1/robot', 4712)
+    case.log.kill(4712, boot_s=5.5)
+    told += case.cycle(0.1).fresh
+    assert [(s.kill.victim_pid, s.kill.node_names) for s in told] == [(4712, ('/lidar',))]
+
+
 def test_in_a_namespace_who_was_missing_before_the_kill_is_not_meant(monkeypatch):
     """A decoy of the same name that ended a second ago."""
     case = Case(monkeypatch, foreign_pids=True)

@@ -173,7 +173,7 @@ def test_what_wants_to_go_first_stays_before_the_victim():
     browser = holding(process(1006, '/usr/bin/firefox', cgroup='/robot', adj=300), 30)
     found, _ = values((browser, *TABLE), domains=(ROBOT,),
                       sizes={**leaking(DRIVER, 20), **at_rest((browser,))})
-    assert -400 < found[1000] and 60 * PAGES + found[1000] * ROBOT.point < 50 * PAGES
+    assert found[1000] > -400 and 60 * PAGES + found[1000] * ROBOT.point < 50 * PAGES
 
 
 def test_a_protected_process_that_was_raised_is_not_lowered_while_little_is_left():
