@@ -39,6 +39,9 @@ os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 # pytest-xdist sets COLUMNS; what is printed must not depend on the terminal of the tests.
 for _name in ('COLUMNS', 'LINES', 'NO_COLOR'):
     os.environ.pop(_name, None)
+# A shell ignores it for what it starts in the background, and so would all that tests end with it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 HERE = os.path.dirname(os.path.abspath(__file__))
 STANDIN = os.path.join(HERE, 'standin.py')
 # An emulated guest (test/vm) is that many times slower than its host.

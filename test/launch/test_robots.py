@@ -27,6 +27,7 @@ from launch import LaunchDescription  # noqa: E402,I100
 from launch import LaunchService  # noqa: E402
 from launch.actions import IncludeLaunchDescription  # noqa: E402
 from launch.launch_description_sources import AnyLaunchDescriptionSource  # noqa: E402
+from launch.logging import reset  # noqa: E402
 
 LAUNCH = pathlib.Path(__file__).parents[2] / 'launch'
 # Stands for any launch file: declares arguments and writes down what it was given.
@@ -93,6 +94,7 @@ def bench(tmp_path, monkeypatch):
                        + os.environ.get('AMENT_PREFIX_PATH', ''))
     for name in ('TURTLEBOT3_MODEL', 'LDS_MODEL', 'ROBOT_NAMESPACE'):
         monkeypatch.delenv(name, raising=False)
+    reset()  # else launch goes on writing to the standard output of the first test that used it
     return Bench(tmp_path)
 
 
