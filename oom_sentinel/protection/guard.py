@@ -142,7 +142,7 @@ class Guard:
     def tracked(self) -> frozenset[int]:
         """Return the PIDs whose values and sizes are worth reading at every scan."""
         return frozenset(t.process.pid for t in self.planned.targets) | (
-            self._memory.sizes.unsettled() if self.planned.levels else frozenset())
+            self._memory.sizes.restless() if self.planned.levels else frozenset())
 
     @property
     def starting(self) -> bool:

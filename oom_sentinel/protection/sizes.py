@@ -35,6 +35,7 @@ MIB = 1 << 20
 APART_S = 0.3
 SETTLED_AT_LAST_S = 10.0
 MOMENT_S = 2.0
+YOUNG_S = 60.0
 RATE_S = 3.0
 # (age in seconds, length of a stretch): a young process may find its rest soon; later only what
 # lasts is one, else a slow leak would be taken for it.
@@ -213,3 +214,12 @@ class Sizes:
     def unsettled(self) -> frozenset[int]:
         """Return the PIDs of the processes that are still starting."""
         return frozenset(i.pid for i, s in self._sizes.items() if not s.settled)
+
+    def restless(self) -> frozenset[int]:
+        """
+        Return the PIDs of the young processes that are starting or hold more than at rest.
+
+        Their values are corrected when they rest, so they are worth reading at every scan.
+        """
+        return frozenset(i.pid for i, s in self._sizes.items() if not s.settled or (
+            s.growing and s.read_s - s.first_s < YOUNG_S))

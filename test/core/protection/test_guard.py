@@ -259,6 +259,17 @@ def test_files_in_memory_are_looked_for_where_something_may_be_raised(guard_over
     assert fake.values()[1001] > before[1001] + 50
 
 
+def test_a_young_process_that_grew_is_read_at_every_scan_until_it_rests(guard_over):
+    """Else its value stays that of an empty one for as long as nobody looks."""
+    driver, talker = robot()
+    guard, fake = guard_over(driver, talker)
+    for now_s, mib, tracked in ((0, 5, True), (1, 5, False), (8, 40, True), (12, 40, True),
+                                (16, 40, False), (70, 80, False)):
+        fake.shown[talker.pid] = holding(talker, mib)
+        protect(guard, fake, float(now_s))
+        assert (talker.pid in guard.tracked) is tracked, now_s
+
+
 def test_fork_families_are_known_where_lowering_is_permitted(guard_over):
     """Children of 8 MiB are raised by what all of them leak."""
     parent = holding(process(1003, '/usr/bin/forker'), 10)
