@@ -189,9 +189,9 @@ def test_a_protected_process_that_was_raised_is_not_lowered_while_little_is_left
 def test_a_node_that_another_program_set_higher_is_no_victim():
     """It was never changed by us: it gets its group's value."""
     table = (replace(DRIVER, oom_score_adj=0), SMALL, LARGEST)
-    found, _ = values(table, domains=(replace(ROBOT, left_pages=20 * PAGES),),
-                      sizes=leaking(DRIVER, 20, 0.1))
-    assert found[1000] == -400
+    found, made = values(table, domains=(replace(ROBOT, left_pages=20 * PAGES),),
+                         sizes=leaking(DRIVER, 20, 0.1))
+    assert found[1000] == -400 and made.outgrown == ()
 
 
 def test_report_raises_nobody_where_lowering_is_permitted():
