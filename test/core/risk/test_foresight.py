@@ -643,3 +643,13 @@ def test_a_fall_before_a_kill_counts_no_more_and_a_first_count_is_no_kill():
     assert left_after([3, 3, 3]).left.swing.peak_s == 0.0
     assert left_after([3, 3, 3, 4]).left.swing.peak_s == 3.0
     assert left_after([3, 3, 3, 4]).kills == 4
+
+
+@pytest.mark.parametrize('since_s, level', [
+    (60.0, Level.OK), (59.5, Level.OK), (59.0, Level.WARN)])
+def test_the_next_reading_confirms_a_fall(since_s, level):
+    """An end within 10 s waits for none."""
+    told = exhaustion.Forecast(30.0, 40.0, 60.0, 30.0, 0.6)
+    assert places._level(told, since_s, 60.0, Level.OK, False, SETTINGS) == level
+    soon = replace(told, middle_s=9.0)
+    assert places._level(soon, since_s, 60.0, Level.OK, False, SETTINGS) >= Level.WARN
