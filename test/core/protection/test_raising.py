@@ -117,6 +117,10 @@ def test_a_protected_process_whose_leak_would_cost_others_first_is_named(left_mi
                      {**DENIED, small.identity: 0}, domains=(place,))
     found = [n for n in made.notes if 'may grow by 75 MiB in control group /robot' in n]
     assert bool(found) is said and all(n.startswith('/amcl') for n in found)
+    elsewhere = replace(small, cgroup='/other')
+    _, made = values((DRIVER, elsewhere, inside(1003, '/usr/bin/a', 0)),
+                     {**DENIED, small.identity: 0}, domains=(place,))
+    assert not any('may grow by' in n for n in made.notes)
 
 
 @pytest.mark.parametrize('command', [

@@ -170,6 +170,15 @@ def test_a_denial_that_the_parameters_made_void_is_not_told():
     assert 'the value that its group wants' in status.message
 
 
+def test_what_is_raised_where_lowering_is_permitted_is_told():
+    """In a small control group: the group has its value, and others are raised as well."""
+    target = driver()
+    lifted = Target(replace(target.process, pid=11), None, 0, 90, 'a test')
+    status = told(protection=Protection((target,), raised=(lifted,)))['Protection']
+    assert 'the value that its group wants; 1 process raised so that' in status.message
+    assert 'denied' not in status.message and values(status)['others raised by'] == '90'
+
+
 def test_a_protected_process_out_of_reach_is_a_warning_and_not_counted_as_right():
     """Not dumpable: its file belongs to root."""
     one, two = driver(10), driver(11)
