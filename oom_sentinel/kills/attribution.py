@@ -97,12 +97,15 @@ class Attribution:
         """
         Return what must hold of a process that died to be the victim of a record.
 
-        :param counted: the kill that a counter counted for the record.
-        :param at_s: when the kernel killed; the victim lived until then.
+        :param counted: the kill that a counter counted for the record; its victim lived when the
+            counter was read before.
+        :param at_s: when the record was read or later than that by its own time; a node that is
+            late itself may have missed the victim before.
         """
         def fits(known: Known) -> bool:
             return (known.process.identity not in self._victims
-                    and (known.gone_s is None or known.gone_s >= at_s)
+                    and (known.gone_s is None or known.gone_s >= at_s
+                         or (counted is not None and known.gone_s > counted.after_s))
                     and self._died_by_signal_9(known) is not False
                     and (not self.counters.groups or (
                         counted is not None and self._counted_in(known, counted.group))))

@@ -553,6 +553,23 @@ def test_in_a_namespace_who_was_missing_before_the_kill_is_not_meant(monkeypatch
     assert [s.kill.node_names for _ in range(3) for s in case.cycle(0.5).fresh] == [('/twin',)]
 
 
+def test_in_a_namespace_a_record_that_is_read_late_finds_who_was_missing_before(monkeypatch):
+    """On a busy machine a scan may come first: the counter says that it was not long before."""
+    victim = replace(LIDAR, cgroup='/robot')
+    case = Case(monkeypatch, foreign_pids=True, groups={'/robot': 0}, container=True)
+    case.alive = (victim,)
+    case.scan()
+    case.cycle(0.5)
+    case.alive = ()
+    case.now_s += 0.1
+    case.scan()
+    case.groups = {'/robot': 1}
+    case.log.choice('/docker/c1/robot', 4711)
+    case.log.kill(4711)
+    told = case.cycle(1.0).fresh
+    assert [s.kill.node_names for s in told] == [('/lidar',)]
+
+
 SYSLOG = '/var/log/syslog'
 LINE = (b'kernel: Out of memory: Killed process %d (%s) total-vm:9kB, '
         b'anon-rss:4kB, file-rss:0kB, shmem-rss:0kB, UID:0 pgtables:8kB oom_score_adj:-500')
