@@ -117,12 +117,19 @@ class KnownProcesses:
         (self._small_dead if small else self._dead).append(known)
 
     def add(self, met: Iterable[Process], now_s: float) -> None:
-        """Take processes that began between two scans: they may not live until the next one."""
+        """
+        Take processes that began between two scans: they may not live until the next one.
+
+        One that is dying by now has neither memory nor its control group: what was read of it
+        before is kept.
+        """
         self._control_groups = None
         for process in met:
             last = self._alive.get(process.pid)
             if last is not None and last.start_time != process.start_time:
                 self._bury(last, now_s)
+            elif last is not None and process.memory is None:
+                continue
             self._alive[process.pid] = process
 
     def _living(self, process: Process) -> Known:

@@ -169,6 +169,15 @@ def test_a_process_that_began_and_ended_between_two_scans_is_known():
         assert found(made, kill(pid=99, comm=name))[0] == (f'/{name}',)
 
 
+def test_a_reading_of_a_process_that_is_dying_replaces_none_of_its_life():
+    """It has no memory, and the kernel has moved it to the root control group already."""
+    victim = process(10, cgroup='/robot')
+    made = register([victim], foreign_pids=True)
+    made.add([replace(victim, memory=None, cgroup='/')], 1.0)
+    made.update([], (), 2.0)
+    assert [known.process for known in made.died_since(1.0)] == [victim]
+
+
 def test_in_a_namespace_the_place_in_the_task_table_tells_equal_names_apart():
     """Both namespaces give PIDs in the same order."""
     ours = [process(pid, start=pid, adj=adj, cgroup='/x')
