@@ -19,7 +19,7 @@ Pure.  Raised processes would be killed before it.  Then they are lowered to jus
 badness that it is foreseen to have when memory is exhausted, as far as playing the kernel's
 choice to the end shows that this costs less; growth in another domain changes nothing.
 
-Pure.  Before values are changed because of a process that grows, the plan is played to the end:
+Before values are changed because of a process that grows, the plan is played to the end:
 the growing ones take what is left of the domain, the kernel takes the largest badness, what it
 frees is taken again, until nothing grows any more.
 """
