@@ -19,6 +19,7 @@ rclpy's own handlers shut the context down before a last message can be publishe
 second SIGINT breaks off the restore; so the signals are ours and only set a flag.
 """
 
+from collections.abc import Callable
 import contextlib
 import errno
 import os
@@ -46,6 +47,8 @@ from rclpy.signals import SignalHandlerOptions
 REFUSED = 2
 ERROR_PAUSE_S = 0.01  # rclpy may raise again at once
 END_S = 5.0  # to answer the last request
+# Of a core, what requests may take; a burst of so many seconds of CPU time is answered at once.
+SHARE, BURST_S, REST_MAX_S = 0.25, 0.05, 1.0
 
 
 class Stop:
@@ -72,8 +75,30 @@ class Stop:
         signal.set_wakeup_fd(-1)
 
 
+class Share:
+    """Lets a thread rest when it has used more than its share of a core."""
+
+    def __init__(self, cpu: Callable[[], float] = time.thread_time,
+                 monotonic: Callable[[], float] = time.monotonic) -> None:
+        """Start in the thread that it is about."""
+        self._cpu, self._monotonic = cpu, monotonic
+        self._cpu_s, self._at_s, self._spent_s = cpu(), monotonic(), 0.0
+
+    def rest_s(self) -> float:
+        """Return the seconds to rest now: none before a burst is used up."""
+        cpu_s, at_s = self._cpu(), self._monotonic()
+        used_s = cpu_s - self._cpu_s - SHARE * (at_s - self._at_s)
+        self._cpu_s, self._at_s = cpu_s, at_s
+        self._spent_s = max(0.0, self._spent_s + used_s)
+        return min(REST_MAX_S, self._spent_s / SHARE) if self._spent_s > BURST_S else 0.0
+
+
 class Requests:
-    """Answers what other nodes ask, in a thread of its own that waits in rclpy's executor."""
+    """
+    Answers what other nodes ask, in a thread of its own that waits in rclpy's executor.
+
+    Requests without a pause get a share of a core: cycles need Python's one lock too.
+    """
 
     def __init__(self, node: OomSentinel, watch: Watch) -> None:
         """
@@ -91,9 +116,13 @@ class Requests:
         self._thread.start()
 
     def _run(self) -> None:
+        share = Share()
         try:
             while not self._ends:
                 self._spin_once()
+                rest_s = share.rest_s()
+                if rest_s > 0.0:
+                    time.sleep(rest_s)
         except ExternalShutdownException as error:
             self.failure = error
             self._watch.ring()

@@ -282,6 +282,24 @@ def test_a_request_is_answered_between_two_cycles_never_within_one(monkeypatch):
     thread.join()
 
 
+def test_requests_without_a_pause_get_a_share_of_a_core():
+    """A burst is answered at once; then the thread rests, so that cycles get Python's lock."""
+    from oom_sentinel.node.program import Share
+    clock, cpu = [0.0], [0.0]
+    share = Share(lambda: cpu[0], lambda: clock[0])
+    rested = 0.0
+    for number in range(1000):  # each takes 10 ms
+        clock[0], cpu[0] = clock[0] + 0.01, cpu[0] + 0.01
+        rest_s = share.rest_s()
+        assert number > 3 or rest_s == 0.0
+        clock[0], rested = clock[0] + rest_s, rested + rest_s
+    assert 0.2 < cpu[0] / clock[0] < 0.27 and rested > 0.0
+    cpu[0] += 60.0
+    assert share.rest_s() == 1.0
+    clock[0] += 600.0
+    assert share.rest_s() == 0.0
+
+
 def test_cycles_go_on_while_requests_come_without_a_pause(observer):
     """Each of them takes the node for a moment; the cycle gets its turn."""
     with running_sentinel(FAST):
