@@ -90,17 +90,30 @@ WARM_UP_POINTS, SLOWER = 20, 0.75
 SURE_RANGE = 0.5  # of the pace, from the shallowest to the steepest
 PROGRESS = 0.04  # of the growth of a window: a smaller rise is none
 PAUSE = 1.6  # times the longest pause before: longer means that the growth has ended
+# One heap of another thread is ARENA_BYTES (HEAP_MAX_SIZE of glibc, malloc/arena.c): a step of
+# that size, by what rested so long, is told for so long.
+ARENA_BYTES, ARENA_ALIKE, ARENA_RESTED_S, ARENA_TOLD_S = 64 * MIB, 0.1, 1080.0, 480.0
 
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """Bytes a second that something grows, with the range, seen over `span_s`."""
+    """
+    Bytes a second that something grows, with the range, seen over `span_s`.
+
+    `arena` says that it is one step of the size of an arena, which may have no second one.
+    """
 
     low: float
     middle: float
     high: float
     span_s: float
     sure: bool = False
+    arena: bool = False
+
+    @property
+    def confidence(self) -> str:
+        """Return 'low' for a single step, 'high' after an hour and a half at one pace."""
+        return 'low' if self.arena else 'high' if self.sure else 'medium'
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +128,11 @@ class Floors:
     long: Points = ()
     bytes_per_s: float | None = None
     leak: Leak | None = None
+
+    @property
+    def lasting(self) -> Leak | None:
+        """Return the leak, None when it is a single step, which a child or a map may be too."""
+        return None if self.leak is None or self.leak.arena else self.leak
 
     @property
     def began_s(self) -> float:
@@ -170,9 +188,8 @@ def _judge(recent: Points, long: Points) -> tuple[float | None, Leak | None]:
         slow = trend(thinned(long))
         if slow is not None and slow.shallow > SLOW_LEAK_BYTES_PER_S:
             return pace, _leak(slow, long, long)
-    if _span_s(long) >= STAIRS_AFTER_S:
-        return pace, _stairs(steps(long), long)
-    return pace, None
+    regular = _stairs(steps(long), long) if _span_s(long) >= STAIRS_AFTER_S else None
+    return pace, _arena(recent, long) if regular is None else regular
 
 
 def _leak(told: Trend, points: Points, long: Points) -> Leak:
@@ -194,6 +211,32 @@ def _stairs(found: tuple[Step, ...], long: Points) -> Leak | None:
     if middle <= LEAK_BYTES_PER_S:
         return None
     return Leak(min(paces) / 1.3, middle, max(paces) * 1.3, _span_s(long))
+
+
+def _arena(recent: Points, long: Points) -> Leak | None:
+    """Return the leak that a single step of an arena may be, after a rest and before the next."""
+    after = _resting(recent)
+    if len(after) == len(recent) or _span_s(after) > ARENA_TOLD_S \
+            or _span_s(after) < TREND_AFTER_S:
+        return None
+    rest = recent[:-len(after)]
+    before, step_s = _resting(rest), after[0][0]
+    if step_s - before[0][0] < ARENA_RESTED_S:
+        return None
+    height = after[-1][1] - before[-1][1]
+    if abs(height - ARENA_BYTES) > ARENA_ALIKE * ARENA_BYTES:
+        return None
+    earlier = _resting(tuple(p for p in long if p[0] < before[-1][0]))
+    span_s = step_s - min(before[0][0], earlier[0][0])
+    return Leak(0.0, height / span_s, height / span_s, span_s, arena=True)
+
+
+def _resting(points: Points) -> Points:
+    """Return the last of these points that lie within RESTS_BYTES of the last one."""
+    first = len(points)
+    while first and abs(points[first - 1][1] - points[-1][1]) < RESTS_BYTES:
+        first -= 1
+    return points[first:]
 
 
 def _held_before(recent: Points, long: Points) -> bool:

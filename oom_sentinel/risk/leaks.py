@@ -157,13 +157,13 @@ def watch(last: Growth, sample: Sample, protection: Protection) -> Growth:
         programs = tuple(_repeated(p, now_s) for p in last.programs)
     else:
         programs = _programs(last.programs, now_s, sample.processes, protection)
-    leaks = [p for p in programs if p.floors.leak is not None]
+    leaks = [p for p in programs if p.floors.lasting is not None]
     return Growth(
         now_s, sample.processes, programs, kinds,
         frozenset(identity for program in leaks for identity in program.identities),
         tuple((min(p.identities), p.floors.bytes_per_s) for p in programs
               if p.identities and p.floors.bytes_per_s is not None),
-        _suspects(programs, kinds), dict(kinds).get(UNOWNED, Floors()).leak)
+        _suspects(programs, kinds), dict(kinds).get(UNOWNED, Floors()).lasting)
 
 
 def _repeated(last: Program, now_s: float) -> Program:
@@ -255,10 +255,11 @@ def _nodes(last: tuple[tuple[str, float], ...], names: tuple[str, ...],
 def _suspects(programs: Iterable[Program],
               kinds: Iterable[tuple[str, Floors]]) -> tuple[str, ...]:
     """Return who leaks, in words, the fastest first."""
-    found = [(p.floors.leak.middle, _suspect(f'{p.label} ({_processes(p)}, ', p.floors.leak))
-             for p in programs if p.floors.leak is not None]
-    found += [(series.leak.middle, _suspect(f'{name} (', series.leak))
-              for name, series in kinds if series.leak is not None]
+    found = [(leak.middle, _suspect(f'{p.label} ({_processes(p)}, ', leak)) for p in programs
+             for leak in (p.floors.leak if len(p.identities) == 1 else p.floors.lasting,)
+             if leak is not None]
+    found += [(series.lasting.middle, _suspect(f'{name} (', series.lasting))
+              for name, series in kinds if series.lasting is not None]
     return tuple(text for _, text in sorted(found, reverse=True))
 
 
@@ -280,4 +281,4 @@ def _processes(program: Program) -> str:
 def _suspect(name: str, leak: Leak) -> str:
     low, middle, high = (3600 * pace / MIB for pace in (leak.low, leak.middle, leak.high))
     return (f'{name}+{middle:.0f} MiB/h, {low:.0f} to {high:.0f}, confidence '
-            f'{"high" if leak.sure else "medium"}, over {leak.span_s / 60:.0f} min)')
+            f'{leak.confidence}, over {leak.span_s / 60:.0f} min)')

@@ -287,3 +287,44 @@ def test_a_node_that_crashes_is_no_leak_on_a_machine_that_runs_for_long():
         growth = leaks.watch(growth, taken, Protection())
         assert growth.programs[0].base == 0.0 and growth.suspects == ()
     assert growth.programs[0].born_s == 12_500.0
+
+
+def stepped(step_mib, rest_min, after_min, **more):
+    """Return the assessment of a node that steps once after a rest, so many minutes later."""
+    return watched(rest_min + after_min,
+                   lambda s: 100 + step_mib * (s >= 60 * rest_min) + more.get('creeps', 0) * s)
+
+
+@pytest.mark.parametrize('step_mib, rest_min, after_min, named', [
+    (64, 70, 4, True), (64, 70, 1, False), (64, 70, 8, True), (64, 70, 10, False),
+    (64, 20, 4, True), (64, 17, 4, False), (58, 70, 4, True), (57, 70, 4, False),
+    (70, 70, 4, True), (71, 70, 4, False), (128, 70, 4, False)])
+def test_a_single_arena_after_a_rest_is_named_with_low_confidence(step_mib, rest_min, after_min,
+                                                                  named):
+    """A heap of glibc is 64 MiB; ten minutes later it is taken back, and it raises no level."""
+    found = stepped(step_mib, rest_min, after_min)
+    assert bool(found.leak_suspects) == named
+    assert not found.leaking
+    if named:
+        pace = step_mib / rest_min * 60
+        assert found.leak_suspects == (
+            f'node0 (PID 10, +{pace:.0f} MiB/h, 0 to {pace:.0f}, confidence low, over '
+            f'{rest_min} min)',)
+
+
+def test_a_step_of_a_family_or_of_memory_without_owner_is_no_arena():
+    """A child more, or a segment in /dev/shm, is 64 MiB too; and what creeps does not rest."""
+    family = assessed(74, lambda s: [node(10, 100, 'x'), node(11, 100 + 64 * (s >= 4200), 'x')])
+    assert not any(found.leak_suspects for found in family)
+    shared = assessed(74, lambda s: [], meminfo_at=lambda s: replace(
+        MEMINFO, shmem_bytes=(100 + 64 * (s >= 4200)) * MIB))
+    assert not any(found.leak_suspects for found in shared)
+    assert not stepped(64, 70, 4, creeps=1 / 600).leak_suspects
+
+
+@pytest.mark.parametrize('first_min', [0, 14, 18, 25, 35, 50, 69.9])
+def test_a_staircase_of_arenas_is_named_within_100_minutes(first_min):
+    """64 MiB each 70 minutes are 55 MiB/h, wherever its first step lies."""
+    found = assessed(101, lambda s: [node(
+        10, 100 + 64 * ((s - 60 * first_min) // 4189 + 1) * (s >= 60 * first_min), 'x')])
+    assert first_named(found)[0] <= 100

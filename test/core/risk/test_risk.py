@@ -459,3 +459,53 @@ def test_the_order_is_made_anew_while_memory_is_at_risk():
         found, _ = risk.assess(replace(taken, processes=(first, grown), monotonic_s=1.0),
                                history, SETTINGS)
         assert [c.process.pid for c in found.kill_order] == expected
+
+
+def test_everybody_before_the_first_protected_may_be_killed_before_it():
+    """Three quarters of 400 MiB, of two programs; one that is spared counts as held only."""
+    table = (process(10, 60, -300, 'driver'), process(11, 200, 0, 'leaky'),
+             process(12, 100, 0, 'other'), process(13, 40, -1000, 'spared'))
+    protection = Protection(targets=(Target(table[0], 'drivers', -300, -300, ''),))
+    found, _ = risk.assess(sample(processes=table), risk.History(), SETTINGS, protection)
+    assert [c.process.pid for c in found.kill_order] == [11, 12, 10, 13]
+    assert found.killable_percent == 75.0
+    protection = Protection(targets=(Target(table[3], 'drivers', -1000, -1000, ''),))
+    found, _ = risk.assess(sample(processes=table), risk.History(), SETTINGS, protection)
+    assert found.killable_percent == 90.0
+
+
+@pytest.mark.parametrize('swappiness, until_mib, totalpages', [
+    (60, 160, 50 << 10), (0, 60, 25 << 10), (None, 160, 50 << 10)])
+def test_swappiness_0_leaves_a_group_without_swap(swappiness, until_mib, totalpages):
+    """A limit of 100 MiB, of which 40 are used, beside 100 MiB of swap."""
+    group = MemoryCgroup('/robot', 2, limit_bytes=100 << 20, usage_bytes=40 << 20)
+    taken = sample(
+        meminfo=meminfo(80, 100 << 20, 100 << 20), policy=VmPolicy(swappiness=swappiness),
+        chains=(CgroupChain('/robot', (group,)),), members=(('/robot', frozenset({10})),),
+        processes=(process(10, 40, 0, 'a'),))
+    found, history = risk.assess(taken, risk.History(), SETTINGS)
+    assert found.tightest.until_oom_bytes == until_mib << 20
+    assert (found.domain, found.totalpages) == ('/robot', totalpages)
+    assert history.places.of('/robot').left.scales[0] == ((0.0, float(until_mib << 20)),)
+
+
+def test_a_wrong_victim_of_the_machine_is_inside_no_group():
+    """The driver is the largest, and -1 hardly lowers it."""
+    driver = process(10, 300, -1, 'driver')
+    protection = Protection(targets=(Target(driver, 'drivers', -1, -1, ''),))
+    found, _ = risk.assess(sample(meminfo=meminfo(14), processes=(driver,)), risk.History(),
+                           SETTINGS, protection)
+    assert found.risk.reasons[0] == 'the protected driver (PID 10) would be killed first'
+
+
+@pytest.mark.parametrize('used, then, named', [
+    (61, 55, True), (61, 53, False), (91, 82, True), (91, 80, True)])
+def test_a_full_swap_recovers_a_tenth_below_its_threshold(used, then, named):
+    """60 percent: at 54; it counts only while memory is low."""
+    history, found = risk.History(), None
+    for at, share in enumerate((used, then, then)):
+        taken = sample(10.0 * at, meminfo=meminfo(14, GIB, GIB * (100 - share) // 100))
+        found, history = risk.assess(taken, history, SETTINGS)
+    expected = f'{then} % of swap is used'
+    assert (expected in found.memory.reasons) == named
+    assert found.memory.level == (Level.ERROR if then == 82 else Level.WARN)

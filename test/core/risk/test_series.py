@@ -243,3 +243,12 @@ def test_a_habit_hides_what_is_less_than_three_tenths_deeper():
     for depth, told in ((100.0, True), (400.0 / exhaustion.HABIT_MARGIN, False)):
         swing = replace(fallen.swing, habits=((1.0, depth), (2.0, depth)))
         assert (exhaustion.forecast(replace(fallen, swing=swing)) is not None) == told
+
+
+def test_the_deepest_four_falls_are_kept_the_deepest_first():
+    """The fifth is as deep as the third: the least deep one is forgotten."""
+    last = series.Swing(1000.0, 600.0, 5.0, ((1.0, 500.0), (2.0, 400.0), (3.0, 200.0),
+                                             (4.0, 100.0)))
+    found = series.swung(last, 9.0, 900.0, 1.0, False)
+    assert found.habits == ((1.0, 500.0), (2.0, 400.0), (9.0, 400.0), (3.0, 200.0))
+    assert found.habit == 500.0
