@@ -153,11 +153,11 @@ class Sentinel:
 
     def _protect(self, now_s: float) -> None:
         """Plan which value each process gets, and write those that differ."""
-        processes = self.scanner.processes
+        processes, reread = self.scanner.processes, self.scanner.take_reread()
         ancestors = eligibility.ancestors(processes, os.getppid())
         if ancestors != self.guard.view.ancestors:
             self.guard.view = replace(self.guard.view, ancestors=ancestors)
-        self.guard.protect(processes, self.settings, self._limits.of, now_s, self._wall())
+        self.guard.protect(processes, self.settings, self._limits.of, now_s, self._wall(), reread)
         self.scanner.starting = self.guard.starting
         self._unproven_nodes = grouping.unproven_nodes(processes, self.settings)
 

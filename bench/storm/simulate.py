@@ -66,6 +66,7 @@ class Played:
     parent: int = 1
     respawns: int = 0
     shared: float = 0.0
+    memory: TaskMemory | None = None
 
     @property
     def badness_mib(self):
@@ -75,6 +76,8 @@ class Played:
     def process(self):
         """Return it as a process table would show it."""
         memory = TaskMemory(int(self.badness_mib * MIB), 0, 0)
+        # Unchanged it is the same object, as in the table.
+        self.memory = memory = self.memory if self.memory == memory else memory
         name = self.actor.name
         folder = '/opt/ros/jazzy/lib/robot/' if self.actor.ros else '/usr/local/bin/'
         words = [folder + name]
@@ -140,7 +143,8 @@ class Simulation:
             Identity(p.pid, p.pid): (UnmappedFile('/dev/shm/x', int(self.tmpfs_mib * MIB)),)
             for p in self.living() if p.actor.mode == 'shm' and self.tmpfs_mib > 4}
         table = tuple(p.process() for p in self.living())
-        self.memory.read(table, self.now_s, families=self._planned.may_raise)
+        self.memory.read(table, self.now_s, frozenset(p.pid for p in table),
+                         families=self._planned.may_raise)
         limited = self.limit_mib < 1e5
         left = int((self.limit_mib - self.used_mib()) * PER_MIB)
         domains = (Domain(None, 24000 * PER_MIB, 20000 * PER_MIB),)

@@ -59,6 +59,7 @@ class Scanner:
         self._scanned_s = NEVER_S
         self._last_pid: int | None = None
         self._taken: tuple[Process, ...] = ()  # as the table returned them
+        self._reread: frozenset[int] = frozenset()
         self._names_changed = False
         self._graph: dict[int, tuple[str, ...]] = {}
         self._listed: dict[int, tuple[str, ...]] = {}
@@ -114,6 +115,7 @@ class Scanner:
             the others, so that a new process gets its value at once however many there are;
             not before the first listing, when the table holds only the new ones.
         """
+        self._reread = frozenset()
         if new and self.listed_s != NEVER_S:
             self._take(self.table.processes)
             return True
@@ -127,9 +129,19 @@ class Scanner:
         processes = self.table.read(now_s, everything=everything, tracked=tracked)
         changed = self._take(processes)
         self._last_pid, self.listed_s = last_pid, now_s
+        self._reread = frozenset(p.pid for p in processes) if everything else tracked
         if everything:
             self.swept_s = now_s
         return changed or asked_for or everything or self.starting
+
+    def take_reread(self) -> frozenset[int]:
+        """
+        Return, once, the PIDs whose memory the last reading read, also where it is unchanged.
+
+        A process that holds the same as before is the same object, as one that was not read.
+        """
+        reread, self._reread = self._reread, frozenset()
+        return reread
 
     def meet(self, fresh: Iterable[Process]) -> None:
         """Take over what the table has read, where one of these may soon be in the graph."""

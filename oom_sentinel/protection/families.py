@@ -75,11 +75,12 @@ class Families:
         return {i: family for family in self._families.values() for i in family.members}
 
     def read(self, table: Iterable[Process], known: Mapping[Identity, Size],
-             now_s: float) -> None:
+             now_s: float, reread: frozenset[int] = frozenset()) -> None:
         """
         Take a process table.
 
         :param known: the sizes of its processes; those of no size are in no family.
+        :param reread: the PIDs that were read though they may hold the same as before.
         """
         by_pid = {p.pid: p for p in table if p.memory is not None}
         self._origins = self._traced(by_pid, known)
@@ -94,7 +95,7 @@ class Families:
             if len(forked) + (parent is not None) < 2:
                 continue
             self._add(first, parent, forked, known, before.get(first),
-                      memories.get(first, ()), now_s)
+                      memories.get(first, ()), now_s, reread)
 
     def _traced(self, by_pid: Mapping[int, Process], known: Mapping[Identity, Size]
                 ) -> dict[Identity, _Origin]:
@@ -121,7 +122,7 @@ class Families:
 
     def _add(self, first: Identity, parent: Process | None, forked: list[Process],
              known: Mapping[Identity, Size], before: Family | None,
-             last: tuple[TaskMemory, ...], now_s: float) -> None:
+             last: tuple[TaskMemory, ...], now_s: float, reread: frozenset[int]) -> None:
         """Keep a family with its size of now; what was not read anew leaves it as it was."""
         whole = forked if parent is None else [parent, *forked]
         memories = tuple(p.memory for p in whole if p.memory is not None)
@@ -136,7 +137,8 @@ class Families:
                 TaskMemory(held, 0, 0), now_s, label=label)
         else:
             label, size = before.label, before.size
-        if len(memories) != len(last) or any(a is not b for a, b in zip(memories, last)):
+        if len(memories) != len(last) or any(a is not b for a, b in zip(memories, last)) \
+                or reread.issuperset(p.pid for p in whole):
             size = sizes.extend(size, TaskMemory(held, 0, 0), now_s)
         self._families[first] = Family(first, label, members, size)
 

@@ -152,16 +152,17 @@ class Guard:
     # Acting
 
     def protect(self, processes: Iterable[Process], settings: Settings, domains_of: Domains,
-                now_s: float, wall_s: float) -> int:
+                now_s: float, wall_s: float, reread: frozenset[int] = frozenset()) -> int:
         """
         Write whatever differs from the plan and return how many values were written.
 
         :param domains_of: gives the memory domains of these control group paths.
+        :param reread: the PIDs that were read though they may hold the same as before.
         """
         table = tuple(processes)
         if self._policy.sees_everything:
             for identity in self._memory.read(
-                    table, now_s, families=self.planned.may_raise):
+                    table, now_s, reread, families=self.planned.may_raise):
                 self._writes.outcomes.pop(identity, None)
         else:
             self._memory.sizes.add(table, now_s)

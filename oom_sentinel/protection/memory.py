@@ -65,17 +65,19 @@ class Memory:
         self._programs: dict[tuple[Program, str | None], Group | None] = {}
         self._devices: dict[Identity, bool] = {}
 
-    def read(self, table: tuple[Process, ...], now_s: float, *, families: bool = False
+    def read(self, table: tuple[Process, ...], now_s: float,
+             reread: frozenset[int] = frozenset(), *, families: bool = False
              ) -> frozenset[Identity]:
         """
         Take a whole process table; forget and return the changed processes that ended.
 
+        :param reread: the PIDs that were read though they may hold the same as before.
         :param families: find fork families too: only where something may be raised.
         """
-        self.sizes.read(table, now_s)
+        self.sizes.read(table, now_s, reread)
         self._by_pid = {}
         if families:
-            self.families.read(table, self.sizes.known, now_s)
+            self.families.read(table, self.sizes.known, now_s, reread)
         if len(self._groups) > 2 * len(table) + 64:
             self._groups.clear()
         alive = {p.identity for p in table}

@@ -100,6 +100,12 @@ class Leak:
     bytes_per_s: float
 
 
+def repeats(last: Size, now_s: float) -> bool:
+    """Return whether one more equal reading would change nothing but the time of the last."""
+    return last.settled and abs(last.bytes_per_s) < 1 \
+        and now_s - last.stretch_s < _stretch_length_s(last)
+
+
 def first(memory: TaskMemory, now_s: float, *, label: str = '', leak: Leak | None = None
           ) -> Size:
     """
@@ -153,15 +159,18 @@ def _rest(size: Size, now_s: float) -> Size:
     """Return a settled process with its stretch extended, and judged when it is over."""
     low, high = min(size.stretch_low, size.now), max(size.stretch_high, size.now)
     size = replace(size, low=min(size.low, size.now), stretch_low=low, stretch_high=high)
-    age_s = size.stretch_s - size.first_s
-    length_s = next(length for until, length in STRETCHES_S if age_s < until)
-    if now_s - size.stretch_s < length_s:
+    if now_s - size.stretch_s < _stretch_length_s(size):
         return size
     if low - size.before_low <= tolerance_bytes(size.before_low):
         # The stretch before was rest indeed: nothing that it held was kept and added to.
         size = replace(size, low=min(low, size.before_low), high=size.before_high)
     return replace(size, stretch_s=now_s, stretch_low=size.now, stretch_high=size.now,
                    before_low=low, before_high=high)
+
+
+def _stretch_length_s(size: Size) -> float:
+    age_s = size.stretch_s - size.first_s
+    return next(length for until, length in STRETCHES_S if age_s < until)
 
 
 class Sizes:
@@ -171,31 +180,46 @@ class Sizes:
         """Start with no process known."""
         self._sizes: dict[Identity, Size] = {}
         self._leaks: dict[str, Leak] = {}
+        self._repeated_s: dict[Identity, float] = {}  # when the last reading came once more
 
     @property
     def known(self) -> Mapping[Identity, Size]:
         """Return the size of each process of the last table."""
         return self._sizes
 
-    def read(self, processes: Iterable[Process], now_s: float) -> None:
-        """Take the memory of a process table; what was not read anew is left as it was."""
+    def read(self, processes: Iterable[Process], now_s: float,
+             reread: frozenset[int] = frozenset()) -> None:
+        """
+        Take the memory of a process table; what was not read anew is left as it was.
+
+        :param reread: the PIDs that were read though they may hold the same as before.
+        """
         table = {p.identity: p for p in processes if p.memory is not None}
         for identity in self._sizes.keys() - table.keys():
+            self._repeated_s.pop(identity, None)
             self._remember_leak(self._sizes[identity])
-        self._sizes = {i: self._size(p, p.memory, now_s) for i, p in table.items()
-                       if p.memory is not None}
+        self._sizes = {i: self._size(p, p.memory, now_s, p.pid in reread)
+                       for i, p in table.items() if p.memory is not None}
 
     def add(self, processes: Iterable[Process], now_s: float) -> None:
         """Take the memory of a few processes; the others stay known."""
-        self._sizes.update((p.identity, self._size(p, p.memory, now_s))
+        self._sizes.update((p.identity, self._size(p, p.memory, now_s, False))
                            for p in processes if p.memory is not None)
 
-    def _size(self, process: Process, memory: TaskMemory, now_s: float) -> Size:
+    def _size(self, process: Process, memory: TaskMemory, now_s: float, reread: bool) -> Size:
         before = self._sizes.get(process.identity)
         if before is None:
             label = process.label
             return first(memory, now_s, label=label, leak=self._leaks.get(label))
-        return before if before.memory is memory else extend(before, memory, now_s)
+        if before.memory is memory and not reread:
+            return before
+        if before.memory is memory and repeats(before, now_s):
+            self._repeated_s[process.identity] = now_s
+            return before
+        repeated_s = self._repeated_s.pop(process.identity, None)
+        if repeated_s is not None:
+            before = extend(before, before.memory, repeated_s)
+        return extend(before, memory, now_s)
 
     def _remember_leak(self, size: Size) -> None:
         """Keep the leak of a process that ended while it grew: its successor may leak too."""
@@ -207,6 +231,7 @@ class Sizes:
 
     def forget(self, identity: Identity) -> None:
         """Forget a process that has ended."""
+        self._repeated_s.pop(identity, None)
         gone = self._sizes.pop(identity, None)
         if gone is not None:
             self._remember_leak(gone)

@@ -17,7 +17,9 @@
 import pathlib
 
 from oom_sentinel import kernel
+from oom_sentinel import settings
 from oom_sentinel.kernel.scanning import Scanner
+from oom_sentinel.sentinel import Sentinel
 import pytest
 import tree_files
 import trees
@@ -107,6 +109,33 @@ def test_a_reading_that_was_asked_for_says_that_a_plan_is_due(tree):
     assert scanner.read(61.0, frozenset())
     assert scanner.set_graph_names({500: ('/late',)}, {}) and scanner.read(62.0, frozenset())
     assert next(p for p in scanner.processes if p.pid == 500).graph_node_names == ('/late',)
+
+
+def test_what_was_read_is_named_once_though_it_is_unchanged(tree):
+    """All of a whole reading, the tracked ones while memory is plentiful, none of the others."""
+    table = kernel.Table(kernel.Root(str(tree)))
+    scanner = Scanner(table)
+    scanner.read(0.0, frozenset())
+    assert scanner.take_reread() == {1, 400, 500} and not scanner.take_reread()
+    scanner.plentiful = True
+    start(tree, 600)
+    (tree / 'proc/loadavg').write_text('0.10 0.20 0.30 1/200 4243\n')
+    assert scanner.read(20.0, frozenset((500,)))
+    start(tree, 700)
+    table.read_started([700], 20.1)
+    assert scanner.read(20.1, frozenset((500,)), new=True) and not scanner.take_reread()
+    (tree / 'proc/loadavg').write_text('0.10 0.20 0.30 1/200 4244\n')
+    scanner.read(22.0, frozenset((500,)))
+    assert scanner.take_reread() == {500}
+
+
+def test_protection_learns_what_was_read(tree, monkeypatch):
+    """Else a process that never changes would seem to start for ever."""
+    sentinel = Sentinel(settings.build({}), root=str(tree), monotonic=lambda: 1000.0)
+    told = []
+    monkeypatch.setattr(sentinel.guard, 'protect', lambda *words: told.append(words[-1]) or 0)
+    sentinel.scan()
+    assert told == [frozenset((1, 400, 500))]
 
 
 def test_many_processes_are_swept_more_seldom(tree):

@@ -65,6 +65,18 @@ def storm(command='/usr/bin/forker', parent_mib=15, end_s=12, at_first_mib=0, **
     return [(s, table(s)) for s in range(end_s + 1)]
 
 
+def test_a_family_that_holds_the_same_at_every_reading_has_no_pace():
+    """Each of its processes was read, though none changed."""
+    sizes, families = Sizes(), Families()
+    tables = storm()
+    for now_s, table in (*tables, *((now_s, tables[-1][1]) for now_s in range(13, 60))):
+        reread = frozenset(p.pid for p in table)
+        sizes.read(table, now_s, reread)
+        families.read(table, sizes.known, now_s, reread)
+    family = families.by_member[tables[0][1][0].identity]
+    assert family.size.now > 70 << 20 and family.size.bytes_per_s < 1000
+
+
 def test_the_growth_of_a_process_and_its_forks_is_summed():
     """Eight forks, of which the last has taken nothing yet; what they share counts once."""
     families, _ = read(*storm())

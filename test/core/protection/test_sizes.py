@@ -107,6 +107,37 @@ def test_what_was_not_read_anew_is_left_as_it_was():
     assert not next(iter(sizes.known.values())).settled
 
 
+def repeated(steps):
+    """Return the size after these readings, of which equal ones in turn are the same object."""
+    found, held, last = Sizes(), None, None
+    for now_s, mib in steps:
+        held = held if mib == last else process(mib)
+        last = mib
+        found.read((held,), now_s, frozenset((1,)))
+    return next(iter(found.known.values()))
+
+
+def test_a_process_that_never_changed_settles_and_its_first_growth_is_a_leak():
+    """A still process is the same object at each reading, and was read all the same."""
+    still = [(0.4 * step, 40) for step in range(10)]
+    assert repeated(still[:2]).settled
+    size = repeated([*still, (4.0, 60), (4.4, 80)])
+    assert size.high == 40 * MIB and size.grown == 40 * MIB
+
+
+def test_the_pace_after_a_long_rest_is_that_since_the_last_reading():
+    """Not since the last that differed, however many were the same."""
+    size = repeated([(2.0 * step, 40) for step in range(50)] + [(100.0, 60)])
+    assert 4 * MIB < size.bytes_per_s < 6 * MIB
+
+
+def test_what_grew_and_holds_the_same_ever_since_is_at_rest_again():
+    """Its pace is over within seconds, its stretches of a minute within minutes."""
+    steps = [(2 * t, 40) for t in range(60)] + [(120 + 2 * t, 90) for t in range(100)]
+    assert repeated(steps[:75]).growing and repeated(steps[:75]).bytes_per_s < MIB // 100
+    assert repeated(steps).high == 90 * MIB and not repeated(steps).growing
+
+
 def test_a_clock_that_goes_back_begins_anew():
     """What leaked before is still believed to leak."""
     leaky = replace(sizes.first(process(40).memory, 9.0, label='node'), leaky=True)
