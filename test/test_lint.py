@@ -33,7 +33,7 @@ USED_ELSEWHERE = {
     'launch, by the name of the function': 'generate_launch_description execute',
     'launch_ros, by its entry point and protocol':
         'OomSentinelExtension node_action prepare_for_execute',
-    'Python itself, for names that are imported late': '__getattr__',
+    'Python itself': '__delattr__ __getattr__ __repr__ __setattr__',
     'prometheus_client, by its protocol': 'collect',
     'pytest, by name': 'pytest_plugins pytest_collection_modifyitems pytest_runtest_setup '
                        'pytestmark raising_alone whole_reports',

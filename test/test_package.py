@@ -33,7 +33,7 @@ KEYS = {'rclpy', 'diagnostic_msgs', 'std_msgs', 'std_srvs', 'rcl_interfaces', 'l
 # Modules whose rosdep key has another name, and what is looked up only when it is there.
 RENAMED = {'psutil': 'python3-psutil', 'rich': 'python3-rich', 'yaml': 'python3-yaml'}
 OPTIONAL = {'argcomplete', 'composition_interfaces', 'matplotlib', 'ros2cli', 'ros2doctor',
-            'rosbags'}
+            'rosbags', 'typing_extensions'}
 
 
 def test_versions_agree():

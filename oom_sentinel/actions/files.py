@@ -15,16 +15,16 @@
 """Parameter files of a launch: what is usable of them, and what to say of the rest."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from dataclasses import field
 import os
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.kernel.private_files import read_regular
 from oom_sentinel.settings import parameter_file
 from oom_sentinel.settings.parameter_file import Loaded
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Usable:
     """The files that can be followed, what they say together, and what is wrong."""
 

@@ -20,8 +20,8 @@ composes it from rules; the script scripts/oom_exec reads the same arguments.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.process import Process
 from oom_sentinel.settings import selector
 from oom_sentinel.settings.selector import Selector
@@ -34,7 +34,7 @@ class ValueRefused(ValueError):
     """A text that is no valid oom_score_adj; the message names it and what is allowed."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rule:
     """A value for the commands that the selectors match; for all when there are none."""
 

@@ -20,8 +20,8 @@ Pure: it reads the values that the statuses carry and knows no terminal.
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.memory import MIB
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
@@ -29,7 +29,7 @@ from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Status
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Gauge:
     """One number of 0..100 percent, None when unknown, in words, with its status's level."""
 

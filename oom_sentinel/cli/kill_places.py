@@ -14,7 +14,6 @@
 
 """What is known of kills without a log: incident folders, and counters of control groups."""
 
-from dataclasses import dataclass
 import json
 import os
 import sys
@@ -22,6 +21,7 @@ import sys
 from oom_sentinel import kernel
 from oom_sentinel.cli.kill_story import local_time
 from oom_sentinel.facts.cgroup import CgroupChain
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.facts.kill import THE_KERNEL_SAID_SO
 from oom_sentinel.facts.memory import MIB
@@ -81,7 +81,7 @@ def _number(value: object) -> float | None:
     return float(value) if isinstance(value, (int, float)) and 0 <= value < 1e11 else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Counted:
     """
     What the counters of the visible control groups say, in sentences.

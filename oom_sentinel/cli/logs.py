@@ -16,7 +16,6 @@
 
 from collections.abc import Iterable
 from collections.abc import Iterator
-from dataclasses import dataclass
 from dataclasses import replace
 import os
 import stat
@@ -25,6 +24,7 @@ import time
 from typing import IO
 
 from oom_sentinel.cli.output import Unusable
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.kernel import log
 from oom_sentinel.kernel.log import archive
@@ -38,7 +38,7 @@ A_SET_CLOCK_S = 946684800.0
 STDIN = 'standard input'
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found:
     """
     Kills, what was read, and what could not be read and why.

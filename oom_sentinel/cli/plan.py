@@ -15,7 +15,6 @@
 """`oom_sentinel plan`: what protection would change, changing nothing."""
 
 import argparse
-from dataclasses import dataclass
 import os
 
 from oom_sentinel.cli import output
@@ -25,6 +24,7 @@ from oom_sentinel.cli.printer import Printer
 from oom_sentinel.cli.tree import read
 from oom_sentinel.cli.tree import Reading
 from oom_sentinel.cli.tree import view_of
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.kernel import libc
@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     return int(doubtful > 0)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Permission:
     """
     What is known of permission without writing to the process.

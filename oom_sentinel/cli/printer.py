@@ -23,7 +23,6 @@ columns fit is pure arithmetic.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 import io
 import os
 import sys
@@ -31,6 +30,7 @@ from typing import TYPE_CHECKING
 
 from oom_sentinel.cli import output
 from oom_sentinel.doctor.checkup import Severity
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.status import Level
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 GAP, NARROW_GAP = 2, 1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Column:
     """
     One column of a table.

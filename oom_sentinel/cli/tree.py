@@ -14,13 +14,13 @@
 
 """What every verb starts from: the live machine or a captured tree, and the parameter file."""
 
-from dataclasses import dataclass
 import os
 import time
 
 from oom_sentinel import kernel
 from oom_sentinel.cli import output
 from oom_sentinel.cli.output import Unusable
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.host import Host
 from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.process import Process
@@ -38,7 +38,7 @@ from oom_sentinel.settings.programs import OWN_NODE
 GROWN_UP_S = 1e6
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reading:
     """The tree, the host, memory and the whole process table; wall_s is when it was read."""
 

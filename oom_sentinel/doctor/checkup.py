@@ -14,10 +14,10 @@
 
 """The facts that `oom_sentinel doctor` judges, and its findings."""
 
-from dataclasses import dataclass
 from enum import IntEnum
 
 from oom_sentinel.facts.cgroup import CgroupChain
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.host import Host
 from oom_sentinel.facts.host import KernelLog
 from oom_sentinel.facts.host import Limits
@@ -39,7 +39,7 @@ class Severity(IntEnum):
     ERROR = 2
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """
     One thing that makes an OOM likely or protection impossible.
@@ -53,7 +53,7 @@ class Finding:
     remedy: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ros:
     """
     What is known of ROS without it running.
@@ -66,7 +66,7 @@ class Ros:
     middleware: str = ''
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Checkup:
     """
     One look at a host.

@@ -14,10 +14,10 @@
 
 """Facts about memory control groups, v1 and v2."""
 
-from dataclasses import dataclass
+from oom_sentinel.facts.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MemoryCgroup:
     """
     One memory control group (Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst).
@@ -67,7 +67,7 @@ class MemoryCgroup:
         return f'control group {self.path}'
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OomEvents:
     """
     Counters of a memory control group: memory.events (v2), memory.oom_control (v1).
@@ -80,7 +80,7 @@ class OomEvents:
     oom: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CgroupChain:
     """
     A task's memory control group and its ancestors, the innermost first.

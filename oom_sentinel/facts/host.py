@@ -14,13 +14,14 @@
 
 """Facts about the machine, and about the place where the robot's software runs on it."""
 
-from dataclasses import dataclass
+from oom_sentinel.facts.frozen import frozen
+
 
 # /proc/PID/ns/pid of the initial PID namespace (PROC_PID_INIT_INO, include/linux/proc_ns.h).
 INITIAL_PID_NAMESPACE = 'pid:[4026531836]'
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Host:
     """Facts that do not change while the sentinel runs; `page_size` is in bytes."""
 
@@ -39,7 +40,7 @@ class Host:
         return (int(parts[0]), int(parts[1]))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Container:
     """The kind ('Docker', 'Podman', 'Kubernetes', 'LXC', 'container') and the evidence for it."""
 
@@ -47,7 +48,7 @@ class Container:
     evidence: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unit:
     """
     A systemd service that ROS processes run in (systemd.service(5), systemd.exec(5)).
@@ -63,7 +64,7 @@ class Unit:
     processes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KernelLog:
     """
     Where this user can read the kernel's log.
@@ -77,7 +78,7 @@ class KernelLog:
     group: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limits:
     """Soft limits of getrlimit(2); None is unlimited or unknown."""
 
@@ -86,7 +87,7 @@ class Limits:
     open_files: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Surroundings:
     """
     The place where the software runs, which changes the meaning of other facts; read seldom.

@@ -14,8 +14,9 @@
 
 """Facts about OOM kills: mm/oom_kill.c, dump_tasks() and __oom_kill_process()."""
 
-from dataclasses import dataclass
 from enum import Enum
+
+from oom_sentinel.facts.frozen import frozen
 
 THE_KERNEL_SAID_SO = 'the kernel said so'
 INFERRED = 'inferred'
@@ -31,7 +32,7 @@ class Killer(str, Enum):
     USERSPACE = 'userspace'
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OomTask:
     """
     One row of the task table of a report.
@@ -51,7 +52,7 @@ class OomTask:
     name: str = ''
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OomKill:
     """
     One process killed for want of memory; a fact that the log lacks is None.
@@ -113,7 +114,7 @@ class OomKill:
     line: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SignalDeath:
     """A process that died by signal 9, and when (monotonic); its parent where that is known."""
 
@@ -122,7 +123,7 @@ class SignalDeath:
     parent_pid: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SeenKill:
     """
     A kill as a running sentinel met it.
@@ -146,7 +147,7 @@ class SeenKill:
     limit_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kills:
     """
     What is known of OOM kills after a cycle.

@@ -14,12 +14,13 @@
 
 """Facts from /proc/meminfo, /proc/swaps, /proc/pressure, /proc/vmstat and /proc/sys/vm."""
 
-from dataclasses import dataclass
+from oom_sentinel.facts.frozen import frozen
+
 
 MIB = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MemInfo:
     """
     /proc/meminfo in bytes (Documentation/filesystems/proc.rst).
@@ -55,7 +56,7 @@ class MemInfo:
     nv_map_mem_used_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Zram:
     """
     One zram device (Documentation/admin-guide/blockdev/zram.rst), sizes in bytes.
@@ -72,7 +73,7 @@ class Zram:
     limit_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SwapDevice:
     """One line of /proc/swaps; `zram` is set when it lies in compressed memory."""
 
@@ -82,7 +83,7 @@ class SwapDevice:
     zram: Zram | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DdsSegments:
     """
     Fast DDS's shared memory segments in /dev/shm.
@@ -96,7 +97,7 @@ class DdsSegments:
     dead_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PressureLine:
     """One line of a PSI file: shares in percent (0..100), total stall in microseconds."""
 
@@ -106,7 +107,7 @@ class PressureLine:
     total_us: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pressure:
     """Pressure stall information (Documentation/accounting/psi.rst)."""
 
@@ -114,7 +115,7 @@ class Pressure:
     full: PressureLine | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VmStat:
     """
     Counters of /proc/vmstat; oom_kill is there since Linux 4.13.
@@ -126,7 +127,7 @@ class VmStat:
     refaults: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VmPolicy:
     """
     Kernel settings that matter for an OOM (Documentation/admin-guide/sysctl/vm.rst, kernel.rst).

@@ -20,11 +20,11 @@ the next time.  Knows nothing of what the parts do.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 from oom_sentinel.facts.due import due
 from oom_sentinel.facts.due import NEVER_S
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import LogLine
 from oom_sentinel.facts.status import Unavailable
@@ -36,7 +36,7 @@ LINES_MAX = 100  # that wait to be logged
 WHY_MAX = 200  # characters
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Part:
     """
     One part of a cycle.

@@ -14,8 +14,9 @@
 
 """Facts about processes: identity, what runs in them, what they hold."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from oom_sentinel.facts.frozen import frozen
 
 
 class Identity(NamedTuple):
@@ -29,7 +30,7 @@ class Identity(NamedTuple):
     start_time: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Program:
     """
     What a process runs; changes only with exec.
@@ -50,7 +51,7 @@ class Program:
     ros_domain_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TaskMemory:
     """
     What a task holds, as oom_badness() counts it: resident, swapped, page tables.
@@ -64,7 +65,7 @@ class TaskMemory:
     file_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Process:
     """
     One process as read now.

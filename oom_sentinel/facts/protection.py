@@ -14,14 +14,14 @@
 
 """What protection wants, writes, changes and finds."""
 
-from dataclasses import dataclass
 from enum import Enum
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Target:
     """
     The oom_score_adj that a process shall have.
@@ -38,7 +38,7 @@ class Target:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Adjustment:
     """One write to do: from one value to another, on exactly this process."""
 
@@ -66,7 +66,7 @@ class Result(Enum):
     FAILED = 'failed'
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outcome:
     """The result of a write; `achieved` is the value after it, None when that is not known."""
 
@@ -76,7 +76,7 @@ class Outcome:
     why: str = ''
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UnmappedFile:
     """A file in memory that a process holds open and does not map, and its bytes."""
 
@@ -84,7 +84,7 @@ class UnmappedFile:
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Drift:
     """A value that another program changed and that was put back."""
 
@@ -95,7 +95,7 @@ class Drift:
     wall_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Protection:
     """
     The state of protection after a cycle.
@@ -126,7 +126,7 @@ class Protection:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Change:
     """One changed process: its oom_score_adj before, and what was written last."""
 
@@ -135,7 +135,7 @@ class Change:
     written: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Launched:
     """
     A process that a launch started: its oom_score_adj before and as written, its node names.

@@ -14,9 +14,9 @@
 
 """Everything that one cycle read, and why it was woken; time arrives inside it."""
 
-from dataclasses import dataclass
 
 from oom_sentinel.facts.cgroup import CgroupChain
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.host import Host
 from oom_sentinel.facts.host import Surroundings
 from oom_sentinel.facts.memory import DdsSegments
@@ -29,7 +29,7 @@ from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.status import Unavailable
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wake:
     """
     A source that asked for attention since it was last taken.
@@ -44,7 +44,7 @@ class Wake:
     ended: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Waking:
     """
     What about memory wakes the sentinel at once.
@@ -59,7 +59,7 @@ class Waking:
     groups: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sample:
     """
     One reading of the machine.

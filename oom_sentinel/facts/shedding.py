@@ -13,9 +13,9 @@
 # limitations under the License.
 """Ending processes before the kernel must: what is short, what was done, what it brought."""
 
-from dataclasses import dataclass
 from enum import Enum
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
 
@@ -29,7 +29,7 @@ class Step(Enum):
     KILL = 'kill'
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Shortage:
     """
     A place whose memory ends soon: the machine (`path` None) or a control group.
@@ -51,7 +51,7 @@ class Shortage:
         return 'this machine' if self.path is None else self.path
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Candidate:
     """
     A process that may be shed; `frees_bytes` is its anonymous memory, swap included.
@@ -91,7 +91,7 @@ class Brought(Enum):
     WOULD = 'would be done'
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Action:
     """
     One step of shedding that is over.
@@ -117,7 +117,7 @@ class Action:
         return self.result in (Brought.ENDED, Brought.DEACTIVATED, Brought.UNLOADED)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Shedding:
     """
     The state of shedding for the report.

@@ -14,8 +14,9 @@
 
 """Diagnostics levels and statuses as /diagnostics carries them (REP-107), free of ROS."""
 
-from dataclasses import dataclass
 from enum import IntEnum
+
+from oom_sentinel.facts.frozen import frozen
 
 
 class Level(IntEnum):
@@ -26,7 +27,7 @@ class Level(IntEnum):
     ERROR = 2
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unavailable:
     """A fact that could not be read, and why, in words for an operator."""
 
@@ -36,7 +37,7 @@ class Unavailable:
         return f'unavailable ({self.why})'
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Status:
     """One DiagnosticStatus: `name` without the node's name, values in a stable order."""
 
@@ -46,7 +47,7 @@ class Status:
     values: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LogLine:
     """A line for the log of the node; OK means information."""
 
@@ -54,7 +55,7 @@ class LogLine:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GroupMemory:
     """What a protection group holds, in MiB, and its growth in MiB a minute; None: unknown."""
 
@@ -63,7 +64,7 @@ class GroupMemory:
     growth_mib_per_min: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Report:
     """
     The result of one cycle; percentages 0..100, `oom_risk` 0..1, None unavailable.

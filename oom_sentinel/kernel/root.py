@@ -14,7 +14,6 @@
 
 """A tree of /proc and /sys, live or captured, and the host's own files in it."""
 
-from dataclasses import dataclass
 import errno
 import json
 import os
@@ -22,6 +21,7 @@ import socket
 import stat
 import time
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.host import Host
 from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.memory import Pressure
@@ -53,7 +53,7 @@ def reason(error: Exception) -> str:
     return str(error)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Capture:
     """The contents of a captured tree's capture.json; `wall_s` is when it was taken."""
 

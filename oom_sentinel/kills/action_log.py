@@ -16,8 +16,8 @@
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.shedding import Action
 from oom_sentinel.facts.shedding import Brought
@@ -40,7 +40,7 @@ def rows_of(actions: Iterable[Action]) -> list[dict[str, object]]:
             for a in actions]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Averted:
     """What was done in one shortage, with the history before it: a folder of its own."""
 

@@ -22,8 +22,8 @@ the victim's own memory control group (mm/oom_kill.c, __oom_kill_process()).
 
 from collections.abc import Iterable
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.memory import MIB
 from oom_sentinel.kills.counters import DEATH_S
 
@@ -33,7 +33,7 @@ SHELL = 128  # a shell adds this to the signal that its child died by
 SHORT_SHARE, SHORT_BYTES = 0.05, 64 * MIB
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Counters:
     """The oom_kill counters at a moment, monotonic seconds; None where there is none."""
 
@@ -46,7 +46,7 @@ class Counters:
         return dict(self.cgroups).get(path) if path is not None else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verdict:
     """A sentence for the log; `by_oom` is None where it cannot be told."""
 
@@ -128,7 +128,7 @@ def terminated(label: str, killers: Sequence[str]) -> Verdict | None:
                    'which runs here and ends processes so when memory is short; see its log')
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MemoryThen:
     """
     What bounded an allocation when a child aborted, in bytes; None is unknown or unlimited.

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from dataclasses import field
 
 from oom_sentinel.facts.cgroup import OomEvents
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.kills.known_processes import Known
 from oom_sentinel.kills.known_processes import within
 
@@ -40,7 +41,7 @@ CLOCK_S = 1.0  # a journal's time against our own
 OPEN_MAX = 256  # kills without an explanation that are kept
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Counters:
     """
     Kills since boot.
@@ -199,7 +200,7 @@ def nearest(path: str | None, counted: Iterable[str]) -> str | None:
     return max((group for group in counted if within(path, group)), key=len, default=None)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Inference:
     """
     What is inferred of counted kills of one control group.

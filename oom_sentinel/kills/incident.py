@@ -20,11 +20,11 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 import csv
 from dataclasses import asdict
-from dataclasses import dataclass
 from dataclasses import fields
 import io
 import json
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.kill import SeenKill
 from oom_sentinel.facts.memory import MIB
 from oom_sentinel.facts.process import Identity
@@ -46,7 +46,7 @@ PROCESSES_MAX = 200
 NOT_READ = -1  # arrays of bytes hold no None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Machine:
     """Memory, swap and pressure of the machine at one moment; None is unknown."""
 
@@ -60,7 +60,7 @@ class Machine:
 MACHINE_COLUMNS = tuple(field.name for field in fields(Machine))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Row:
     """
     One moment of the history.
@@ -119,7 +119,7 @@ def machine_of(sample: Sample) -> Machine:
     return Machine(available, total, swap, some, full)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Incident:
     """
     All that is known of one kill, collected at once and written later.

@@ -21,9 +21,9 @@ Pure: counted kills and the processes that vanished go in.
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
-from dataclasses import dataclass
 from dataclasses import replace
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.kill import INFERRED
 from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.facts.sample import Sample
@@ -38,7 +38,7 @@ NOT_SEEN = 'unknown: a counter rose and no known process is missing'
 POSSIBLE_MAX = 5
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class InferredKill:
     """A report for counted kills; `known` is the victim, `possible` who else it may have been."""
 

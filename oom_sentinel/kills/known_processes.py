@@ -21,10 +21,10 @@ Pure: it is given scans of the process table, and times.
 from collections import deque
 from collections.abc import Callable
 from collections.abc import Iterable
-from dataclasses import dataclass
 from dataclasses import replace
 from itertools import chain
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.facts.memory import MIB
 from oom_sentinel.facts.process import Identity
@@ -55,7 +55,7 @@ OUTSIDE = ('unknown: kernel PIDs belong to another PID namespace and no known pr
            'name is gone')
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Known:
     """
     A process as last read.

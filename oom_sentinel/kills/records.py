@@ -21,10 +21,10 @@ Any program may write to a plain syslog file (logger -t kernel), so a line there
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
-from dataclasses import dataclass
 from dataclasses import replace
 
 from oom_sentinel import kernel
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.facts.kill import UNCONFIRMED
 from oom_sentinel.kernel.process_files import started_s
@@ -73,7 +73,7 @@ FORGED_S, NO_GROUP_S = 1.0, 0.3
 LATE_S = 10.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Record:
     """
     A kill that the log told, what counted it, and when it was read (monotonic).

@@ -21,11 +21,11 @@ the mark shows that the machine was switched off or reset while it stalled.
 """
 
 from dataclasses import asdict
-from dataclasses import dataclass
 import json
 import os
 import time
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.kills.incident import history_csv
@@ -43,7 +43,7 @@ REPORT, ENDED, TOLD = 'stall.json', 'ended.json', 'told.json'
 REPORT_MAX = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stall:
     """A stall with the history before it."""
 

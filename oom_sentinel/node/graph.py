@@ -26,7 +26,6 @@ rest is asked for one by one, a few at a time.
 from collections.abc import Callable
 from collections.abc import Iterable
 import contextlib
-from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import replace
 import os
@@ -34,6 +33,7 @@ import re
 import time
 from typing import Any
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.process import Process
 
 NAME_MAX = 255  # rcl: RMW_NODE_NAME_MAX_NAME_LENGTH; namespace and name together may have more
@@ -75,7 +75,7 @@ NODES_OF_A_PROCESS = 64
 Others = Callable[[set[str]], tuple[list[tuple[str, bytes]], list[str]]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Attribution:
     """
     Node names by PID, and the nodes of this host whose process is not known.

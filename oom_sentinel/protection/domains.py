@@ -20,9 +20,9 @@ the same value means much on the machine and little in a small control group.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from oom_sentinel.facts.cgroup import CgroupChain
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.memory import SwapDevice
 from oom_sentinel.facts.process import Process
@@ -33,7 +33,7 @@ from oom_sentinel.risk import headroom
 HEAD_START = 20  # a twentieth of the domain: 5 %
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Domain:
     """
     Where memory can run out; `path` is None for the machine.

@@ -20,9 +20,9 @@ session depends on is left out.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 import re
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.process import Process
 from oom_sentinel.settings import programs
 from oom_sentinel.settings import Settings
@@ -30,7 +30,7 @@ from oom_sentinel.settings import Settings
 _WORDS = re.compile('[a-z0-9]+')
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class View:
     """The process that looks: its uid, PID, ROS_DOMAIN_ID and the PIDs of its ancestors."""
 

@@ -21,8 +21,8 @@ process shows.  A family has the size of one process that would hold all of it.
 
 from collections.abc import Iterable
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import Program
@@ -31,7 +31,7 @@ from oom_sentinel.protection import sizes
 from oom_sentinel.protection.sizes import Size
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Family:
     """
     Two or more processes that one process forked, itself included while it lives.
@@ -51,7 +51,7 @@ class Family:
         return self.size.growing and self.size.bytes_per_s > 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Origin:
     """Where a process was forked: the family's first, and the bytes that it shares with it."""
 

@@ -30,6 +30,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.protection.level import Level
 from oom_sentinel.protection.level import SOON_S
@@ -38,7 +39,7 @@ KILLS_MAX = 512
 NOTHING = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Task:
     """
     One process of a domain: what it holds in pages, and the pages it grows by a second.
@@ -101,7 +102,7 @@ def losses(tasks: Iterable[Task], values: Mapping[Identity, int], room_pages: in
     return Loss(critical, innocent)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Member:
     """
     A process of one domain as the plan sees it.
@@ -120,7 +121,7 @@ class Member:
     above: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Foreign:
     """A growing process that raising cannot reach, and the level that its growth leaves."""
 

@@ -15,9 +15,9 @@
 """What a plan needs to know beside the process table and the settings.  Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from dataclasses import field
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.protection import UnmappedFile
 from oom_sentinel.protection.domains import Domain
@@ -26,7 +26,7 @@ from oom_sentinel.protection.level import Level
 from oom_sentinel.protection.sizes import Size
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Known:
     """
     What is known beside the process table.

@@ -25,11 +25,11 @@ returns it as long as the node that wrote it runs.  The file:
 `boottime_s` is CLOCK_BOOTTIME, `start_time` the one of /proc/PID/stat, in clock ticks.
 """
 
-from dataclasses import dataclass
 import json
 import os
 import time
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Status
@@ -47,7 +47,7 @@ VALUES_MAX = 200
 TEXT_MAX = 4000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LastReport:
     """What the running node published last, and when: `age_s` seconds ago."""
 

@@ -21,8 +21,8 @@ oom_score_adj that lifts it there, so that the kernel takes it before any protec
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.process import Process
 from oom_sentinel.protection.domains import Domain
 
@@ -35,7 +35,7 @@ KEEP_ABOVE, KEEP_BELOW = 20, 10
 SOON_S = 300.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Protected:
     """
     A protected process that may not be lowered as far as wanted.
@@ -55,7 +55,7 @@ class Protected:
     denied: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Leak:
     """The leak of a fork family: pages above its rest, and the pages that it grows a second."""
 
@@ -75,7 +75,7 @@ class Leak:
         return -(-self.grown_pages // step) * step
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Level:
     """The level of one domain, and the protected process that sets it."""
 

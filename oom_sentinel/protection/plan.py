@@ -22,9 +22,9 @@ The rules are INTERFACE.md's "Protection rules: never make it worse".
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
-from dataclasses import dataclass
 from dataclasses import field
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.protection import Adjustment
@@ -44,7 +44,7 @@ from oom_sentinel.settings import Settings
 UNKILLABLE = -1000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plan:
     """
     The targets of the groups, the raised processes of no group, and where the order is lost.

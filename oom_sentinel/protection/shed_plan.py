@@ -18,8 +18,8 @@ Pure: facts and settings go in.  Only processes of a group that asks for it are 
 user, never one that is protected.  The steps that follow are those of `shed_steps`.
 """
 
-from dataclasses import dataclass
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.shedding import Candidate
@@ -93,7 +93,7 @@ def now(sample: Sample) -> tuple[Shortage, ...]:
                  for place in sorted(places(sample), key=lambda p: p.left_bytes / p.total_bytes))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """
     The machine (`path` None) or a limited control group, in bytes.

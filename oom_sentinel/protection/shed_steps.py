@@ -17,9 +17,9 @@ The steps that end a process: each with its grace, one after the other, memory r
 Pure: facts go in.  Which process is ended is decided by `shed_plan`.
 """
 
-from dataclasses import dataclass
 from dataclasses import replace
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.shedding import Action
@@ -38,7 +38,7 @@ NOTHING_SHARE = 0.2  # of what was expected: less came back means that the kind 
 PLACE_OF_MACHINE = 'this machine'
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ending:
     """
     A process that is being shed in a place.
@@ -63,7 +63,7 @@ class Ending:
         return self.candidate.steps[self.step]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class State:
     """What shedding remembers from one look to the next; `useless` kinds brought nothing."""
 
@@ -72,7 +72,7 @@ class State:
     spared: frozenset[Identity] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Order:
     """A step to take on a process now."""
 
@@ -80,7 +80,7 @@ class Order:
     step: Step
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Seen:
     """
     What is known of the processes that are being shed.
@@ -131,7 +131,7 @@ def advance(state: State, sample: Sample, left: dict[str | None, int],
         state.spared | {identity for look in looked for identity in look.spared})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Look:
     """What one look at an ending came to; an `ending` of None is over."""
 

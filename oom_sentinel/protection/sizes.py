@@ -22,10 +22,10 @@ what is allocated and freed in turn does not.
 
 from collections.abc import Iterable
 from collections.abc import Mapping
-from dataclasses import dataclass
 from dataclasses import replace
 import math
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import TaskMemory
@@ -49,7 +49,7 @@ def tolerance_bytes(held: int) -> int:
     return max(MIB // 2, min(4 * MIB, held // 50))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Size:
     """
     What one process holds in bytes: now, and the least and the most of it at rest.
@@ -92,7 +92,7 @@ def held_bytes(memory: TaskMemory) -> int:
     return memory.rss_bytes + memory.swap_bytes + memory.page_table_bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Leak:
     """How a process leaked that has ended: the most it held at rest, its pace at the end."""
 

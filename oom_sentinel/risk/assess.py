@@ -15,10 +15,10 @@
 """Judge one sample: levels, time left, kill order, leaks, and one number for plots."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from dataclasses import replace
 
 from oom_sentinel.facts.cgroup import MemoryCgroup
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.sample import Sample
@@ -74,7 +74,7 @@ def _closeness(percent: float, settings: Settings) -> float:
 SUBJECTS = ('memory', 'pressure', 'cgroups', 'risk')  # each has a level of its own
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class History:
     """What the next assessment needs of earlier samples; `History()` is the start."""
 
@@ -100,7 +100,7 @@ def relieved(history: History, shedding: Shedding, now_s: float) -> History:
     return replace(history, places=places.relieved(history.places, now_s - max(took)))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Assessment:
     """
     How near an OOM is, and which process the kernel would kill.
@@ -136,7 +136,7 @@ class Assessment:
     commit_exhausted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Found:
     """What is wrong now; of control groups with the path that each finding is about."""
 

@@ -20,9 +20,9 @@ Knows facts only; never reads a file.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from oom_sentinel.facts.cgroup import MemoryCgroup
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.process import Process
 
@@ -117,7 +117,7 @@ def cgroup_totalpages(group: MemoryCgroup, meminfo: MemInfo, page_size: int,
     return min(limit // page_size, machine) or 1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Candidate:
     """A place in the kill order; rank 1 dies first, None never; badness in pages."""
 

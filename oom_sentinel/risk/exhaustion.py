@@ -20,10 +20,10 @@ units of the range is one score; the range is scaled by the score that nine of t
 (split conformal prediction), of the robot's own scores and of those of generated falls.
 """
 
-from dataclasses import dataclass
 from math import log
 from math import sqrt
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.risk import series
 from oom_sentinel.risk.series import Left
 from oom_sentinel.risk.series import Pace
@@ -46,7 +46,7 @@ LATEST = 8.0  # times the likeliest
 QUICKER, LONGER, KNOWN, KNOWN_LONGER = 1.3, 2.0, 0.4, 0.5
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Forecast:
     """
     Seconds until nothing is left: soonest, likeliest, latest; of `span_s` seconds seen.
@@ -161,7 +161,7 @@ LEAST, MOST = 0.8, 2.5
 OVERDUE = 6.0  # times what was expected: the fall has ended, and says nothing of the range
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Expected:
     """When less than `value` will be left: `seconds` after `at_s`, and the range's half width."""
 
@@ -171,7 +171,7 @@ class Expected:
     width: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Calibration:
     """The scores of past forecasts, the latest last, and the one that is being checked."""
 

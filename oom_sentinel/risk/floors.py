@@ -19,8 +19,8 @@ Memory that is allocated and freed in cycles leaves the floor where it is; a lea
 without a rest over half an hour, slowly over two hours, or in equal steps.
 """
 
-from dataclasses import dataclass
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.memory import MIB
 from oom_sentinel.risk.trend import Points
 from oom_sentinel.risk.trend import Trend
@@ -36,7 +36,7 @@ OVERDUE = 1.2  # times the longest interval: then the steps have ended
 OVERDUE_S = 240.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Step:
     """One rise: when it was complete, and by how many bytes."""
 
@@ -95,7 +95,7 @@ PAUSE = 1.6  # times the longest pause before: longer means that the growth has 
 ARENA_BYTES, ARENA_ALIKE, ARENA_RESTED_S, ARENA_TOLD_S = 64 * MIB, 0.1, 1080.0, 480.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Leak:
     """
     Bytes a second that something grows, with the range, seen over `span_s`.
@@ -116,7 +116,7 @@ class Leak:
         return 'low' if self.arena else 'high' if self.sure else 'medium'
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Floors:
     """
     What one thing kept over time: (seconds, bytes), of half an hour and of two hours.

@@ -14,10 +14,10 @@
 
 """What is really left: on the machine, and below each limit of a control group."""
 
-from dataclasses import dataclass
 
 from oom_sentinel.facts.cgroup import CgroupChain
 from oom_sentinel.facts.cgroup import MemoryCgroup
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.memory import SwapDevice
 from oom_sentinel.facts.status import Unavailable
@@ -28,7 +28,7 @@ ZRAM_RATIO = 0.5
 ZRAM_TELLS_BYTES = 16 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Headroom:
     """
     What a limited control group still has: bytes and percent of its limit.

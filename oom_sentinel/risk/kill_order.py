@@ -14,8 +14,8 @@
 
 """Which process the kernel would kill, on the machine or inside a control group."""
 
-from dataclasses import dataclass
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.protection import Protection
@@ -31,7 +31,7 @@ MACHINE = 'this machine'
 SHOWN = 10
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Order:
     """
     The first processes of the kill order inside one domain.
@@ -46,7 +46,7 @@ class Order:
     killable_percent: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LastOrder:
     """The order of the last cycle, and the readings it was made from."""
 

@@ -22,10 +22,10 @@ GPU and driver buffers are in no line of /proc/meminfo, and neither is what a dr
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from dataclasses import replace
 
 from oom_sentinel.facts.due import due
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.memory import DdsSegments
 from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.memory import MIB
@@ -101,7 +101,7 @@ LOADED_S = 180.0  # a node that was loaded so near to the beginning of the growt
 NAMED_MAX = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Program:
     """
     All processes of one name, and how much they kept together.
@@ -123,7 +123,7 @@ class Program:
     nodes: tuple[tuple[str, float], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Growth:
     """
     The growth of every program and of every kind of unowned memory, as last judged.

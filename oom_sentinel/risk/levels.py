@@ -22,11 +22,11 @@ is a forecast: a fall often goes on after a pause.
 
 from collections.abc import Iterable
 from collections.abc import Mapping
-from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import replace
 
 from oom_sentinel.facts.cgroup import MemoryCgroup
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.memory import MemInfo
 from oom_sentinel.facts.memory import MIB
 from oom_sentinel.facts.memory import Pressure
@@ -45,7 +45,7 @@ COMES_BACK_S = 600.0
 HELD_GAPS = 2.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verdict:
     """A level and the sentences that explain it; OK has none.  It is held `times` hold_s."""
 
@@ -54,7 +54,7 @@ class Verdict:
     times: float = field(default=1.0, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """
     One condition that holds now; `value` names the measured value that has a threshold.
@@ -84,7 +84,7 @@ def verdict(findings: Iterable[Finding]) -> Verdict:
                    max((f.times for f in ordered), default=1.0))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Met:
     """
     When a level, or a higher one, was last met, and the reasons given then.
@@ -104,7 +104,7 @@ class Met:
         return max(hold_s * self.times, self.learned_s)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hold:
     """When WARN and ERROR of one subject were last met."""
 

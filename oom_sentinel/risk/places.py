@@ -18,9 +18,9 @@ Every place where memory can run out: the machine, and each limited control grou
 Each keeps its own history of what was left, so that each is judged by its own shortage.
 """
 
-from dataclasses import dataclass
 from dataclasses import replace
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.memory import VmStat
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Level
@@ -70,7 +70,7 @@ HELD_TIMES = 3.0  # hold_s: so long is the level of a forecast held
 STAYS = 0.8  # a level that is there stays until these conditions are missed by so much
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """
     The history of one place; `path` None is the machine.
@@ -93,7 +93,7 @@ class Place:
     calibration: Calibration = Calibration()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Places:
     """All places, the machine first; `ahead_s` is by how much the boot's clock is ahead."""
 
@@ -118,7 +118,7 @@ def relieved(last: Places, since_s: float) -> Places:
         replace(place, left=series.relieved(place.left, since_s)) for place in last.places))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Reading:
     """What is left of a place, what must stay for a fall to be a habit, and its counters."""
 

@@ -23,9 +23,10 @@ and jumps: their mean is the pace, their spread says how well it is known.  A si
 is one block of eight, and gives no pace.
 """
 
-from dataclasses import dataclass
 from dataclasses import replace
 from math import sqrt
+
+from oom_sentinel.facts.frozen import frozen
 
 Points = tuple[tuple[float, float], ...]  # (seconds, bytes), the seconds strictly rising
 # Points of the windows, with the blocks each is cut into.
@@ -44,7 +45,7 @@ SLOWER = 0.58  # the last quarter to the mean of the first two
 PAUSE = 1.6  # times the longest pause before: longer means that the fall has ended
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pace:
     """
     What one window says: bytes a second lost, over `span_s`.
@@ -132,7 +133,7 @@ BACK = 0.5  # of a fall must come back before it has ended
 AS_DEEP = 0.5  # of the deepest fall that came back: so deep must a second one have been
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Swing:
     """
     The fall that goes on, from `peak` at `peak_s`, and the falls that came back.
@@ -159,7 +160,7 @@ class Swing:
         return deepest if second >= AS_DEEP * deepest else second
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Left:
     """
     The series of one place, the finest scale first, and the paces of the coarser scales.

@@ -15,8 +15,8 @@
 """Which part of a robot is being started: what memory falls for that is expected."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.sample import Sample
 
@@ -24,7 +24,7 @@ YOUNG_S = 60.0  # a robot's nodes load within a minute
 FORGOTTEN_S = 60.0  # after so long without it, a program that starts again is a start
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Seen:
     """The largest number of processes of one label, and when that many were last seen."""
 
@@ -33,7 +33,7 @@ class Seen:
     at_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Starts:
     """
     When something last started, for each place: (path, seconds), the machine's path is None.

@@ -21,9 +21,10 @@ from the latest points, and from as many more as agree with them (Lepski's rule)
 has just begun is not diluted by the rest before it, and one that ended is no trend any more.
 """
 
-from dataclasses import dataclass
 from math import ceil
 from math import sqrt
+
+from oom_sentinel.facts.frozen import frozen
 
 Points = tuple[tuple[float, float], ...]
 
@@ -33,7 +34,7 @@ LONGER = 1.25  # times as many points are tried next
 AGREE = 0.5  # of the range: what more points may say and still agree with fewer
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Trend:
     """Units a second: the middle, and the range from the shallowest to the steepest."""
 

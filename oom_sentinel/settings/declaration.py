@@ -21,10 +21,11 @@ from the field's name.  Pure: a refused value is a `SettingsError`.
 
 from array import array
 import dataclasses
-from dataclasses import dataclass
 import reprlib
 from typing import Any
 from typing import TypeVar
+
+from oom_sentinel.facts.frozen import frozen
 
 T = TypeVar('T')
 # The first word of a field's name that is followed by a dot in the parameter's name.
@@ -52,7 +53,7 @@ class SettingsErrors(SettingsError):
         self.problems = tuple(problems)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Declaration:
     """What a parameter is: its default, type and range, and what it means."""
 

@@ -21,11 +21,11 @@ Each field of `Group` declares the parameter group.NAME.FIELD.  Pure.
 from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
-from dataclasses import dataclass
 from functools import lru_cache
 import re
 from typing import Any
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.settings import selector
 from oom_sentinel.settings.declaration import Declaration
 from oom_sentinel.settings.declaration import declared_by
@@ -92,7 +92,7 @@ SELECTORS = 512  # of all groups together: each is tried on every process
 SHED_STEPS = ('deactivate', 'interrupt', 'terminate', 'kill')
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Group:
     """A protection group: who is meant, and what its processes get."""
 

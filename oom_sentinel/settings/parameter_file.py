@@ -20,12 +20,12 @@ as `ParamsError`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
 
 from oom_sentinel import settings
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.settings import Settings
 from oom_sentinel.settings.declaration import SettingsErrors
 
@@ -45,7 +45,7 @@ class ParamsError(ValueError):
     """A parameter file that cannot be followed; the text names file and key."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Loaded:
     """The settings, what is odd about the files, and the parameters that they name."""
 

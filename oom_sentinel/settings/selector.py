@@ -20,11 +20,11 @@ Pure text matching with shell globs, case-sensitive; knows facts only.
 
 from collections.abc import Iterable
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fnmatch import translate
 from functools import lru_cache
 import re
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import Program
 from oom_sentinel.settings.programs import BYSTANDERS
@@ -41,7 +41,7 @@ class SelectorError(ValueError):
     """A selector that is empty or malformed."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Selector:
     """One selector: its kind, its glob, and whether it excludes (leading `!`)."""
 

@@ -24,10 +24,10 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
-from dataclasses import dataclass
 from dataclasses import replace
 from typing import Any
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.settings.declaration import Declaration
 from oom_sentinel.settings.declaration import declared_by
 from oom_sentinel.settings.declaration import parameter
@@ -45,7 +45,7 @@ NAME_CHARACTERS = 100
 PROBLEMS_MAX = 50  # refusals in one message
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settings:
     """Every parameter of the sentinel; `protection_groups` is built from the group.* ones."""
 

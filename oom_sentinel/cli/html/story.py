@@ -14,11 +14,12 @@
 
 """What a page shows: moments of the machine, memory of each node, and what happened."""
 
-from dataclasses import dataclass
 from enum import Enum
 
+from oom_sentinel.facts.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Moment:
     """Memory, swap and pressure of the machine at `time` (seconds since the epoch)."""
 
@@ -30,7 +31,7 @@ class Moment:
     full_percent: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Curve:
     """What one node or group held in memory over time: (time, bytes)."""
 
@@ -46,7 +47,7 @@ class MarkKind(Enum):
     ALARM = 'alarm'
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mark:
     """Something that happened at a time, drawn into every plot."""
 
@@ -55,7 +56,7 @@ class Mark:
     kind: MarkKind
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Task:
     """
     One process before a kill, as the kernel counts it.
@@ -76,7 +77,7 @@ class Task:
     killed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Chapter:
     """One kill or stall: what happened, who held what, what would have changed it."""
 
@@ -88,7 +89,7 @@ class Chapter:
     log: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Story:
     """Everything on one page; `notes` say what is missing and why."""
 

@@ -14,13 +14,13 @@
 
 """/proc/PID/cgroup and the cgroup mounts of /proc/self/mountinfo (cgroups(7), proc(5))."""
 
-from dataclasses import dataclass
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.kernel.files.error import ParseError
 from oom_sentinel.kernel.files.stat import text
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MemoryMount:
     """Where memory control groups are: mount point, the path mounted there, version."""
 

@@ -14,13 +14,13 @@
 
 """/proc/PID/status (fs/proc/array.c proc_pid_status(), fs/proc/task_mmu.c task_mem())."""
 
-from dataclasses import dataclass
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.kernel.files.error import integer
 from oom_sentinel.kernel.files.error import ParseError
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TaskStatus:
     """
     Effective uid of a process, and the memory that only this file shows.

@@ -20,9 +20,9 @@ is anchored and has no nested repetition, so a hostile line costs linear time; l
 MAX_LINE before.  People cut lines and edit numbers: what is missing is None.
 """
 
-from dataclasses import dataclass
 import re
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.kills.oom_report.record import unescape
 
 MAX_LINE = 8192
@@ -82,7 +82,7 @@ def _kilobytes(digits: bytes) -> int:
     return int(re.sub(rb'[,.\']', b'', digits)) * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Killed:
     """
     The "Killed process" line, with sizes in bytes.
@@ -148,7 +148,7 @@ def _kernel_format(line: bytes, message: bytes | None, uid_before: bytes | None,
     return '2.6.36'
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Choice:
     """The "Kill process N (c) score S or sacrifice child" line, before 5.1."""
 
@@ -172,7 +172,7 @@ def choice(line: bytes, escaped: bool) -> Choice | None:
                   None if score is None else int(score))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reaped:
     """The "oom_reaper:" line: the memory of this victim was taken (or could not be)."""
 
@@ -195,7 +195,7 @@ def panic(line: bytes) -> bytes | None:
     return None if m is None else m.group(1).strip()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Summary:
     """The "oom-kill:" line since 5.0; control group paths as the kernel wrote them."""
 

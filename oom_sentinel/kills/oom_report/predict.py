@@ -21,9 +21,9 @@ of a control group) is carried as bounds: a task that wins at both wins between 
 task's badness is a line over totalpages.
 """
 
-from dataclasses import dataclass
 from math import gcd
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.kill import OomTask
 from oom_sentinel.kills.oom_report.draft import Draft
 from oom_sentinel.kills.oom_report.message import Killed
@@ -38,7 +38,7 @@ _FAR = 1 << 50
 PAGE_SIZES = tuple(1 << bits for bits in range(12, 18))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rules:
     """What differs between kernels: the floor of 1, and root's bonus ('', 'adj', 'usage')."""
 
@@ -146,7 +146,7 @@ def held(task: OomTask, page_table_pages: int | None) -> int | None:
     return task.rss_pages + task.swap_entries + page_table_pages
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rated:
     """A task of the table and the pages it holds."""
 

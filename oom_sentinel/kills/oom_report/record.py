@@ -14,9 +14,10 @@
 
 """A line of a log without its envelope: what the kernel said, when, and on whose behalf."""
 
-from dataclasses import dataclass
 from datetime import tzinfo
 import re
+
+from oom_sentinel.facts.frozen import frozen
 
 _ESCAPE = re.compile(rb'\\x([0-9a-f]{2})')
 
@@ -28,7 +29,7 @@ def unescape(text: bytes) -> bytes:
     return _ESCAPE.sub(lambda m: bytes((int(m.group(1), 16),)), text)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Record:
     """
     One message of the kernel.
@@ -47,7 +48,7 @@ class Record:
     speaker: bytes = b''
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Clock:
     """
     What turns the times of a log into seconds since the epoch; None: unknown.

@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from dataclasses import field
 import re
 
+from oom_sentinel.facts.frozen import frozen
+
 MAX_ZONES = 4096
 # ARM's own show_mem() of 3.10 said "pages of RAM" and "reserved pages".
 _RAM = re.compile(rb'(\d{1,20}) (?:pages (?:of )?(?:RAM|reserved)|reserved pages)\b')
@@ -46,7 +48,7 @@ _HUGE = re.compile(rb'(?:Node (\d{1,5}) )?hugepages_total=(\d{1,12}) .{0,80}'
                    rb'hugepages_size=(\d{1,10})kB')
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Usage:
     """A counter of a control group, in kB."""
 
@@ -54,7 +56,7 @@ class Usage:
     limit_kb: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Zone:
     """A zone of a memory node, in kB; `min_kb` is the kernel's reserve, `cma_kb` free CMA."""
 

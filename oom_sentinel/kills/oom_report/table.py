@@ -14,10 +14,10 @@
 
 """The task table of a report: its head, its rows (mm/oom_kill.c, dump_task()), and their facts."""
 
-from dataclasses import dataclass
 from functools import lru_cache
 import re
 
+from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.kill import OomTask
 from oom_sentinel.kills.oom_report import message
 from oom_sentinel.kills.oom_report.record import unescape
@@ -32,7 +32,7 @@ def _row(columns: int) -> re.Pattern[bytes]:
     return re.compile(rb'\[ *(\d{1,10})\]((?:\s+-?\d{1,20}){%d})(?: (.*)|$)' % columns)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Row:
     """A row of the task table: PID, the numbers of its columns, and the name."""
 
