@@ -47,6 +47,9 @@ import pytest
 
 KILLED = (b'3,%d,%d,-;Out of memory: Killed process %d (%s) total-vm:9kB, anon-rss:4kB, '
           b'file-rss:0kB, shmem-rss:0kB, UID:0 pgtables:8kB oom_score_adj:0')
+TABLE_HEAD = (b'6,1,5000000,-;[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents '
+              b'oom_score_adj name')
+TABLE_ROW = b'6,2,5000000,-;[     10]     0    10      574      221    49152        0 0 lidar'
 LIDAR = Process(10, 1, 1, 0, Program('lidar', executable='lidar', node_names=('/lidar',)),
                 memory=TaskMemory(1 << 20, 0, 0), oom_score_adj=0)
 TARGETS = (Target(LIDAR, 'drivers', -400, -400, ''),)
@@ -368,6 +371,22 @@ def test_the_kernels_record_replaces_an_inference_whatever_pid_it_names(case):
     assert [s.kill.victim_pid for s in kills.fresh] == [77] and kills.since_start == 1
     assert [(s.kill.victim_pid, s.kill.certainty) for s in kills.seen] == [
         (77, 'the kernel said so')]
+
+
+@pytest.mark.parametrize('inferred', [False, True])
+def test_the_report_of_a_kill_is_passed_on_but_not_kept(case, inferred):
+    """Twenty kills among 5000 processes would be 40 MB for good."""
+    case.counter += 1
+    if inferred:
+        case.deaths((10, case.now_s + 0.1))
+        case.alive = ()
+        assert [len(case.cycle().fresh) for _ in range(3)] == [0, 1, 0]
+    case.log.lines += [TABLE_HEAD, TABLE_ROW]
+    case.log.kill()
+    kills = case.cycle()
+    assert inferred or len(kills.fresh[0].kill.tasks) == len(kills.fresh[0].kill.lines) - 2 == 1
+    assert [(s.kill.victim_pid, s.kill.certainty, s.kill.tasks, s.kill.lines)
+            for s in kills.seen] == [(10, 'the kernel said so', (), ())]
 
 
 def test_no_record_is_dropped_for_an_inference(case):
