@@ -24,8 +24,9 @@ class MemoryCgroup:
 
     `path` is below the controller's mount.  A limit of None means none is set; in v1
     `memsw_limit_bytes` bounds memory and swap together, in v2 `swap_max_bytes` swap alone.
-    `high` counts how often tasks were throttled because usage passed `high_bytes`, `oom_kill`
-    the kills.  `unreadable` says why the limit is not known: then it may well have one.
+    `high` counts how often tasks were throttled because usage passed `high_bytes`, None where
+    that is not set; `oom_kill` counts the kills.  `unreadable` says why the limit is not known:
+    then it may well have one.
     `swappiness` is the group's own in v1; 0 keeps it from swapping.  `refaults` counts pages
     that were read again soon after the kernel had taken them back.  `full_avg10` is the group's
     own pressure in percent, in v2.

@@ -201,6 +201,9 @@ class MemoryCgroups:
         stat = self._keyed(path, 'memory.stat', b'inactive_file', b'active_file',
                            b'slab_reclaimable', *vmstat.REFAULTS) if group.limited else {}
         events = self._keyed(path, 'memory.events', b'oom_kill', b'high')
+        throttled: dict[bytes, int] = {}
+        if group.high_bytes is not None:  # memory.events counts the groups below it too
+            throttled = self._keyed(path, 'memory.events.local', b'high') or events  # Linux 5.2
         return replace(
             group, usage_bytes=self._number(path, 'memory.current'),
             swap_usage_bytes=self._number(path, 'memory.swap.current')
@@ -210,7 +213,7 @@ class MemoryCgroups:
             inactive_file_bytes=stat.get(b'inactive_file'),
             active_file_bytes=stat.get(b'active_file'),
             slab_reclaimable_bytes=stat.get(b'slab_reclaimable'),
-            oom_kill=events.get(b'oom_kill'), high=events.get(b'high'))
+            oom_kill=events.get(b'oom_kill'), high=throttled.get(b'high'))
 
     def _full_avg10(self, path: str) -> float | None:
         """Return how long all tasks of a group waited for memory, in percent of 10 s."""

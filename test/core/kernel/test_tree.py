@@ -162,6 +162,20 @@ def test_a_limited_cgroup_is_found_judged_and_ordered_inside(tree, version):
                                                statuses['Control groups'].message))
 
 
+@pytest.mark.parametrize('limit, local, high', [
+    ('max', 'high 0', None), ('104857600', 'high 3', 3), ('104857600', None, 9)])
+def test_throttling_is_counted_in_the_group_itself(tree, limit, local, high):
+    """The counter of memory.events grows for the groups below; Linux 5.2 has another."""
+    synthetic(tree, 2)
+    folder = tree / 'sys/fs/cgroup/robot'
+    (folder / 'memory.high').write_text(f'{limit}\n')
+    (folder / 'memory.events').write_text('low 0\nhigh 9\noom_kill 3\n')
+    if local is not None:
+        (folder / 'memory.events.local').write_text(f'low 0\n{local}\noom_kill 3\n')
+    found = MemoryCgroups(kernel.Root(str(tree))).group('/robot')
+    assert (found.high, found.oom_kill) == (high, 3)
+
+
 def test_a_container_without_cgroup_namespace_finds_its_own_limit(tree):
     """The mount's root is the container's path, /proc/self/cgroup shows the host's."""
     synthetic(tree, 2)
