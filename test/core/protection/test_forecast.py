@@ -16,6 +16,7 @@
 
 from dataclasses import replace
 
+from oom_sentinel.protection.domains import Domain
 from oom_sentinel.protection.forecast import forecast
 import pytest
 from test_plan import holding
@@ -73,3 +74,12 @@ def test_only_the_control_groups_of_protected_processes_are_read():
     forecast(table, SETTINGS, VIEW, 4096, domains_of=lambda paths: asked.append(paths) or (),
              floor=lambda target: None, holds_device=lambda pid: False)
     assert asked == [('/a',)]
+
+
+def test_each_process_counts_as_resting_at_what_it_holds():
+    """In a small control group all are raised to the largest that rests, as by protection."""
+    place = Domain('/robot', 300 * 256, 100 * 256)
+    table = tuple(replace(p, cgroup='/robot') for p in (DRIVER, TALKER, holding(TOP, 50)))
+    made = forecast(table, SETTINGS, VIEW, 4096, domains_of=lambda paths: (place,),
+                    floor=lambda target: None, holds_device=lambda pid: False)
+    assert made == values(table, domains=(place,))[1] and made.raised

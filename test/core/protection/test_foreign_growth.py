@@ -156,3 +156,11 @@ def test_of_two_leaks_the_one_of_the_larger_badness_dies_first():
     rest = Task(Identity(3, 3), 55)
     values = {small.identity: 50, large.identity: 0, rest.identity: 0}
     assert losses((small, large, rest), values, 0, 2) == Loss(0, 0)
+
+
+def test_each_protected_process_that_would_die_counts():
+    """And each innocent: the sums are what plans are compared by."""
+    leak = Task(Identity(1, 1), 10, False, 5.0)
+    rest = [Task(Identity(n, n), 100 + n, n < 4, shared_pages=100 + n) for n in range(2, 7)]
+    values = dict.fromkeys((t.identity for t in (leak, *rest)), 0)
+    assert losses((leak, *rest), values, 0, 1) == Loss(2, 3)

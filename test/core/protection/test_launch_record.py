@@ -18,12 +18,14 @@ import os
 import subprocess
 
 from oom_sentinel import kernel
+from oom_sentinel import settings
 from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.protection import Change
 from oom_sentinel.facts.protection import Launched
 from oom_sentinel.kernel.files import stat
 from oom_sentinel.protection import launch_record
 from oom_sentinel.protection import originals
+from oom_sentinel.protection import policies
 import pytest
 
 ROOT = kernel.Root('/')
@@ -131,3 +133,23 @@ def test_a_launchs_original_is_believed_where_its_write_was_taken_for_one():
     assert originals.believed(told, Change(who, -300, -400)) == Change(who, 0, -400)
     assert originals.believed(told, Change(who, 7, -400)) == Change(who, 7, -400)
     assert originals.believed(Launched(who), None) is None
+
+
+def test_a_launch_leaves_alone_what_another_has_changed(tmp_path, child):
+    """The sentinel took over; or somebody chose a value by hand."""
+    root = kernel.Root('/')
+    policy = policies.LaunchPolicy(root, launch_record.LaunchRecord(
+        str(tmp_path), BOOT, identity(os.getpid())))
+    with open(f'/proc/{child.pid}/oom_score_adj') as stream:
+        present = int(stream.read())
+    assert [policy.yields(Change(identity(child.pid), 0, written))
+            for written in (present, present + 1)] == [False, True]
+
+
+@pytest.mark.parametrize('allowed, value', [(False, -999), (True, -1000)])
+def test_the_sentinel_itself_is_unkillable_only_where_that_is_allowed(allowed, value):
+    """A sentinel that leaks must be killable."""
+    chosen = settings.build({'protection.self_oom_score_adj': -1000,
+                             'protection.allow_unkillable': allowed})
+    policy = policies.SentinelPolicy(kernel.Root('/'), BOOT)
+    assert policy.own_value(chosen) == value

@@ -271,7 +271,9 @@ def test_control_groups_of_somebody_else_are_not_touched(tree):
     tree.shared.add(PLACE)
     made = MemoryGroups(tree)
     made.update(BOTH, LIMITED, 0.0)
-    assert list(tree.inside) == [PLACE] and 'somebody else' in made.notes[0]
+    assert list(tree.inside) == [PLACE] and made.notes == (
+        'memory_low_percent and memory_max_percent have no effect: '
+        f'{PLACE}: somebody else has put its processes into control groups',)
     assert tree.shared == {PLACE}
 
 
@@ -289,3 +291,21 @@ def test_groups_that_cannot_be_removed_are_said_and_tried_again(tree, filled):
     assert not filled.restore() and filled.made and 'could not be removed' in filled.notes[0]
     tree.remove = refuse
     assert filled.restore() and tree.inside == {PLACE: {1, 2, 3, 4}}
+
+
+def test_a_process_of_no_group_hides_none_behind_it(tree):
+    """Nor does one whose control group is unknown."""
+    made = MemoryGroups(tree)
+    made.update((target(4, None), target(9, 'critical', None), *BOTH), LIMITED, 0.0)
+    assert (tree.inside[CRITICAL], tree.inside[RECORDERS]) == ({2}, {3})
+
+
+def test_each_group_and_both_of_its_limits_are_told(tree):
+    """In the order of the settings."""
+    made = MemoryGroups(tree)
+    tree.low = MIB
+    made.update(BOTH, asked(**{'recorders.memory_max': 20.0, 'recorders.memory_low': 1.0,
+                               'critical.memory_low': 10.0}), 0.0)
+    assert made.notes == (
+        f'group critical: memory.low 100 MiB in {CRITICAL}',
+        f'group recorders: memory.low 10 MiB, memory.max 200 MiB in {RECORDERS}')

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from oom_sentinel import settings
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import TaskMemory
+from oom_sentinel.facts.protection import Adjustment
 from oom_sentinel.kernel.files import program
 from oom_sentinel.protection import grouping
 from oom_sentinel.protection import plan
@@ -262,3 +263,38 @@ def test_a_new_process_asks_for_a_plan_only_where_that_can_give_it_a_value():
     assert not made.outdated_by(process(5, 'sleep 9', adj=-400), None)
     assert not made.outdated_by(talker, None) and made.outdated_by(low, None)
     assert not replace(made, levels=(None,)).outdated_by(low, None)
+
+
+def test_a_graph_name_behind_a_process_without_any_is_told():
+    """Each process is looked at."""
+    chosen = settings.build({'group.navigation.match': ['node:/amcl']})
+    unknown = replace(node(1001, 'my/localiser'), graph_node_names=('/amcl',))
+    assert grouping.unproven_nodes((process(5, '/usr/bin/top'), unknown), chosen)
+
+
+def test_a_value_of_0_is_inherited_by_nobody():
+    """protection.unmatched_oom_score_adj is for negative values alone."""
+    chosen = settings.build({'protection.unmatched_oom_score_adj': 50})
+    parent, child = process(60, '/usr/bin/a'), node(1000, 'demo/talker', ppid=60)
+    assert values((parent, child), chosen=chosen)[0] == {}
+    low = [replace(p, oom_score_adj=-1) for p in (parent, child)]
+    found, made = values(low, chosen=chosen)
+    assert found == {1000: 50}
+    assert made.targets[0].why == 'no group matches and its negative value was only inherited'
+
+
+def test_an_old_value_that_is_given_back_says_why():
+    """The group's selector is gone."""
+    driver = node(1000, 'rplidar_ros/rplidar_node', adj=-400)
+    chosen = settings.build({'group.drivers.match': []})
+    _, made = values((driver,), originals={driver.identity: 7}, chosen=chosen)
+    assert [(t.value, t.why) for t in made.targets] == [
+        (7, 'no group matches any more: its old value')]
+
+
+def test_an_adjustment_says_what_is_written_for_which_group_and_why():
+    """What is right already is not written."""
+    table = (node(1000, 'rplidar_ros/rplidar_node', adj=5),
+             node(1001, 'nav2_amcl/amcl', 'amcl', adj=-300))
+    assert plan.adjustments(values(table)[1]) == (
+        Adjustment(table[0].identity, 'drivers', 5, -400, 'group drivers'),)

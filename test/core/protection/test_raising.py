@@ -251,3 +251,34 @@ def test_a_process_that_was_never_read_before_is_raised_by_what_it_holds_now():
     found, made = values((DRIVER, new), DENIED, domains=(ROBOT,), sizes=at_rest((DRIVER,)))
     assert found[1003] == -(-(115 - 40) * PAGES // ROBOT.point)
     assert {t.process.pid: t.why for t in made.raised}[1003] == WHY
+
+
+def test_a_group_of_value_0_gets_what_a_process_of_no_group_gets():
+    """Only what is expendable goes before the others."""
+    chosen = settings.build({'groups': ['drivers', 'plain'], 'group.plain.match': ['exe:plain'],
+                             'group.plain.oom_score_adj': 0})
+    table = (DRIVER, inside(1003, '/usr/bin/plain', 0), inside(1004, '/usr/bin/a', 0))
+    found, _ = values(table, DENIED, domains=BOTH, chosen=chosen)
+    assert found[1003] == found[1004] > 0
+
+
+def test_what_grows_is_raised_by_what_it_holds_at_rest():
+    """Its leak comes on top of that: 60 MiB now, 5 at rest."""
+    leaker = inside(1003, '/usr/bin/a', 60)
+    found, _ = values((DRIVER, leaker), DENIED, domains=(ROBOT,),
+                      sizes={**at_rest((DRIVER,)), **grown(leaker, 5, 60)})
+    assert found[1003] == -(-(115 - 5) * PAGES // ROBOT.point)
+
+
+@pytest.mark.parametrize('adj, changed, told', [(-300, True, False), (0, False, False),
+                                                (100, True, True)])
+def test_a_lowered_process_that_leaks_slowly_stays_the_victim_once_it_was_raised(
+        adj, changed, told):
+    """20 MiB are left and it takes one a second: nobody is raised anew for that."""
+    leaky = holding(node(1001, 'nav2_amcl/amcl', 'amcl', cgroup='/robot', adj=adj), 60)
+    size = replace(grown(leaky, 20, 60)[leaky.identity], bytes_per_s=1.0 * MIB)
+    table = (replace(DRIVER, oom_score_adj=-400), leaky)
+    found, made = values(table, originals={leaky.identity: 0} if changed else {},
+                         domains=(replace(ROBOT, left_pages=20 * PAGES),),
+                         sizes={**at_rest(table), leaky.identity: size})
+    assert bool(made.outgrown) is told and found[1001] == (100 if told else -300)

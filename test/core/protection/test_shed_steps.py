@@ -183,3 +183,20 @@ def test_a_place_that_cannot_be_read_has_what_was_seen_last_and_the_group_is_tol
     _, (action,), _ = shed_steps.advance(
         state, sample(104.1), {}, (), Seen(frozenset((identity,))))
     assert action.brought_bytes == 0 and action.group == 'expendable'
+
+
+def test_memory_is_waited_for_until_the_second_is_over_and_no_longer():
+    """Ended at 100.5 s: at 101.5 nothing has come back."""
+    state, _ = ending()
+    _, _, state = look(state, 100.5)
+    assert look(state, 101.25)[1] == () and len(look(state, 101.5)[1]) == 1
+
+
+def test_the_hasty_grace_is_over_when_it_is_reached():
+    """0.4 s after the step began, where memory would end first."""
+    process = target(9, 'expendable', 300, 50).process
+    candidate = Candidate(process, 'expendable', 300, (Step.INTERRUPT, Step.KILL), 50 * MIB)
+    short = shed_plan.shortages(sample(), ends_in(5), SETTINGS)
+    state = State((shed_steps.begin(candidate, short[0], 0.0),))
+    orders, _, _ = look(state, shed_steps.HASTY_GRACE_S, 30, (process.identity,))
+    assert [order.step for order in orders] == [Step.KILL]

@@ -21,6 +21,7 @@ from oom_sentinel.facts.process import Program
 from oom_sentinel.facts.process import TaskMemory
 from oom_sentinel.protection import sizes
 from oom_sentinel.protection.sizes import Sizes
+import pytest
 
 MIB = 1 << 20
 
@@ -220,3 +221,16 @@ def test_what_it_held_before_it_had_settled_is_no_rest():
     """A node of 40 MiB began with 2."""
     steps = [(0, 2), (1, 40), (2, 40)] + [(4 + 2 * t, 40) for t in range(20)]
     assert after(steps).low == 40 * MIB
+
+
+@pytest.mark.parametrize('steps', [
+    [(0, 40), (1, 40), (2, 40), (3, 40.2)], [(0, 40), (1, 60), (1.1, 80)],
+    [(0, 40), (1, 40), (2, 60), (3, 60), (30, 45), (60, 45)]])
+def test_what_did_not_leak_at_its_end_leaves_no_leak(steps):
+    """At rest; still starting; and above its least, but not growing any more."""
+    found = Sizes()
+    for now_s, mib in steps:
+        found.read((process(mib),), now_s)
+    found.forget(process(0).identity)
+    found.add((process(2, pid=2),), 70)
+    assert not next(iter(found.known.values())).leaky
