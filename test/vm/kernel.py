@@ -24,6 +24,7 @@ import gzip
 import lzma
 import os
 import pathlib
+import shutil
 
 import archive
 
@@ -34,7 +35,7 @@ INIT = """#!/busybox sh
 /busybox mkdir -p /dev /proc /root
 /busybox mount -t devtmpfs devtmpfs /dev
 for module in /modules/*; do /busybox insmod $module; done
-for turn in 1 2 3 4 5 6 7 8 9 10; do
+for turn in $(/busybox seq 300); do
   [ -b /dev/vda ] && break
   /busybox sleep 0.2
 done
@@ -55,9 +56,13 @@ def download(folder: pathlib.Path, source: archive.Archive, packages: pathlib.Pa
     if kernels(folder):
         return
     names = () if list(packages.glob('linux-*.deb')) else source.kernel_packages(version, flavour)
-    source.unpack((*names, 'busybox-static'), packages, folder)
-    if not kernels(folder):
+    partly = folder.with_name(f'{folder.name}.part')  # a run that was ended leaves half of it
+    shutil.rmtree(partly, ignore_errors=True)
+    source.unpack((*names, 'busybox-static'), packages, partly)
+    if not kernels(partly):
         raise archive.Unavailable(f'no vmlinuz in the packages of {packages}')
+    shutil.rmtree(folder, ignore_errors=True)
+    partly.rename(folder)
 
 
 def of_archive(name: str, vm: pathlib.Path) -> pathlib.Path:
