@@ -41,6 +41,11 @@ SLOWER = 0.7
 EVEN = 0.3  # of it at least was lost in each half of the time before the window
 SOONER = 1.5  # more to this side: falls become faster more often than slower
 LATEST = 8.0  # times the likeliest
+# A fall becomes faster for good only when its end is not farther away than so many times what it
+# has lasted, and its window is a part of that, no smaller: jobs begin ever faster too.
+GAINS_UNTIL, GAINS_WITHIN = 2.0, 6.0
+BEGUN = 0.1  # of what a fall lost: when so much was gone, it had begun
+PAUSING_S, PAUSING = 6.0, 0.25  # the last seconds brought less than this share of their pace
 # A second leak shows first in the shortest window: one that ends so much sooner than each that is
 # LONGER times as long, when the half width of both, as a share of the pace, is known so well.
 QUICKER, LONGER, KNOWN, KNOWN_LONGER = 1.3, 2.0, 0.4, 0.5
@@ -53,7 +58,7 @@ class Forecast:
 
     `lost_share` is the part of what was left that is gone by now, 0..1.  `gaining` says that
     the fall becomes faster, `slowing` that it becomes slower, `quicker` that it is faster than
-    every longer window.
+    every longer window, `pausing` that hardly anything was lost in the last seconds.
     """
 
     low_s: float
@@ -64,6 +69,7 @@ class Forecast:
     gaining: bool = False
     slowing: bool = False
     quicker: bool = False
+    pausing: bool = False
 
 
 def forecast(left: Left) -> Forecast | None:
@@ -132,8 +138,25 @@ def _forecast_by(pace: Pace, value: float, left: Left, lost: float,
         middle_s = min(middle_s, sqrt(low_s * even_s))
     low_s = min(low_s, middle_s) / (1 + SOONER * scaled)
     high_s = min(LATEST * middle_s, even_s / max(1e-3, 1 - scaled), FOREVER_S)
-    return Forecast(low_s, middle_s, high_s, pace.span_s, lost / (lost + value), growth > 0,
-                    pace.slows, quicker)
+    gaining = growth > 0 and _lasts(left, value, middle_s, pace.span_s)
+    return Forecast(low_s, middle_s, high_s, pace.span_s, lost / (lost + value), gaining,
+                    pace.slows, quicker, _pauses(left, value, middle_s))
+
+
+def _lasts(left: Left, value: float, middle_s: float, span_s: float) -> bool:
+    """Return whether the fall has lasted long enough, and the window no tiny part of it."""
+    peak, now_s = left.swing.peak, left.scales[0][-1][0]
+    begun_s = series.last_above(left, peak - BEGUN * (peak - value))
+    if begun_s is None:
+        begun_s = left.swing.peak_s
+    lasted_s = (now_s - begun_s) / (1 - BEGUN)
+    return middle_s / GAINS_UNTIL <= lasted_s <= GAINS_WITHIN * span_s
+
+
+def _pauses(left: Left, value: float, middle_s: float) -> bool:
+    """Return whether much less was lost in the last seconds than the pace asks for."""
+    before = series.value_at(left, left.scales[0][-1][0] - PAUSING_S)
+    return before is not None and (before - value) * middle_s < PAUSING * PAUSING_S * value
 
 
 def _growth(pace: Pace, left: Left, fallen: float, since_s: float) -> float:

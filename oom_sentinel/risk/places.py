@@ -27,6 +27,7 @@ from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.risk import exhaustion
 from oom_sentinel.risk import series
+from oom_sentinel.risk import shares
 from oom_sentinel.risk import starts
 from oom_sentinel.risk.exhaustion import Calibration
 from oom_sentinel.risk.exhaustion import Forecast
@@ -40,34 +41,16 @@ from oom_sentinel.settings import Settings
 
 PLACES_MAX = 8  # the tightest control groups; a robot has one or two
 SUSPENDED_S = 2.0  # the clock of the boot ran so much ahead of the monotonic one
-# One reading among oscillating ones may look like a fall; two in a row do not.
-CONFIRMED_S = 1.0
-AT_ONCE_S = 10.0  # an end that is nearer waits for no second reading
 # What is taken while a robot starts says nothing of what follows, while there is more left
 # than this share of the warn threshold.
 START_SHARE = 1.3
 START_S = 60.0  # a start lasts so long, and on while memory goes on to fall,
 START_RESTS_S = 20.0  # until it has rested so long,
 START_MAX_S = 300.0  # and no longer than this
-# The share of what was left that must be gone: less is taken by healthy jobs every day.  WARN
-# needs more of it for an end that is farther away, FAR_SHARE at exhaustion.warn_s.
-WARN_SHARE, FAR_SHARE, FAR_POWER = 0.4, 0.8, 3
-# An end that may come much later than is likely may come sooner too: a smaller part is enough.
-VAGUE, VAGUE_SHARE = 3.0, 0.9
-ERROR_SHARE = 0.72
-# Times these shares, when the fall becomes faster and the end is nearer than this part of
-# exhaustion.warn_s: a job slows down.  One that does become slower needs more.
-GAINING_WARN, GAINING_ERROR, GAINING_NEAR = 0.32, 0.75, 0.5
-GAINING_AFTER_S = 5.0  # a shorter window does not say it
-CLEAR = 6.5  # latest to likeliest end: a wider range does not say it either
-QUICKER_SHARE = 0.5  # instead, when it is only faster than it was
-SLOWING = 1.75
-MOST_SHARE = 0.97
 # Pages read again since the last reading, and the share of the last 10 s that tasks waited, in
-# percent: an idle machine has none.  For so long after that a smaller share is enough.
-PRESSED_REFAULTS, PRESSED_AVG10, PRESSED_S, PRESSED_SHARE = 256, 2.0, 10.0, 0.7
+# percent: an idle machine has none.  For so long after that it counts.
+PRESSED_REFAULTS, PRESSED_AVG10, PRESSED_S = 256, 2.0, 10.0
 HELD_TIMES = 3.0  # hold_s: so long is the level of a forecast held
-STAYS = 0.8  # a level that is there stays until these conditions are missed by so much
 
 
 @frozen
@@ -197,7 +180,10 @@ def _place(last: Place, now_s: float, reading: _Reading, started_s: float,
     since_s = None
     if told is not None:
         since_s = now_s if last.since_s is None or last.since_s > now_s else last.since_s
-    level = _level(told, since_s, now_s, last.level, now_s - pressed_s < PRESSED_S, settings)
+    level = Level.OK
+    if told is not None and since_s is not None:
+        level = shares.level(told, now_s - since_s, last.level, now_s - pressed_s < PRESSED_S,
+                             last.path is None, settings)
     return Place(last.path, left, since_s, told, silent_until_s, reading.kills, level,
                  reading.refaults, pressed_s, errors)
 
@@ -210,42 +196,6 @@ def _calibrated(last: Calibration, told: Forecast | None, now_s: float,
         return found, None
     low_s, high_s = exhaustion.scaled(told, found.factor)
     return found, replace(told, low_s=low_s, high_s=high_s)
-
-
-def _level(told: Forecast | None, since_s: float | None, now_s: float, last: Level,
-           pressed: bool, settings: Settings) -> Level:
-    """Return the level of a forecast; it falls later than it rises."""
-    if told is None or since_s is None:
-        return Level.OK
-    if now_s - since_s < CONFIRMED_S and told.middle_s >= AT_ONCE_S:
-        return Level.OK
-    warn, error = (STAYS if last >= level else 1.0 for level in (Level.WARN, Level.ERROR))
-    warn_s, ease = settings.exhaustion_warn_s, PRESSED_SHARE if pressed else 1.0
-    faster = _faster_share(told, warn, warn_s)
-    if told.middle_s * warn >= warn_s \
-            or told.lost_share < _share(told, faster, warn_s) * ease * warn:
-        return Level.OK
-    near = (told.middle_s * error < settings.exhaustion_error_s and told.lost_share
-            >= ERROR_SHARE * (GAINING_ERROR if faster < 1.0 else 1.0) * ease * error)
-    return Level.ERROR if near else Level.WARN
-
-
-def _faster_share(told: Forecast, stays: float, warn_s: float) -> float:
-    """Return which part of the share is enough, because a fall that ends soon became faster."""
-    if told.middle_s * stays >= GAINING_NEAR * warn_s:
-        return 1.0
-    if told.gaining and told.high_s <= CLEAR * told.middle_s and told.span_s > GAINING_AFTER_S:
-        return GAINING_WARN
-    return QUICKER_SHARE if told.quicker else 1.0
-
-
-def _share(told: Forecast, faster: float, warn_s: float) -> float:
-    """Return which share of what was left must be gone for a WARN."""
-    far = min(1.0, told.middle_s / warn_s) ** FAR_POWER
-    share = WARN_SHARE + (FAR_SHARE - WARN_SHARE) * far
-    if faster == 1.0 and told.high_s > VAGUE * told.middle_s:
-        share *= VAGUE_SHARE
-    return min(MOST_SHARE, share * faster * (SLOWING if told.slowing else 1.0))
 
 
 def soon(place: Place, what: str) -> tuple[Finding, ...]:

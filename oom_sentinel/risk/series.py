@@ -186,6 +186,15 @@ def value_at(left: Left, at_s: float) -> float | None:
     return None
 
 
+def last_above(left: Left, value: float) -> float | None:
+    """Return when at least so much was left the last time, of the finest scale that shows it."""
+    for points in left.scales:
+        for at_s, was in reversed(points):
+            if was >= value:
+                return at_s
+    return None
+
+
 def extend(left: Left, at_s: float, value: float, safe: float = 0.0,
            killed: bool = False) -> Left:
     """

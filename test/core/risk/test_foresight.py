@@ -43,6 +43,7 @@ from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.risk import exhaustion
 from oom_sentinel.risk import places
 from oom_sentinel.risk import series
+from oom_sentinel.risk import shares
 from oom_sentinel.risk import starts
 from oom_sentinel.sentinel import Sentinel
 import pytest
@@ -399,7 +400,7 @@ def test_a_start_may_come_to_rest_near_the_threshold():
 
 def test_without_young_processes_the_same_fall_is_a_warning():
     """So the test above can fail."""
-    calm = (replace(s, processes=()) for s in bring_up(90))
+    calm = (replace(s, processes=()) for s in bring_up(40))
     assert Level.WARN in {f.risk.level for f in cycle(calm)}
 
 
@@ -586,10 +587,10 @@ def test_one_reading_alone_gives_no_level():
 def test_a_vague_forecast_of_a_faster_fall_needs_the_whole_share():
     """A collector's tooth that steepens: its range is four times the likeliest and wider."""
     told = exhaustion.Forecast(8.0, 32.0, 257.0, 30.0, 0.2, True)
-    place = places._level(told, 0.0, 60.0, Level.OK, False, SETTINGS)
+    place = shares.level(told, 60.0, Level.OK, False, False, SETTINGS)
     assert place == Level.OK
     clear = replace(told, high_s=100.0)
-    assert places._level(clear, 0.0, 60.0, Level.OK, False, SETTINGS) == Level.WARN
+    assert shares.level(clear, 60.0, Level.OK, False, False, SETTINGS) == Level.WARN
 
 
 @pytest.mark.parametrize('lost_share, quicker, level', [
@@ -597,16 +598,58 @@ def test_a_vague_forecast_of_a_faster_fall_needs_the_whole_share():
 def test_a_fall_that_became_quicker_needs_half_the_share(lost_share, quicker, level):
     """Its end is 40 s away; one that is farther away than half of warn_s needs it whole."""
     told = exhaustion.Forecast(30.0, 40.0, 60.0, 8.0, lost_share, quicker=quicker)
-    assert places._level(told, 0.0, 60.0, Level.OK, False, SETTINGS) == level
+    assert shares.level(told, 60.0, Level.OK, False, False, SETTINGS) == level
     far = replace(told, middle_s=95.0)
-    assert places._level(far, 0.0, 60.0, Level.OK, False, SETTINGS) == Level.OK
+    assert shares.level(far, 60.0, Level.OK, False, False, SETTINGS) == Level.OK
 
 
-@pytest.mark.parametrize('high_s, level', [(60.0, Level.OK), (121.0, Level.WARN)])
-def test_a_vague_forecast_needs_a_smaller_share_than_one_that_knows_its_pace(high_s, level):
-    """0.37 are gone and the end is 40 s away: it may come sooner, or much later."""
-    told = exhaustion.Forecast(30.0, 40.0, high_s, 30.0, 0.37)
-    assert places._level(told, 0.0, 60.0, Level.OK, False, SETTINGS) == level
+@pytest.mark.parametrize('lost_share, middle_s, high_s, level', [
+    (0.39, 40.0, 50.0, Level.OK), (0.41, 40.0, 50.0, Level.WARN), (0.39, 40.0, 61.0, Level.WARN),
+    (0.37, 40.0, 61.0, Level.OK), (0.5, 100.0, 140.0, Level.OK), (0.5, 100.0, 151.0, Level.WARN),
+    (0.74, 100.0, 140.0, Level.OK), (0.76, 100.0, 140.0, Level.WARN)])
+def test_an_even_fall_waits_until_nearly_half_of_it_is_over(lost_share, middle_s, high_s, level):
+    """Or until shortly before a third of warn_s is left: a fall of 400 s for three quarters."""
+    told = exhaustion.Forecast(0.7 * middle_s, middle_s, high_s, 30.0, lost_share)
+    assert shares.level(told, 60.0, Level.OK, False, True, SETTINGS) == level
+
+
+@pytest.mark.parametrize('lost_share, whole_s, on_machine', [
+    (0.5, 11.9, Level.OK), (0.71, 11.9, Level.OK), (0.73, 11.9, Level.WARN),
+    (0.5, 18.0, Level.OK), (0.56, 18.0, Level.WARN), (0.5, 24.0, Level.WARN)])
+def test_what_would_empty_a_machine_within_seconds_rather_loads(lost_share, whole_s, on_machine):
+    """Nearly twice the share is asked for below 12 s; a small group is emptied so soon."""
+    middle_s = whole_s * (1 - lost_share)
+    told = exhaustion.Forecast(middle_s / 2, middle_s, 2 * middle_s, 8.0, lost_share)
+    for machine, expected in ((True, on_machine), (False, Level.WARN)):
+        found = shares.level(told, 60.0, Level.OK, False, machine, SETTINGS)
+        assert min(found, Level.WARN) == expected
+
+
+def test_a_vague_forecast_raises_no_level_while_the_fall_pauses():
+    """A job that just ended; a level that is there stays, and a clear one rises."""
+    told = exhaustion.Forecast(10.0, 40.0, 121.0, 30.0, 0.5, pausing=True)
+    for found, last, expected in ((told, Level.OK, Level.OK), (told, Level.WARN, Level.WARN),
+                                  (replace(told, high_s=119.0), Level.OK, Level.WARN),
+                                  (replace(told, pausing=False), Level.OK, Level.WARN)):
+        assert shares.level(found, 60.0, last, False, False, SETTINGS) == expected
+
+
+@pytest.mark.parametrize('lost_share, level', [(0.83, Level.OK), (0.84, Level.ERROR)])
+def test_a_fall_that_becomes_slower_needs_twice_the_share(lost_share, level):
+    """0.38 times 2.2."""
+    told = exhaustion.Forecast(10.0, 20.0, 50.0, 30.0, lost_share, slowing=True)
+    assert shares.level(told, 60.0, Level.OK, False, False, SETTINGS) == level
+
+
+@pytest.mark.parametrize('gaining, lost_share, level', [
+    (True, 0.53, Level.WARN), (True, 0.55, Level.ERROR), (False, 0.55, Level.WARN),
+    (False, 0.71, Level.WARN), (False, 0.73, Level.ERROR)])
+def test_an_error_needs_less_of_a_fall_that_becomes_faster(gaining, lost_share, level):
+    """0.72 must be gone, or 0.54; and the end is nearer than error_s."""
+    told = exhaustion.Forecast(20.0, 40.0, 80.0, 30.0, lost_share, gaining)
+    assert shares.level(told, 60.0, Level.OK, False, False, SETTINGS) == level
+    far = replace(told, middle_s=46.0)
+    assert shares.level(far, 60.0, Level.OK, False, False, SETTINGS) == Level.WARN
 
 
 def test_the_level_of_a_forecast_is_held_three_times_as_long_as_a_threshold():
@@ -650,6 +693,6 @@ def test_a_fall_before_a_kill_counts_no_more_and_a_first_count_is_no_kill():
 def test_the_next_reading_confirms_a_fall(since_s, level):
     """An end within 10 s waits for none."""
     told = exhaustion.Forecast(30.0, 40.0, 60.0, 30.0, 0.6)
-    assert places._level(told, since_s, 60.0, Level.OK, False, SETTINGS) == level
+    assert shares.level(told, 60.0 - since_s, Level.OK, False, False, SETTINGS) == level
     soon = replace(told, middle_s=9.0)
-    assert places._level(soon, since_s, 60.0, Level.OK, False, SETTINGS) >= Level.WARN
+    assert shares.level(soon, 60.0 - since_s, Level.OK, False, False, SETTINGS) >= Level.WARN

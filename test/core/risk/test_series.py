@@ -252,3 +252,38 @@ def test_the_deepest_four_falls_are_kept_the_deepest_first():
     found = series.swung(last, 9.0, 900.0, 1.0, False)
     assert found.habits == ((1.0, 500.0), (2.0, 400.0), (9.0, 400.0), (3.0, 200.0))
     assert found.habit == 500.0
+
+
+@pytest.mark.parametrize('middle_s, span_s, gains', [
+    (79.0, 16.0, True), (81.0, 16.0, False), (40.0, 6.7, True), (40.0, 6.6, False)])
+def test_a_fall_gains_only_after_a_third_of_it_and_in_no_tiny_window(middle_s, span_s, gains):
+    """A tenth of what it lost was gone after 4 of 40 s: it has lasted 36 / 0.9 s."""
+    left = after([1000 - 10 * at for at in range(41)])
+    assert exhaustion._lasts(left, 600.0, middle_s, span_s) == gains
+
+
+def test_a_job_that_begins_ever_faster_gains_nothing_yet():
+    """Each second one more is lost; of a long slow fall the last seconds are no tendency."""
+    for slowly, gaining in ((8, True), (18, False)):
+        values = [1000.0 - at * (at + 1) / slowly for at in range(41)]
+        assert exhaustion.forecast(after(values)).gaining == gaining
+    slow = [1000.0 - at / 2 for at in range(400)]
+    old = slow + [slow[-1] - at * (at + 1) / 4 for at in range(1, 34)]
+    assert not exhaustion.forecast(after(old)).gaining
+
+
+@pytest.mark.parametrize('lost, pauses', [(14.0, True), (16.0, False)])
+def test_a_fall_pauses_when_six_seconds_bring_less_than_a_quarter(lost, pauses):
+    """600 within 60 s are 60 within six."""
+    left = after([700.0] * 10 + [600 + lost, 600, 600, 600, 600, 600, 600])
+    assert exhaustion._pauses(left, 600.0, 60.0) == pauses
+    assert not exhaustion._pauses(after([600.0]), 600.0, 60.0)
+
+
+def test_when_so_much_was_left_the_last_time_is_found_on_the_finest_scale():
+    """The coarser ones reach farther back, and hold the least of each stretch."""
+    left = after([1000 - at for at in range(200)])
+    assert series.last_above(left, 810.0) == 190.0
+    assert series.last_above(left, 801.0) == 199.0
+    assert 99.0 <= series.last_above(left, 900.0) <= 100.0
+    assert series.last_above(left, 1001.0) is None
