@@ -152,6 +152,8 @@ def extend(last: Floors, now_s: float, value: float) -> Floors:
         return last
     if len(recent) == len(last.recent) and recent[0] == last.recent[0]:
         return Floors(recent, long, last.bytes_per_s, last.leak)
+    if last.bytes_per_s == 0.0 and recent[-2][1] == recent[-3][1] and long[-1] == last.long[-1]:
+        return Floors(recent, long, 0.0, last.leak)  # at rest, and goes on to rest
     pace, leak = _judge(recent[:-1], long[:-1])  # the last stretch is not over yet
     return Floors(recent, long, pace, leak)
 
@@ -189,7 +191,7 @@ def _judge(recent: Points, long: Points) -> tuple[float | None, Leak | None]:
         if slow is not None and slow.shallow > SLOW_LEAK_BYTES_PER_S:
             return pace, _leak(slow, long, long)
     regular = _stairs(steps(long), long) if _span_s(long) >= STAIRS_AFTER_S else None
-    return pace, _arena(recent, long) if regular is None else regular
+    return pace, _arena(recent, long) if regular is None and not level else regular
 
 
 def _leak(told: Trend, points: Points, long: Points) -> Leak:

@@ -209,16 +209,32 @@ def _programs(last: tuple[Program, ...], now_s: float, processes: Iterable[Proce
 
 def _matters(processes: list[Process]) -> bool:
     """Return whether a program holds much memory or is a ROS node."""
-    held = 0
+    held = file = 0
     for process in processes:
+        memory = process.memory
         if process.program.ros:
             return True
-        held += 0 if process.memory is None else kept_bytes(process.memory)
-    return held >= SMALL_BYTES
+        if memory is not None:
+            held += memory.rss_bytes + memory.swap_bytes
+            file += memory.file_bytes or 0
+    return held - file >= SMALL_BYTES
+
+
+def _unchanged(last: Program, process: Process) -> bool:
+    """Return whether this is the one process of the program, and all of it is as before."""
+    names, memory = process.node_names, process.memory
+    return (len(names) < 2 and not last.nodes and len(last.identities) == 1
+            and process.identity in last.identities and last.rests_until_s <= last.seen_s
+            and memory is not None and kept_bytes(memory) == last.kept
+            and last.label == (names[0] if names else last.name))
 
 
 def _extended(last: Program | None, name: str, same: list[Process], now_s: float) -> Program:
     """Return a program with a reading added, and over a respawn without a break."""
+    if last is not None and len(same) == 1 and _unchanged(last, same[0]):
+        grown = floors.extend(last.floors, now_s, last.base + last.kept)
+        # A new stretch begins each half minute: so old is the time when it was last seen.
+        return last if grown is last.floors else replace(last, floors=grown, seen_s=now_s)
     members = {process.identity: process for process in same}  # a protected one is there twice
     identities = frozenset(members)
     kept = float(sum([kept_bytes(p.memory) for p in members.values() if p.memory is not None]))

@@ -14,6 +14,8 @@
 
 """The figures of floors and steps, and the edges at which growth is called a leak."""
 
+import random
+
 from oom_sentinel.risk import floors
 from oom_sentinel.risk.floors import Step
 import pytest
@@ -194,3 +196,17 @@ def test_a_leak_tells_for_how_long_it_was_seen():
     assert found[179].leak.span_s == pytest.approx(1740, abs=30)
     assert not found[179].leak.sure
     assert found[-1].leak.sure and found[-1].leak.span_s == pytest.approx(5600, abs=150)
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_what_goes_on_to_rest_is_not_judged_anew_and_has_the_same_pace(seed):
+    """Steps at random times, some of less than a MiB: each pace is that of the whole judgement."""
+    chance, value, last, rested = random.Random(seed), 100.0 * MIB, floors.Floors(), 0
+    for at in range(0, 5 * 3600, 10):
+        if chance.random() < 0.003:
+            value += chance.choice((0.3, 40.0, -0.3)) * MIB
+        last = floors.extend(last, float(at), value)
+        pace, _ = floors._judge(last.recent[:-1], last.long[:-1])
+        assert last.bytes_per_s == pace
+        rested += pace == 0.0
+    assert rested > 100

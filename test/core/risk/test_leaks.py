@@ -328,3 +328,41 @@ def test_a_staircase_of_arenas_is_named_within_100_minutes(first_min):
     found = assessed(101, lambda s: [node(
         10, 100 + 64 * ((s - 60 * first_min) // 4189 + 1) * (s >= 60 * first_min), 'x')])
     assert first_named(found)[0] <= 100
+
+
+def test_a_program_that_changed_nothing_is_remembered_for_two_minutes_after_its_end():
+    """It is not looked at anew while it rests, and known until then all the same."""
+    history, known = risk.History(), []
+    for at in range(0, 3000, 10):
+        alive = tuple(node(pid, 100, name) for pid, name in ((10, 'x'), (11, 'y'))
+                      if name == 'y' or at < 2400)
+        taken = Sample(float(at), at, Host('r', 4096, '6.1.0'), MEMINFO, OFF, VmStat(0),
+                       processes=alive)
+        _, history = risk.assess(taken, history, SETTINGS)
+        if any(p.name == 'x' for p in history.growth.programs):
+            known.append(at)
+    assert 2390 + leaks.GONE_S - 30 <= known[-1] <= 2390 + leaks.GONE_S
+
+
+@pytest.mark.parametrize('change', [
+    {'start_time': 11}, {'memory': TaskMemory(101 * MIB, 0, 0, 0)},
+    {'memory': TaskMemory(100 * MIB, 0, 0, 4096)}, {'graph_node_names': ('/named',)},
+    {'listed_node_names': ('/a', '/b')}, {'memory': TaskMemory(100 * MIB, 4096, 0, 0)}])
+def test_a_process_with_anything_changed_is_looked_at_anew(change):
+    """Its start, what it keeps, and what the graph calls it; the same again is not."""
+    process = node(10, 100, 'x')
+    last = leaks._extended(None, 'x', [process], 0.0)
+    assert leaks._extended(last, 'x', [process], 10.0) is last
+    assert leaks._extended(last, 'x', [process], 31.0).seen_s == 31.0
+    assert leaks._extended(last, 'x', [replace(process, **change)], 10.0) is not last
+
+
+def test_a_program_of_many_small_processes_matters_by_their_sum_without_file_pages():
+    """Two of 8 MiB, or a ROS node of any size."""
+    small = replace(node(10, 8, 'x'), program=Program('x', executable='x'))
+    filed = replace(small, memory=TaskMemory(9 * MIB, 0, 0, 2 * MIB))
+    assert leaks._matters([small, small]) and not leaks._matters([small])
+    assert not leaks._matters([small, filed])
+    assert leaks._matters([replace(small, memory=TaskMemory(8 * MIB, 8 * MIB, 0))])
+    assert leaks._matters([node(10, 1, 'x')])
+    assert not leaks._matters([replace(small, memory=None)])
