@@ -75,7 +75,7 @@ class Wakes:
         self.answers: dict[str, Callable[[Wake], bool]] = {
             ALARM: self._read_young_again, NEW_PROGRAMS: self._read_new_programs,
             TMPFS_WRITE: self._look_at_tmpfs, 'signal': lambda wake: False, SCAN: self._scan}
-        self._new_programs = NewPrograms(watch, sentinel.root.last_pid)
+        self._new_programs = NewPrograms(watch)
         sentinel.scanner.reports_execs = self._new_programs.reported
         sentinel.kill_log.use_signal_deaths(self._new_programs.deaths)
         self._stalls = Stalls(watch, sentinel.root)
@@ -90,6 +90,7 @@ class Wakes:
             self._tmpfs = TmpfsWrites(watch)
         self._woken_by: tuple[str, ...] = ()
         self._hurried_s = self._urgent_s = self._young_since_s = float('-inf')
+        self._protected_s = float('-inf')  # when there was a process of a group last
         self._has_run = False  # in this answer
 
     @property
@@ -143,6 +144,10 @@ class Wakes:
     def follow(self, settings: Settings, paths: frozenset[str]) -> None:
         """Wait for stalls as the settings want, and for events of these control groups."""
         self._set_alarm()
+        now_s = time.monotonic()
+        if self._sentinel.guard.planned.targets:
+            self._protected_s = now_s
+        self._new_programs.hurry(now_s - self._protected_s < SLOW_S)
         files: frozenset[str] = frozenset()
         if self._mount is not None and self._mount.version == 2:
             files = frozenset(f'{self._mount.mount_point}{path}/memory.pressure'

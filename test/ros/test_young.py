@@ -16,10 +16,12 @@
 
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import Program
+from oom_sentinel.facts.protection import Target
 from oom_sentinel.facts.sample import Wake
 from oom_sentinel.kernel.wake import ALARM
 from oom_sentinel.kernel.wake import NEW_PROGRAMS
 from oom_sentinel.kernel.wake import Watch
+from oom_sentinel.protection.plan import Plan
 from oom_sentinel.sentinel import Sentinel
 from oom_sentinel.settings import Settings
 import pytest
@@ -76,3 +78,21 @@ def test_while_a_node_is_expected_longer_and_more_seldom(looks):
     assert 19 < times[-1] < 20.01
     pauses = [late - early for early, late in zip(times, times[1:])]
     assert max(pauses) <= 0.41 and 60 <= len(times) <= 67
+
+
+def test_new_programs_are_noticed_quickly_while_a_group_has_processes(monkeypatch):
+    """And twenty seconds longer, for one that is started again; a wake costs CPU time."""
+    clock, watch, asked = Clock(), Watch(), []
+    monkeypatch.setattr(wakes, 'time', clock)
+    sentinel = Sentinel(Settings(), watching='a test')
+    made = wakes.Wakes(watch, sentinel, list, list)
+    monkeypatch.setattr(made._new_programs, 'hurry', asked.append)
+    member = Target(Process(1, 1, 0, 0, Program('driver')), 'drivers', -400, 0, 'a test')
+    for after_s, targets in ((0.0, ()), (1.0, (member,)), (18.0, ()), (3.0, ())):
+        clock.now_s += after_s
+        sentinel.guard.planned = Plan(targets)
+        made.follow(Settings(), frozenset())
+    assert asked == [False, True, True, False]
+    made.close()
+    watch.close()
+    sentinel.close(False)

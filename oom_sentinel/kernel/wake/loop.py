@@ -75,6 +75,7 @@ class Watch:
         self._lock = threading.Lock()
         self._sources: dict[int, _Source] = {}
         self._looks: dict[str, _Look] = {}
+        self._glance: _Look | None = None
         self._alarm_s = _NEVER
         self._asleep_until_s = float('-inf')  # while awake
         self._wakes: dict[str, Wake] = {}
@@ -120,10 +121,22 @@ class Watch:
             self._looks[name] = _Look(name, period_s, look, first_s)
         self._ring_before(first_s)
 
+    def glance(self, period_s: float, name: str, look: Callable[[], bool]) -> None:
+        """
+        Call `look` every `period_s` seconds within the wait, and wake when it returns true.
+
+        There is one such check, for what takes microseconds and mostly sees nothing: a return
+        to the thread that acts costs as much again.  Called again it changes the period.
+        """
+        self._glance = _Look(name, period_s, look, self._monotonic() + period_s)
+        self._ring_before(self._glance.due_s)
+
     def never(self, name: str) -> None:
         """End the periodic check of this name; one that there is not is left alone."""
         with self._lock:
             self._looks.pop(name, None)
+            if self._glance is not None and self._glance.name == name:
+                self._glance = None
 
     def alarm(self, monotonic_s: float) -> None:
         """Wake at this moment, unless an earlier one is set already."""
@@ -168,7 +181,9 @@ class Watch:
 
     def wait(self) -> None:
         """Wait for the next event, moment or ring, and note what it woke."""
-        happened = self._epoll.poll(self._timeout_s())
+        timeout_s = self._timeout_s()
+        happened = self._epoll.poll(timeout_s) if self._glance is None \
+            else self._poll_glancing(self._glance, timeout_s)
         self._asleep_until_s = float('-inf')
         for descriptor, events in happened:
             if descriptor == self._bell:
@@ -177,6 +192,21 @@ class Watch:
                 self._fire(descriptor, events)
         if not self._closing:
             self._pass(self._monotonic())
+
+    def _poll_glancing(self, glance: _Look, timeout_s: float) -> list[tuple[int, int]]:
+        """Return the next events, none after the time-out or when the glance saw something."""
+        now_s = self._monotonic()
+        until_s = _NEVER if timeout_s < 0 else now_s + timeout_s
+        while True:
+            if glance.due_s <= now_s:
+                glance.due_s = now_s + glance.period_s
+                if glance.look():
+                    self._note(glance.name, now_s)
+                    return self._epoll.poll(0)
+            happened = self._epoll.poll(min(until_s, glance.due_s) - now_s)
+            now_s = self._monotonic()
+            if happened or now_s >= until_s:
+                return happened
 
     def _timeout_s(self) -> float:
         """Return how many seconds to sleep, -1 without end."""

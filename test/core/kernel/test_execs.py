@@ -30,6 +30,22 @@ from oom_sentinel.kernel.wake import Watch
 import pytest
 
 
+class Pids(execs.LastPid):
+    """PIDs that were given last, one after the other; the last of them goes on."""
+
+    def __init__(self, *pids):
+        """Take them."""
+        self.pids, self.closed = list(pids), False
+
+    def __call__(self):
+        """Return the next one."""
+        return self.pids.pop(0) if len(self.pids) > 1 else self.pids[0]
+
+    def close(self):
+        """Keep that it was closed."""
+        self.closed = True
+
+
 @pytest.fixture
 def told():
     """Return the exec events of this kernel, or skip where it does not tell."""
@@ -99,16 +115,63 @@ def test_threads_and_forks_are_not_told(told):
 
 @pytest.mark.parametrize('number', [errno.EPERM, errno.ECONNREFUSED])
 def test_a_refusal_leaves_no_descriptor_and_falls_back(watch, monkeypatch, number):
-    """Then the last PID is looked at, fewer than two times a second."""
+    """Then the PID given last is compared, fewer than two times a second."""
     def refuse(self, operation):
         raise OSError(number, 'refused')
     monkeypatch.setattr(execs.ExecEvents, '_ask', refuse)
-    pids = [7, 7, 8]
-    programs = NewPrograms(watch, lambda: pids.pop(0) if len(pids) > 1 else pids[0])
+    pids = Pids(b'7', b'7', b'8')
+    programs = NewPrograms(watch, pids)
     assert not programs.reported and programs.why == 'refused'
     wake, = wait_for(watch.taken, 'the new PID is noticed')
     assert wake.name == NEW_PROGRAMS and programs.taken() == frozenset()
     programs.close()
+
+
+class Glances:
+    """Keeps what a watch is asked to look at."""
+
+    def __init__(self):
+        """Start without."""
+        self.asked = []
+
+    def glance(self, period_s, name, look):
+        """Keep period and look."""
+        self.asked.append((period_s, look))
+
+    def never(self, name):
+        """Keep that it ended."""
+        self.asked.append(name)
+
+
+def test_without_exec_events_a_fork_is_looked_at_twice():
+    """At first it still runs what its parent runs, a moment later its own program."""
+    watch, pids = Glances(), Pids(b'7', b'7', b'8')
+    programs = NewPrograms(watch, pids, ask_kernel=False)
+    (_, look), = watch.asked
+    assert [look() for _ in range(4)] == [False, True, True, False]
+    programs.close()
+    assert watch.asked[-1] == NEW_PROGRAMS and pids.closed
+
+
+def test_the_last_pid_is_compared_quickly_while_values_depend_on_it():
+    """Within 0.1 s; the period is changed only where it is another one."""
+    watch = Glances()
+    programs = NewPrograms(watch, Pids(b'7'), ask_kernel=False)
+    for quick in (True, True, False, False, True):
+        programs.hurry(quick)
+    periods = [period_s for period_s, _ in watch.asked]
+    assert periods == [execs.SLOW_PERIOD_S, execs.QUICK_PERIOD_S, execs.SLOW_PERIOD_S,
+                       execs.QUICK_PERIOD_S]
+    assert execs.QUICK_PERIOD_S < 0.1
+
+
+def test_the_pid_given_last_is_read_from_an_open_file():
+    """A fork changes it."""
+    last_pid = execs.LastPid()
+    before = last_pid()
+    subprocess.run(['true'], check=True)
+    assert before.strip().isdigit() and last_pid() != before
+    last_pid.close()
 
 
 def test_nobody_answers_in_another_pid_namespace(monkeypatch):
@@ -144,7 +207,7 @@ def raise_on_error(monkeypatch):
 
 def test_a_storm_of_programs_wakes_a_few_times_a_second(watch):
     """Each wake is followed by a rest of at most 0.08 s: 25 wakes in 2 s, and not thousands."""
-    programs = NewPrograms(watch, lambda: None)
+    programs = NewPrograms(watch)
     if not programs.reported:
         pytest.skip(f'the kernel tells no execs here: {programs.why}')
     times, done = [], threading.Event()

@@ -177,6 +177,38 @@ def test_a_look_wakes_only_when_it_saw_something(watch):
     assert wake.name == 'look' and answers == []
 
 
+def test_a_glance_ends_the_wait_only_when_it_saw_something(watch, pipe):
+    """An event, a moment and a ring end it as ever; called again it changes its period."""
+    answers = [False] * 5 + [True]
+    watch.glance(0.01, 'glance', lambda: bool(answers) and answers.pop(0))
+    watch.wait()
+    assert [w.name for w in watch.taken()] == ['glance'] and answers == []
+    watch.add(pipe[0], select.EPOLLIN, 'news')
+    os.write(pipe[1], b'x')
+    watch.wait()
+    assert [w.name for w in watch.taken()] == ['news']
+    watch.alarm(time.monotonic() + 0.05)
+    wait_for(lambda: watch.wait() or watch.taken(), 'the alarm')
+    looked = []
+    watch.glance(3600.0, 'glance', lambda: looked.append(1) or True)
+    watch.alarm(time.monotonic() + 0.1)
+    wait_for(lambda: watch.wait() or watch.taken(), 'the alarm')
+    assert not looked
+    watch.never('glance')
+    watch.ring()
+    watch.wait()
+    assert watch.taken() == ()
+
+
+def test_an_event_that_comes_with_a_glance_is_not_lost(watch, pipe):
+    """Both are noted by the same wait."""
+    watch.add(pipe[0], select.EPOLLIN, 'news')
+    os.write(pipe[1], b'x')
+    watch.glance(0.0, 'glance', lambda: True)
+    watch.wait()
+    assert {w.name for w in watch.taken()} == {'glance', 'news'}
+
+
 def test_a_watch_that_waits_does_not_wake(watch, pipe):
     """No timer of its own; on a busy machine it may take a while until it sleeps for good."""
     watch.add(pipe[0], select.EPOLLIN, 'silent')
