@@ -652,6 +652,49 @@ def test_an_error_needs_less_of_a_fall_that_becomes_faster(gaining, lost_share, 
     assert shares.level(far, 60.0, Level.OK, False, False, SETTINGS) == Level.WARN
 
 
+def level_of(lost_share, middle_s=40.0, last=Level.OK, pressed=False, chosen=SETTINGS, **more):
+    """Return the level of a vague forecast in a control group."""
+    told = exhaustion.Forecast(middle_s / 3, middle_s, more.pop('high_s', 2 * middle_s), 30.0,
+                               lost_share)
+    return shares.level(replace(told, **more), 60.0, last, pressed, False, chosen)
+
+
+@pytest.mark.parametrize('below, above, more', [
+    (0.67, 0.69, {'middle_s': 200.0, 'last': Level.WARN}),  # farther than warn_s asks no more
+    (0.96, 0.98, {'middle_s': 150.0, 'slowing': True}),  # and nothing asks for all
+    (0.30, 0.31, {'last': Level.WARN}), (0.26, 0.28, {'pressed': True}),
+    (0.12, 0.13, {'gaining': True}), (0.12, 0.13, {'gaining': True, 'high_s': 260.0}),
+    (0.38, 0.39, {'gaining': True, 'high_s': 261.0}), (0.38, 0.39, {'gaining': True,
+                                                                      'span_s': 5.0}),
+    (0.12, 0.13, {'gaining': True, 'span_s': 5.1}), (0.19, 0.20, {'quicker': True}),
+    (0.13, 0.14, {'gaining': True, 'middle_s': 89.0}),
+    (0.42, 0.43, {'gaining': True, 'middle_s': 90.0}),
+    (0.11, 0.13, {'gaining': True, 'middle_s': 112.0, 'last': Level.WARN})])
+def test_a_warning_needs_this_share(below, above, more):
+    """38 percent, times what each condition makes of it."""
+    assert level_of(below, **more) == Level.OK
+    assert level_of(above, **more) >= Level.WARN
+
+
+@pytest.mark.parametrize('below, above, more', [
+    (0.71, 0.73, {}), (0.57, 0.58, {'last': Level.ERROR}), (0.50, 0.51, {'pressed': True}),
+    (0.37, 0.38, {'gaining': True, 'pressed': True}), (0.71, 0.73, {'last': Level.WARN})])
+def test_an_error_needs_this_share(below, above, more):
+    """72 percent; a level that is there stays a fifth longer."""
+    assert level_of(below, **more) == Level.WARN
+    assert level_of(above, **more) == Level.ERROR
+
+
+def test_the_shares_follow_warn_s():
+    """With 60 s an even fall of 100 s waits until 20 s and a tenth of it are left."""
+    quick = settings.build({'exhaustion.warn_s': 60.0, 'exhaustion.error_s': 10.0})
+    for lost_share, expected in ((0.69, Level.OK), (0.71, Level.WARN)):
+        assert level_of(lost_share, 100 * (1 - lost_share), chosen=quick,
+                        high_s=140 * (1 - lost_share)) == expected
+    assert level_of(0.9, 60.0, chosen=quick) == Level.OK
+    assert level_of(0.9, 59.0, chosen=quick) == Level.WARN
+
+
 def test_the_level_of_a_forecast_is_held_three_times_as_long_as_a_threshold():
     """Memory comes back after 70 s; hold_s is 5 s."""
     lefts = [2000 - 20 * at for at in range(70)] + [1900] * 30
