@@ -18,8 +18,10 @@ Every OOM kill, from the kernel's record or its counters to a report with names 
 Reads the kernel log that is open to this user and queues incidents.  Knows nothing of ROS.
 """
 
+from collections import deque
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import replace
 import time
 
@@ -115,26 +117,28 @@ class KillLog:
         source, self._refused = log.best()
         self.feed = log.Feed(source)
         self._parser = Parser(source.name, self._wall() - self._monotonic())
-        past: list[OomKill] = []
+        past: deque[OomKill] = deque(maxlen=KEPT)
         while True:
             before = machine()
-            past += self._parsed()
+            past.extend(replace(kill, before_start=True, lines=()) for kill in self._parsed())
             now = machine()
             if before == now:
                 break
         self._unexplained.count(
             Counters(now if self.attribution.counts_machine else None), self._monotonic())
         self._repeated = self._parser.repeated
-        self._past = tuple(replace(kill, before_start=True) for kill in past)[-KEPT:]
+        self._past = tuple(past)
 
-    def _parsed(self) -> list[OomKill]:
+    def _parsed(self) -> Iterator[OomKill]:
+        """Yield the kills of the lines that came."""
         if self._parser is None:
-            return []
-        feed = self._parser.feed
-        # What the log only lets infer, the counters know better; what a program ended is no
-        # kill of the kernel.
-        return [kill for line in self.feed.take() for kill in feed(line)
-                if kill.kind is Killer.KERNEL and kill.certainty == THE_KERNEL_SAID_SO]
+            return
+        for line in self.feed.take():
+            for kill in self._parser.feed(line):
+                # What the log only lets infer, the counters know better; what a program ended
+                # is no kill of the kernel.
+                if kill.kind is Killer.KERNEL and kill.certainty == THE_KERNEL_SAID_SO:
+                    yield kill
 
     def remember_processes(self, processes: Iterable[Process],
                            targets: Iterable[Target]) -> None:

@@ -22,7 +22,7 @@ from oom_sentinel.kernel.log.source import Refused
 # A record may be longer than the text: CONSOLE_EXT_LOG_MAX is 8192 and read() of a smaller
 # buffer is EINVAL.
 RECORD_BYTES = 8192
-READS_MAX = 200_000
+READS_MAX = 256  # records at a time
 GRANT = 'sysctl kernel.dmesg_restrict=0 or CAP_SYSLOG (sudo) gives the right'
 _STAMP = re.compile(rb'(?:^|\n)(?:<\d{1,4}>)?\[ *\d{1,10}\.\d{1,9}\]|(?:^|\n)\d{1,4},\d{1,20},\d')
 
@@ -49,7 +49,7 @@ class Kmsg:
             raise Refused(f'{path}: {error.strerror}') from error
 
     def read(self) -> list[bytes]:
-        """Return the records that came; of a record the lines after the first are left out."""
+        """Return the next records; of a record the lines after the first are left out."""
         assert self.descriptor is not None
         found: list[bytes] = []
         while len(found) < READS_MAX:

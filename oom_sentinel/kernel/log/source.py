@@ -20,6 +20,7 @@ else wakes the sentinel.
 """
 
 from collections import deque
+from collections.abc import Iterator
 import threading
 from typing import Protocol
 
@@ -41,7 +42,7 @@ class Source(Protocol):
     missed: int
 
     def read(self) -> list[bytes]:
-        """Return the messages that came since the last call, without waiting."""
+        """Return messages that came since the last call, without waiting; none at the end."""
 
     def tend(self, now_s: float) -> None:
         """Do what is due at this monotonic time, such as starting a program again."""
@@ -71,6 +72,7 @@ class Nothing:
 # Up to 5.0 "Kill process" stood a line earlier; "Killed process" is in every version.
 MARK = b'Killed process'
 LINES_MAX = 1 << 16
+READS_MAX = 1000
 
 
 class Feed:
@@ -91,26 +93,47 @@ class Feed:
 
     def drain(self) -> bool:
         """Read the lines that wait; return whether one of them reports a kill."""
+        marked = False
+        for _ in range(READS_MAX):
+            lines = self._read()
+            if not lines:
+                break
+            marked = marked or any(MARK in line for line in lines)
+        return marked
+
+    def take(self) -> Iterator[bytes]:
+        """
+        Read what is there and yield everything not yet taken.
+
+        What one reading returns is gone before the next one: a buffer of the kernel of 16 MiB
+        never is in memory as a whole.
+        """
+        for _ in range(READS_MAX):
+            yield from self._taken()
+            if not self._read():
+                break
+        yield from self._taken()
+
+    def _read(self) -> list[bytes]:
+        """Return the lines of one reading, which are now kept too."""
         with self._lock:
             if self.source.descriptor is None:
-                return False
+                return []
             try:
                 lines = self.source.read()
             except OSError as error:
                 self.trouble = f'{self.source.name}: {error.strerror}'
-                return False
+                return []
             self._lines.extend(lines)
             while len(self._lines) > LINES_MAX:
                 self._lines.popleft()
                 self._dropped += 1
-        return any(MARK in line for line in lines)
+        return lines
 
-    def take(self) -> list[bytes]:
-        """Read what is there and return everything not yet taken."""
-        self.drain()
+    def _taken(self) -> deque[bytes]:
+        """Return the lines that are kept, and keep them no longer."""
         with self._lock:
-            lines = list(self._lines)
-            self._lines.clear()
+            lines, self._lines = self._lines, deque()
         return lines
 
     def close(self) -> None:

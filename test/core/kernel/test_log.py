@@ -208,9 +208,38 @@ def test_a_feed_wakes_for_kills_alone_and_keeps_every_line(tmp_path):
     with open(path, 'ab') as file:
         file.write(KILLED + b'\n')
     assert feed.drain() is True and feed.drain() is False
-    assert feed.take() == [b'usb 1-1: new device', KILLED] and feed.take() == []
+    assert list(feed.take()) == [b'usb 1-1: new device', KILLED] and not list(feed.take())
     feed.close()
-    assert feed.drain() is False and feed.take() == []
+    assert feed.drain() is False and not list(feed.take())
+
+
+class Portions:
+    """A source with three readings, as the kernel's buffer has many."""
+
+    name, descriptor, missed = 'kmsg', 0, 0
+
+    def __init__(self):
+        """Hold all of them."""
+        self.left = [[b'one', b'two'], [b'three'], [KILLED]]
+
+    def read(self):
+        """Return the next reading."""
+        return self.left.pop(0) if self.left else []
+
+
+def test_a_feed_reads_on_when_the_reading_before_is_taken():
+    """A large buffer of the kernel is never in memory as a whole."""
+    feed = Feed(Portions())
+    lines = feed.take()
+    assert [next(lines), next(lines), len(feed.source.left)] == [b'one', b'two', 2]
+    assert list(lines) == [b'three', KILLED] and not list(feed.take())
+
+
+def test_a_kill_in_the_last_reading_wakes():
+    """All that waits is looked through, and kept."""
+    feed = Feed(Portions())
+    assert feed.drain() is True
+    assert list(feed.take()) == [b'one', b'two', b'three', KILLED]
 
 
 def test_a_feed_can_be_closed_while_a_thread_drains(tmp_path):
