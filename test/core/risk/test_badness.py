@@ -121,6 +121,7 @@ def test_oom_score_truncates_toward_zero_twice(points, version, expected):
     (MemoryCgroup('/a', 1, limit_bytes=(400 << 12) + 7, swappiness=0), 400),
     (MemoryCgroup('/a', 1, limit_bytes=400 << 12, memsw_limit_bytes=300 << 12), 400),
     (MemoryCgroup('/a', 1, limit_bytes=400 << 12, memsw_limit_bytes=430 << 12), 430),
+    (MemoryCgroup('/a', 1, limit_bytes=(401 << 12) - 1, memsw_limit_bytes=1), 400),
     (MemoryCgroup('/a', 2, limit_bytes=1, swap_max_bytes=0), 1),
     (MemoryCgroup('/a', 1, limit_bytes=1, swappiness=0), 1),
     (MemoryCgroup('/a', 2), 1050)])
@@ -130,6 +131,15 @@ def test_totalpages_of_a_cgroup_counts_the_swap_it_may_use(group, pages):
     meminfo = MemInfo(1000 << 12, 0, swap_total_bytes=swap)
     found = badness.cgroup_totalpages(group, meminfo, 4096)
     assert found == pages and isinstance(found, int)
+
+
+@pytest.mark.parametrize('version, own, of_the_machine, pages', [
+    (2, None, 0, 400), (2, 0, 60, 450), (2, None, None, 450), (1, 60, 0, 450), (1, 0, 60, 400)])
+def test_vm_swappiness_counts_in_v2_and_the_groups_own_in_v1(version, own, of_the_machine, pages):
+    """mem_cgroup_swappiness(); what is unknown counts as one that swaps."""
+    group = MemoryCgroup('/a', version, limit_bytes=400 << 12, swappiness=own)
+    meminfo = MemInfo(1000 << 12, 0, swap_total_bytes=50 << 12)
+    assert badness.cgroup_totalpages(group, meminfo, 4096, of_the_machine) == pages
 
 
 def task(pid, rss_pages=100, adj=0, start_time=None, **more):
@@ -155,6 +165,11 @@ def test_the_unkillable_come_last_and_kernel_threads_not_at_all():
     assert ranked(replace(task(1, 9000), initial_init=True), task(9, 8000, -1000), task(2, 1),
                   Process(3, 3, 2, 0, Program('kswapd0'), kernel_thread=True)) == [
         (1, 2), (None, 1), (None, 9)]
+
+
+def test_what_has_no_memory_is_no_candidate():
+    """A process that ended meanwhile, and a kernel thread that uses a process's memory."""
+    assert ranked(replace(task(5), memory=None), replace(task(6), kernel_thread=True)) == []
 
 
 def test_a_containers_pid_1_is_killable():
