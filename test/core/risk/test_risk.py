@@ -509,3 +509,63 @@ def test_a_full_swap_recovers_a_tenth_below_its_threshold(used, then, named):
     expected = f'{then} % of swap is used'
     assert (expected in found.memory.reasons) == named
     assert found.memory.level == (Level.ERROR if then == 82 else Level.WARN)
+
+
+def held(*steps, hold_s=5.0):
+    """Return the verdicts shown after these (seconds, level, reasons)."""
+    state, found = Hold(), []
+    for at_s, at_level, *reasons in steps:
+        shown, state = hold(state, risk.Verdict(at_level, tuple(reasons)), at_s, hold_s)
+        found.append(shown)
+    return found
+
+
+def test_of_a_level_that_is_held_three_old_reasons_are_shown():
+    """After those of now."""
+    found = held((0.0, Level.ERROR, 'a', 'b', 'c', 'd'), (1.0, Level.WARN, 'e'))
+    assert found[-1] == risk.Verdict(Level.ERROR, (
+        'e', 'a moment ago: a', 'a moment ago: b', 'a moment ago: c'))
+
+
+@pytest.mark.parametrize('gap_s, held_s', [(100.0, 200.0), (400.0, 600.0), (601.0, 5.0)])
+def test_what_comes_back_is_held_twice_the_gap_and_ten_minutes_at_most(gap_s, held_s):
+    """Ten minutes later it is a new condition."""
+    again = ((0.0, Level.WARN, 'a'), (6.0, Level.OK), (gap_s, Level.WARN, 'b'))
+    for after_s, expected in ((held_s - 1, Level.WARN), (held_s, Level.OK)):
+        assert held(*again, (gap_s + after_s, Level.OK))[-1].level == expected
+
+
+def test_after_a_clock_was_set_back_a_level_is_held_anew():
+    """It was met an hour later than now."""
+    found = held((3600.0, Level.WARN, 'a'), (0.0, Level.OK), (4.9, Level.OK), (5.0, Level.OK))
+    assert [f.level for f in found] == [Level.WARN, Level.WARN, Level.WARN, Level.OK]
+    assert found[1].reasons == ('a moment ago: a',)
+
+
+@pytest.mark.parametrize('stalls, expected', [
+    ((11.4, 0.0), (Level.WARN, ('some tasks waited for memory 11 % of the last 10 s',))),
+    ((0.0, 5.6), (Level.ERROR, ('every task waited for memory 6 % of the last 10 s',))),
+    ((10.0, 5.0), (Level.OK, ()))])
+def test_stalls_are_said_in_percent_of_ten_seconds(stalls, expected):
+    """More than 10 of some, or 5 of all; a kernel before 5.13 may have no line for all."""
+    found, _ = risk.assess(sample(pressure=psi(*stalls)), risk.History(), SETTINGS)
+    assert (found.pressure.level, found.pressure.reasons) == expected
+    alone = Pressure(PressureLine(11.4, 0.0, 0.0, 0))
+    found, _ = risk.assess(sample(pressure=alone), risk.History(), SETTINGS)
+    assert found.pressure.reasons == ('some tasks waited for memory 11 % of the last 10 s',)
+
+
+def test_memory_that_cannot_be_read_is_a_warning_with_the_reason():
+    """Unknown is not enough."""
+    found, _ = risk.assess(sample(meminfo=Unavailable('denied')), risk.History(), SETTINGS)
+    assert (found.memory.level, found.memory.reasons) == (
+        Level.WARN, ('Memory is unavailable (denied)',))
+
+
+def test_ten_processes_of_the_order_are_shown_and_all_are_counted():
+    """The twelfth is protected: eleven of twelve parts die before it."""
+    table = tuple(process(10 + i, 20, 12 - i, f'p{i}') for i in range(12))
+    protection = Protection(targets=(Target(table[-1], 'drivers', -1, -1, ''),))
+    found, _ = risk.assess(sample(processes=table), risk.History(), SETTINGS, protection)
+    assert [c.process.pid for c in found.kill_order] == list(range(10, 20))
+    assert found.killable_percent == pytest.approx(100 * 11 / 12)

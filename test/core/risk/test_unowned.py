@@ -27,13 +27,17 @@ from oom_sentinel import settings
 from oom_sentinel.facts.host import Host
 from oom_sentinel.facts.memory import DdsSegments
 from oom_sentinel.facts.memory import MemInfo
+from oom_sentinel.facts.memory import SwapDevice
 from oom_sentinel.facts.memory import VmStat
+from oom_sentinel.facts.memory import Zram
 from oom_sentinel.facts.protection import Protection
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Level
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.kernel import swap
 from oom_sentinel.risk import leaks
+from oom_sentinel.risk.levels import Finding
+import pytest
 import tree_files
 import trees
 
@@ -170,3 +174,62 @@ def test_many_dead_segments_are_a_warning_with_the_remedy():
         assert status.level == level
         assert 'fastdds shm clean' in dict(status.values)['Fast DDS segments of dead processes']
         assert ('run fastdds shm clean' in status.message) == (level == Level.WARN)
+
+
+def named(**mib):
+    """Return 1000 MiB of which /proc/meminfo names 680, and these more."""
+    parts = {'mem_free': 100, 'buffers': 10, 'cached': 200, 'anon_pages': 300, 'slab': 50,
+             'page_tables': 20, **mib}
+    return MemInfo(mem_total_bytes=1000 * MIB, **{
+        f'{name}_bytes': None if size is None else size * MIB for name, size in parts.items()})
+
+
+@pytest.mark.parametrize('more, unowned_mib', [
+    ({}, 320), ({'kernel_stack': 30}, 290), ({'vmalloc_used': 70}, 250),
+    ({'kernel_stack': 30, 'vmalloc_used': 70}, 250),
+    ({'kernel_stack': 30, 'vmalloc_used': 7}, 290),
+    ({'k_reclaimable': 80, 's_reclaimable': 30}, 270), ({'k_reclaimable': 80}, 240),
+    ({'k_reclaimable': 20, 's_reclaimable': 30}, 320), ({'s_reclaimable': 30}, 320),
+    ({'swap_cached': 5}, 315), ({'sec_page_tables': 5}, 315), ({'percpu': 5}, 315),
+    ({'hugetlb': 5}, 315), ({'zswap': 5}, 315), ({'balloon': 5}, 315), ({'hugetlb': 400}, 0),
+    ({'swap_cached': 1, 'sec_page_tables': 2, 'percpu': 4, 'hugetlb': 8, 'zswap': 16,
+      'balloon': 32}, 320 - 63),
+    ({'buffers': None}, None), ({'cached': None}, None), ({'anon_pages': None}, None),
+    ({'slab': None}, None), ({'page_tables': None}, None), ({'shmem': 50}, 320)])
+def test_what_is_named_once_is_owned(more, unowned_mib):
+    """Kernel stacks lie in vmalloc memory, and reclaimable slab in KReclaimable."""
+    found = leaks.unowned_bytes(named(**more))
+    assert found == (None if unowned_mib is None else unowned_mib * MIB)
+
+
+def test_what_zram_stores_is_owned_and_other_swap_takes_no_memory():
+    """Two devices of 40 and 30 MiB; one whose use is unknown counts nothing."""
+    swaps = tuple(SwapDevice(f'/dev/zram{i}', 500 * MIB, 100 * MIB, Zram(
+        f'zram{i}', 500 * MIB, 100 * MIB, used)) for i, used in enumerate(
+            (40 * MIB, None, 30 * MIB)))
+    swaps += (SwapDevice('/swapfile', 500 * MIB, 100 * MIB),)
+    assert leaks.unowned_bytes(named(), swaps) == 250 * MIB
+
+
+def test_each_kind_of_memory_without_a_process_has_a_name():
+    """What the kernel does not say is left out; slab counts without what can be dropped."""
+    info = named(shmem=7, slab=50, s_reclaimable=20, page_tables=20, kernel_stack=9)
+    assert leaks.unowned_kinds(info, ()) == (
+        ('memory that no process owns (GPU, driver)', (320 - 9) * MIB),
+        ('shared memory (tmpfs, /dev/shm)', 7 * MIB),
+        ('unreclaimable slab of the kernel', 30 * MIB),
+        ('page tables', 20 * MIB), ('kernel stacks', 9 * MIB))
+    assert leaks.unowned_kinds(MemInfo(1000, 500), ()) == ()
+    assert [name for name, _ in leaks.unowned_kinds(named(slab=50), ())] == [
+        'memory that no process owns (GPU, driver)', 'page tables']
+
+
+@pytest.mark.parametrize('dead_mib, found', [(49, False), (50, True)])
+def test_segments_of_a_twentieth_of_memory_are_a_warning(dead_mib, found):
+    """Its words name the remedy; what could not be read is none."""
+    dead = DdsSegments(3, 7, dead_mib * MIB)
+    expected = (Finding(Level.WARN, f'7 Fast DDS segments of dead processes hold {dead_mib} MiB '
+                        'in /dev/shm: run fastdds shm clean'),)
+    assert leaks.segments(dead, named()) == (expected if found else ())
+    assert leaks.segments(Unavailable('denied'), named()) == ()
+    assert leaks.segments(dead, Unavailable('denied')) == ()
