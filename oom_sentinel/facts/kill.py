@@ -113,6 +113,12 @@ class OomKill:
     processes: int | None = None
     line: int | None = None
 
+    @property
+    def printed_rss_bytes(self) -> int:
+        """Return the resident memory of the victim as the kernel printed it, 0 when it did not."""
+        return sum(size or 0 for size in (
+            self.anon_rss_bytes, self.file_rss_bytes, self.shmem_rss_bytes))
+
 
 @frozen
 class SignalDeath:

@@ -45,7 +45,6 @@ from oom_sentinel.kills.counters import nearest
 from oom_sentinel.kills.known_processes import COMM_BYTES
 from oom_sentinel.kills.known_processes import Known
 from oom_sentinel.kills.known_processes import KnownProcesses
-from oom_sentinel.kills.known_processes import printed_rss_bytes
 
 VICTIMS_MAX = 256
 CLOCK_S = 0.1
@@ -276,7 +275,7 @@ class Attribution:
 
 def _doublings(kill: OomKill, known: Known) -> float:
     """Return how often the printed size must be doubled or halved to be the one read last."""
-    printed, memory = printed_rss_bytes(kill), known.process.memory
+    printed, memory = kill.printed_rss_bytes, known.process.memory
     if not printed or memory is None or not memory.rss_bytes:
         return 0.0
     return abs(math.log2(printed / memory.rss_bytes))

@@ -28,7 +28,6 @@ from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.kills.known_processes import inside
 from oom_sentinel.kills.known_processes import KnownProcesses
-from oom_sentinel.kills.known_processes import printed_rss_bytes
 from oom_sentinel.kills.known_processes import within
 from oom_sentinel.settings.programs import BUILD_TOOLS
 from oom_sentinel.settings.programs import COMPILERS
@@ -110,7 +109,7 @@ def largest_processes(processes: KnownProcesses, kill: OomKill, now_s: float) ->
     if kill.before_start:
         return ()
     # What the kernel prints of its victim is newer than the last scan.
-    printed = printed_rss_bytes(kill)
+    printed = kill.printed_rss_bytes
     victim, _ = processes.find(kill)
     sizes = [(printed if printed and victim is not None and p is victim.process
               else p.memory.rss_bytes + p.memory.swap_bytes, p)

@@ -51,6 +51,8 @@ BY_SIZE = 'by name and size, since the kernel counts PIDs of another PID namespa
 NOT_KNOWN = 'unknown: no known process had this PID'
 AMBIGUOUS = ('unknown: kernel PIDs belong to another PID namespace and {} processes of this '
              'name are gone')
+OF_PROGRAM = ('by name: one of {} processes of this program that are gone, since the kernel '
+              'counts PIDs of another PID namespace')
 OUTSIDE = ('unknown: kernel PIDs belong to another PID namespace and no known process of this '
            'name is gone')
 
@@ -221,22 +223,25 @@ class KnownProcesses:
             return like[0], BY_NAME
         if not like:
             return None, OUTSIDE
-        placed = self._by_place(kill, like, may_be)
+        placed, complete = self._by_place(kill, like, may_be)
         if placed is not None:
             return placed, BY_PLACE
         sized = _by_size(kill, like)
         if sized is not None:
             return sized, BY_SIZE
+        if not complete and len({(k.process.program, k.target and k.target.group)
+                                 for k in like}) == 1:
+            return like[0], OF_PROGRAM.format(len(like))  # all of one name, a fork family
         return None, AMBIGUOUS.format(len(like))
 
     def _by_place(self, kill: OomKill, like: tuple[Known, ...],
-                  may_be: Callable[[Known], bool]) -> Known | None:
+                  may_be: Callable[[Known], bool]) -> tuple[Known | None, bool]:
         """
         Return the process whose place among those of its name is the victim's in the table.
 
         PIDs of both namespaces are given in the same order, so the tasks of a name sorted by
         PID are our processes of that name sorted by start.  It holds only when both are equally
-        many and agree in every oom_score_adj.
+        many, which comes back too, and agree in every oom_score_adj.
         """
         tasks = sorted((t for t in kill.tasks if t.name == kill.victim_comm),
                        key=lambda t: t.pid)
@@ -246,13 +251,12 @@ class KnownProcesses:
                        and (kill.oom_memcg is None or k in like
                             or k.process.cgroup == like[0].process.cgroup)),
                       key=lambda k: (k.process.start_time, k.process.pid))
-        if len(tasks) != len(ours) or any(
-                not self.has_adj(k, t.oom_score_adj) for t, k in zip(tasks, ours)):
-            return None
-        for task, known in zip(tasks, ours):
-            if task.pid == kill.victim_pid:
-                return known if known in like else None
-        return None
+        complete = len(tasks) == len(ours)
+        if complete and all(self.has_adj(k, t.oom_score_adj) for t, k in zip(tasks, ours)):
+            for task, known in zip(tasks, ours):
+                if task.pid == kill.victim_pid and known in like:
+                    return known, True
+        return None, complete
 
     def has_adj(self, known: Known, adj: int | None) -> bool:
         """Return whether a process may have this oom_score_adj: as read, or as we wrote it."""
@@ -262,14 +266,9 @@ class KnownProcesses:
         ) or adj in self.written(known.process.identity)
 
 
-def printed_rss_bytes(kill: OomKill) -> int:
-    """Return the resident memory of the victim as the kernel printed it, 0 when it did not."""
-    return sum(b or 0 for b in (kill.anon_rss_bytes, kill.file_rss_bytes, kill.shmem_rss_bytes))
-
-
 def _by_size(kill: OomKill, like: tuple[Known, ...]) -> Known | None:
     """Return the process whose size is by far the nearest to the printed one."""
-    printed = printed_rss_bytes(kill)
+    printed = kill.printed_rss_bytes
     if not printed or any(k.process.memory is None for k in like):
         return None
     off = sorted(((abs(printed - k.process.memory.rss_bytes), index)

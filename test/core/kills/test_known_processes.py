@@ -60,6 +60,12 @@ def kill(pid=10, comm='lidar', **facts):
     return OomKill(victim_pid=pid, victim_comm=comm, **facts)
 
 
+def namesake(pid, **facts):
+    """Return a process of the same name in the kernel's log that is another node."""
+    made = process(pid, **facts)
+    return replace(made, program=replace(made.program, node_names=('/other',)))
+
+
 def found(made, said):
     """Return the nodes of the victim, and how it was found."""
     known, how = made.find(said)
@@ -133,7 +139,7 @@ def test_pids_of_another_namespace_are_matched_by_name_or_not_at_all():
     nodes, how = found(made, kill(pid=99, comm='lidar'))
     assert nodes == ('/lidar',) and 'by name' in how
     assert found(made, kill(pid=11, comm='nobody'))[0] == ()
-    twice = register((lidar, process(12)), (), foreign_pids=True)
+    twice = register((lidar, namesake(12)), (), foreign_pids=True)
     nodes, how = found(twice, kill(pid=10))
     assert nodes == () and '2 processes of this name are gone' in how
     assert found(register((lidar,), foreign_pids=True), kill())[0] == ()
@@ -197,11 +203,23 @@ def test_in_a_namespace_the_place_in_the_task_table_tells_equal_names_apart():
 @pytest.mark.parametrize('printed, meant', [(100, 0), (40, 1), (70, None), (104, 0), (300, None)])
 def test_in_a_namespace_the_size_tells_two_of_a_name_apart_when_it_is_clear(printed, meant):
     """A size between both names nobody."""
-    ours = process(10, mib=100), process(11, mib=40)
+    ours = process(10, mib=100), namesake(11, mib=40)
     made = register(ours, (), foreign_pids=True)
     known, _ = made.find(kill(pid=99, anon_rss_bytes=printed * MIB))
     assert (None if known is None else known.process) == (
         None if meant is None else ours[meant])
+
+
+def test_in_a_namespace_of_a_fork_family_the_name_is_certain_though_the_process_is_not():
+    """All that are gone run the same program; each is taken once, and not against the table."""
+    family = tuple(process(pid, cgroup='/x') for pid in (10, 11, 12))
+    made = register(family, family[:1], foreign_pids=True)
+    known, how = made.find(kill(pid=99))
+    assert known.process in family[1:] and 'one of 2 processes of this program' in how
+    tasks = tuple(OomTask(pid, oom_score_adj=0, name='lidar') for pid in (907, 905))
+    assert made.find(kill(pid=905, tasks=tasks, oom_memcg='/x'))[0] is not None  # one is unseen
+    in_groups = register(family, (), targets=(target(family[0]),), foreign_pids=True)
+    assert in_groups.find(kill(pid=99))[0] is None
 
 
 @pytest.mark.parametrize('own, killed, meant', [
