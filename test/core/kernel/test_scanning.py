@@ -18,7 +18,11 @@ import pathlib
 
 from oom_sentinel import kernel
 from oom_sentinel import settings
+from oom_sentinel.facts.protection import Target
 from oom_sentinel.kernel.scanning import Scanner
+from oom_sentinel.protection.domains import Domain
+from oom_sentinel.protection.guard import Guard
+from oom_sentinel.protection.plan import Plan
 from oom_sentinel.sentinel import Sentinel
 import pytest
 import tree_files
@@ -136,6 +140,24 @@ def test_protection_learns_what_was_read(tree, monkeypatch):
     monkeypatch.setattr(sentinel.guard, 'protect', lambda *words: told.append(words[-1]) or 0)
     sentinel.scan()
     assert told == [frozenset((1, 400, 500))]
+
+
+@pytest.mark.parametrize('nearly, may_raise', [
+    (True, True), (True, False), (False, True)])
+def test_the_table_is_read_often_where_memory_is_nearly_used_up_and_raising_helps(
+        tree, monkeypatch, nearly, may_raise):
+    """Else what a reading finds changes no value."""
+    sentinel = Sentinel(settings.build({}), root=str(tree), monotonic=lambda: 1000.0)
+    sentinel.scan()
+    little = Domain('/robot', 1000, 10)
+    lowered = (little,) if may_raise else ()
+    sentinel.guard.planned = Plan(
+        (Target(sentinel.scanner.processes[0], 'drivers', -400, -400, ''),), lowered=lowered)
+    monkeypatch.setattr(Guard, 'watching', None)
+    monkeypatch.setattr(sentinel._limits, 'look', lambda now_s: (False, nearly))
+    monkeypatch.setattr(sentinel, 'scan', lambda: None)
+    sentinel.look_soon()
+    assert sentinel.scanner.nearly_used_up is (nearly and may_raise)
 
 
 def test_many_processes_are_swept_more_seldom(tree):

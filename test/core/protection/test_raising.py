@@ -18,8 +18,11 @@ from dataclasses import replace
 
 from oom_sentinel import settings
 from oom_sentinel.facts.protection import UnmappedFile
+from oom_sentinel.protection import notes
 from oom_sentinel.protection import sizes
 from oom_sentinel.protection.domains import Domain
+from oom_sentinel.protection.level import Level
+from oom_sentinel.protection.level import Protected
 from oom_sentinel.protection.level import SOON_S
 from oom_sentinel.protection.raising import WHY
 import pytest
@@ -121,6 +124,15 @@ def test_a_protected_process_whose_leak_would_cost_others_first_is_named(left_mi
     _, made = values((DRIVER, elsewhere, inside(1003, '/usr/bin/a', 0)),
                      {**DENIED, small.identity: 0}, domains=(place,))
     assert not any('may grow by' in n for n in made.notes)
+
+
+@pytest.mark.parametrize('itself', [True, False])
+def test_the_sentinel_is_never_the_one_whose_leak_would_cost_others(itself):
+    """It is small, so it has the widest head start, and nobody can protect it otherwise."""
+    made = Level(replace(ROBOT, left_pages=50 * PAGES), 115 * PAGES, 'driver')
+    driver = Protected(DRIVER, 100 * PAGES, 100 * PAGES, 0, 0)
+    other = Protected(inside(1001, '/usr/bin/a', 10), 10 * PAGES, 10 * PAGES, 0, 0, itself)
+    assert bool(notes.wide((made,), (driver, other), 4096)) is not itself
 
 
 @pytest.mark.parametrize('command', [
