@@ -13,6 +13,7 @@ cp -r "$tests" "$copy/$(dirname "$tests")/"
 # Replays of many traces take half a minute each time.
 rm -f "$copy/$tests/test_replay.py"
 cp test/*.py "$copy/test/"
+cp -r test/fixtures "$copy/test/"
 rm "$copy"/test/test_*.py
 cat >> "$copy/test/conftest.py" <<'END'
 
