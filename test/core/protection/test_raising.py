@@ -18,6 +18,7 @@ from dataclasses import replace
 
 from oom_sentinel import settings
 from oom_sentinel.facts.protection import UnmappedFile
+from oom_sentinel.protection import lowered
 from oom_sentinel.protection import notes
 from oom_sentinel.protection import sizes
 from oom_sentinel.protection.domains import Domain
@@ -294,3 +295,14 @@ def test_a_lowered_process_that_leaks_slowly_stays_the_victim_once_it_was_raised
                          domains=(replace(ROBOT, left_pages=20 * PAGES),),
                          sizes={**at_rest(table), leaky.identity: size})
     assert bool(made.outgrown) is told and found[1001] == (100 if told else -300)
+
+
+@pytest.mark.parametrize('denied_in, why', [(None, WHY), ('/other', lowered.WHY)])
+def test_the_reason_is_the_denial_only_where_that_holds_the_process(denied_in, why):
+    """In the small group of 1003 every protected process was lowered, elsewhere none could be."""
+    driver = replace(DRIVER, cgroup='/other')
+    table = (driver, holding(node(1001, 'nav2_amcl/amcl', 'amcl', cgroup='/robot', adj=-300), 5),
+             inside(1003, '/usr/bin/a', 0), inside(1004, '/usr/bin/b', 60))
+    _, made = values(table, {driver.identity: 0},
+                     domains=(replace(MACHINE, path=denied_in), ROBOT))
+    assert {t.process.pid: t.why for t in made.raised}[1003] == why
