@@ -94,13 +94,14 @@ def dead(children):
 
 
 def end_all(path):
-    """Kill everybody in a control group; Linux before 5.14 has no cgroup.kill."""
+    """Kill everybody in a control group and below; Linux before 5.14 has no cgroup.kill."""
     if os.path.exists(f'{path}/cgroup.kill'):
         write(f'{path}/cgroup.kill', 1)
         return
-    for pid in read(f'{path}/cgroup.procs').split():
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(int(pid), signal.SIGKILL)
+    for folder, _, _ in os.walk(path):
+        for pid in read(f'{folder}/cgroup.procs').split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
 
 
 @contextlib.contextmanager

@@ -25,11 +25,11 @@ from conftest import running_sentinel
 from conftest import wait_for
 from machine import AS_ROBOT
 from machine import available_mib
+from machine import end_all
 from machine import FAST
 from machine import keyed
 from machine import read
 from machine import ROBOT_UID
-from machine import write
 import pytest
 
 UNIT = '/sys/fs/cgroup/robot_unit'
@@ -49,7 +49,7 @@ def unit():
     for name in ('', 'cgroup.procs', 'cgroup.subtree_control', 'cgroup.threads'):
         os.chown(f'{UNIT}/{name}', ROBOT_UID, ROBOT_UID)
     yield UNIT
-    write(f'{UNIT}/cgroup.kill', 1)
+    end_all(UNIT)
     wait_for(lambda: 'populated 0' in read(f'{UNIT}/cgroup.events'), 'the unit is empty')
     for folder, _, _ in os.walk(UNIT, topdown=False):
         os.rmdir(folder)
