@@ -61,7 +61,7 @@ from std_srvs.srv import Trigger
 
 CYCLE_S = 1.0  # levels are looked at this often even when publish_period is longer
 COMPLAIN_S = 60.0
-KEPT_S = 1.95  # a report without news is written for other programs so often: 0.4 ms each
+KEPT_S = 3.95  # a report without news is written for other programs so often: 0.4 ms each
 
 
 def cycle_period(publish_period: float) -> float:

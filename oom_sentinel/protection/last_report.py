@@ -15,7 +15,7 @@
 """
 The last report of the running node, for other programs of this user.
 
-The node writes one JSON file beside its lock, every other second and with every news; `read`
+The node writes one JSON file beside its lock, every 4 s and with every news; `read`
 returns it as long as the node that wrote it runs.  The file:
 
     {"version": 1, "pid": 123, "start_time": 4567, "boottime_s": 89.0, "wall_s": 1.8e9,
