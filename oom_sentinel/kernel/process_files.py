@@ -64,6 +64,14 @@ def user(root: Root, pid: int) -> int:
     return status.parse(root.read(f'/proc/{pid}/status')).uid
 
 
+def statm(root: Root, pid: int) -> bytes | None:
+    """Return how many pages a process holds as the kernel prints it, None when it is unknown."""
+    try:
+        return root.read(f'/proc/{pid}/statm', limit=256)
+    except OSError:
+        return None
+
+
 def started_s(root: Root, pid: int) -> float | None:
     """Return when a living process started, in seconds since boot; None when it has ended."""
     try:

@@ -69,6 +69,7 @@ class Entry:
     maps_work: int = -1  # page faults and ticks when its maps were read last
     work: int = -1  # page faults and ticks, and pages, when /proc/PID/status was read last
     rss_pages: int = 0
+    statm: bytes | None = None  # of /proc/PID/statm, when that was read last
     just_read: stat.TaskStat | None = None  # with which its memory is read the first time
 
 

@@ -32,7 +32,8 @@ from oom_sentinel.kernel.table import Table
 
 # While memory is plentiful the whole table's memory is read this seldom, in seconds: it only
 # feeds the kill order shown; new processes are met at every scan all the same.
-PLENTIFUL_SWEEP_S = 40.0
+PLENTIFUL_SWEEP_S = 60.0
+WHOLE_SWEEPS = 8  # every so many sweeps reads also what rests
 LISTING_S = 10.0  # a listing comes this often when something was forked, else with the sweep
 DUE_SHARE = 0.95  # of the period: a cycle a little early still scans
 # While a process starts, or memory is nearly used up, the table is read this often.
@@ -57,6 +58,7 @@ class Scanner:
         self.reports_execs = False  # whether every new program is reported by the kernel
         self.swept_s = self.listed_s = NEVER_S
         self._scanned_s = NEVER_S
+        self._sweeps = 0
         self._last_pid: int | None = None
         self._taken: tuple[Process, ...] = ()  # as the table returned them
         self._reread: frozenset[int] = frozenset()
@@ -126,12 +128,15 @@ class Scanner:
         self.table.exec_events = self.reports_execs
         everything = not self.plentiful or self.nearly_used_up or self._sweep_due(now_s)
         asked_for = self.listed_s == NEVER_S
-        processes = self.table.read(now_s, everything=everything, tracked=tracked)
+        plentiful = self.plentiful and not self.nearly_used_up and self.swept_s != NEVER_S
+        processes = self.table.read(now_s, everything=everything, tracked=tracked,
+                                    moved=plentiful and self._sweeps % WHOLE_SWEEPS != 0)
         changed = self._take(processes)
         self._last_pid, self.listed_s = last_pid, now_s
         self._reread = frozenset(p.pid for p in processes) if everything else tracked
         if everything:
             self.swept_s = now_s
+            self._sweeps += 1
         return changed or asked_for or everything or self.starting
 
     def take_reread(self) -> frozenset[int]:

@@ -88,8 +88,8 @@ def test_while_memory_is_plentiful_nothing_is_listed_without_a_fork(tree):
     start(tree, 600)
     (tree / 'proc/loadavg').write_text('0.10 0.20 0.30 1/200 4244\n')
     assert scanner.read(10.0, frozenset((500,))) and 600 in pids(scanner)
-    assert not scanner.read(30.0, frozenset((500,))) and scanner.listed_s == 10.0
-    assert scanner.read(41.0, frozenset((500,))) and scanner.listed_s == 41.0  # the sweep
+    assert not scanner.read(59.0, frozenset((500,))) and scanner.listed_s == 10.0
+    assert scanner.read(60.0, frozenset((500,))) and scanner.listed_s == 60.0  # the sweep
 
 
 def test_what_was_forked_without_an_exec_is_found_within_ten_seconds(tree):
@@ -108,7 +108,7 @@ def test_a_reading_that_was_asked_for_says_that_a_plan_is_due(tree):
     scanner = Scanner(kernel.Table(kernel.Root(str(tree))))
     scanner.read(0.0, frozenset())
     scanner.plentiful = True
-    assert scanner.read(60.0, frozenset())  # none is young any more
+    assert scanner.read(61.0, frozenset())  # none is young any more
     scanner.hasten()
     assert scanner.read(61.0, frozenset())
     assert scanner.set_graph_names({500: ('/late',)}, {}) and scanner.read(62.0, frozenset())
@@ -158,6 +158,39 @@ def test_the_table_is_read_often_where_memory_is_nearly_used_up_and_raising_help
     monkeypatch.setattr(sentinel, 'scan', lambda: None)
     sentinel.look_soon()
     assert sentinel.scanner.nearly_used_up is (nearly and may_raise)
+
+
+def test_a_sweep_leaves_out_what_holds_as_many_pages_as_before(tree, monkeypatch):
+    """Unless it is tracked, memory gets short, or it was left out six times."""
+    scanner = Scanner(kernel.Table(kernel.Root(str(tree))))
+    read, names = scanner.table.root.read, []
+    monkeypatch.setattr(scanner.table.root, 'read', lambda path, **more: (
+        names.append(path), read(path, **more))[1])
+
+    def whole(now_s):
+        """Return which of the two processes this sweep reads."""
+        names.clear()
+        scanner.read(now_s, frozenset((500,)))
+        return {pid for pid in (400, 500) if f'/proc/{pid}/oom_score_adj' in names}
+
+    for pid in (400, 500):
+        (tree / f'proc/{pid}/statm').write_text('574 221 180 9 0 110 0\n')
+    assert whole(0.0) == {400, 500}
+    scanner.plentiful = True
+    assert [whole(60.0 * n) for n in range(1, 11)] == [
+        {400, 500}, *[{500}] * 6, {400, 500}, {400, 500}, {500}]
+    (tree / 'proc/400/statm').write_text('574 222 180 9 0 110 0\n')
+    assert [whole(660.0), whole(720.0)] == [{400, 500}, {500}]
+    scanner.hasten(everything=True)
+    assert whole(721.0) == {400, 500}
+    assert [whole(781.0), whole(841.0), whole(901.0)] == [{400, 500}, {500}, {400, 500}]
+    assert [whole(961.0), whole(1021.0)] == [{400, 500}, {500}]
+    scanner.plentiful = False
+    assert whole(1022.0) == {400, 500}
+    scanner.plentiful = True
+    assert [whole(1082.0), whole(1142.0)] == [{400, 500}, {500}]
+    scanner.nearly_used_up = True
+    assert whole(1143.0) == {400, 500}
 
 
 def test_many_processes_are_swept_more_seldom(tree):
