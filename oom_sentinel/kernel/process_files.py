@@ -26,6 +26,7 @@ from oom_sentinel.kernel.files import ParseError
 from oom_sentinel.kernel.files import status
 from oom_sentinel.kernel.files.stat import parse
 from oom_sentinel.kernel.files.stat import text
+from oom_sentinel.kernel.root import DIGITS
 from oom_sentinel.kernel.root import Root
 from oom_sentinel.settings import programs
 
@@ -64,12 +65,14 @@ def user(root: Root, pid: int) -> int:
     return status.parse(root.read(f'/proc/{pid}/status')).uid
 
 
-def statm(root: Root, pid: int) -> bytes | None:
-    """Return how many pages a process holds as the kernel prints it, None when it is unknown."""
+def resident_pages(root: Root, pid: int) -> int | None:
+    """Return how many pages of a process are resident (/proc/PID/statm), None when unknown."""
     try:
-        return root.read(f'/proc/{pid}/statm', limit=256)
+        words = root.read(f'/proc/{pid}/statm', limit=256).split(b' ', 2)
     except OSError:
         return None
+    known = len(words) == 3 and words[1].isdigit() and len(words[1]) <= DIGITS
+    return int(words[1]) if known else None
 
 
 def started_s(root: Root, pid: int) -> float | None:

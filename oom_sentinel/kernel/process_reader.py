@@ -69,7 +69,7 @@ class Entry:
     maps_work: int = -1  # page faults and ticks when its maps were read last
     work: int = -1  # page faults and ticks, and pages, when /proc/PID/status was read last
     rss_pages: int = 0
-    statm: bytes | None = None  # of /proc/PID/statm, when that was read last
+    resident: int | None = None  # pages by /proc/PID/statm, when that was read last
     just_read: stat.TaskStat | None = None  # with which its memory is read the first time
 
 
@@ -156,7 +156,7 @@ class ProcessReader:
     def read_program(self, entry: Entry, now_s: float) -> bool:
         """Read program and control group, False when the process is gone."""
         pid = entry.process.pid
-        exe = self.root.link(f'/proc/{pid}/exe')
+        exe = intern(self.root.link(f'/proc/{pid}/exe') or '') or None
         first, new_exe = entry.read_s == NEVER_S, exe != entry.exe
         if new_exe and not first:
             entry.since_s, entry.maps_reads, entry.maps_librcl = now_s, 0, False

@@ -140,15 +140,16 @@ class Table:
         if not again and not everything:
             return True
         if again or not moved:
-            entry.statm = None
+            entry.resident = None
         elif self._holds_the_same(entry):
             return True
         return self._reader.read_memory(entry, scores or tracked)
 
     def _holds_the_same(self, entry: Entry) -> bool:
         """Return whether its pages are as many as before: 6 us, reading its memory takes 18."""
-        before, entry.statm = entry.statm, process_files.statm(self.root, entry.process.pid)
-        return entry.statm is not None and entry.statm == before
+        before = entry.resident
+        entry.resident = process_files.resident_pages(self.root, entry.process.pid)
+        return entry.resident is not None and entry.resident == before
 
     def _read_program(self, entry: Entry, now_s: float) -> bool:
         """Read program and control group, False when the process is gone."""

@@ -19,6 +19,7 @@ import pathlib
 from oom_sentinel import kernel
 from oom_sentinel import settings
 from oom_sentinel.facts.protection import Target
+from oom_sentinel.kernel import process_files
 from oom_sentinel.kernel.scanning import Scanner
 from oom_sentinel.protection.domains import Domain
 from oom_sentinel.protection.guard import Guard
@@ -191,6 +192,17 @@ def test_a_sweep_leaves_out_what_holds_as_many_pages_as_before(tree, monkeypatch
     assert [whole(1082.0), whole(1142.0)] == [{400, 500}, {500}]
     scanner.nearly_used_up = True
     assert whole(1143.0) == {400, 500}
+
+
+@pytest.mark.parametrize('words, pages', [
+    ('574 221 180 9 0 110 0\n', 221), ('574 0 0 9 0 110 0\n', 0), ('', None), ('574 221', None),
+    ('574 -1 180\n', None), ('574 x 180\n', None), (f'574 {"9" * 30} 180\n', None)])
+def test_resident_pages_are_those_of_statm(tree, words, pages):
+    """What no kernel writes is unknown, and the process is read then."""
+    (tree / 'proc/400/statm').write_text(words)
+    root = kernel.Root(str(tree))
+    assert process_files.resident_pages(root, 400) == pages
+    assert process_files.resident_pages(root, 500) is None
 
 
 def test_many_processes_are_swept_more_seldom(tree):
