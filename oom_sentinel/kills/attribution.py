@@ -45,6 +45,7 @@ from oom_sentinel.kills.counters import nearest
 from oom_sentinel.kills.known_processes import COMM_BYTES
 from oom_sentinel.kills.known_processes import Known
 from oom_sentinel.kills.known_processes import KnownProcesses
+from oom_sentinel.kills.known_processes import OUTSIDE
 
 VICTIMS_MAX = 256
 CLOCK_S = 0.1
@@ -167,6 +168,8 @@ class Attribution:
         if known is not None:
             self._victims.append(known.process.identity)
             kill = inferred.with_victim_facts(kill, known)
+        elif how == OUTSIDE and counted is not None:
+            how = circumstances.forked_by(self.known, kill, counted.group) or how
         elsewhere = circumstances.is_elsewhere(
             kill, None if known is None else known.process,
             [k.process for k in self.known.living], os.geteuid(),

@@ -120,6 +120,31 @@ def largest_processes(processes: KnownProcesses, kill: OomKill, now_s: float) ->
     return tuple(f'{p.label} (PID {p.pid}) {size / MIB:.0f} MiB' for size, p in sizes[:LARGEST])
 
 
+def forked_by(processes: KnownProcesses, kill: OomKill, group: str | None) -> str | None:
+    """
+    Return whose child a victim was that was never read, None where that is not certain.
+
+    All living processes of its name, user, oom_score_adj and control group run one program, and
+    one of them has forked another.
+
+    :param group: the control group that counted the kill.
+    """
+    path, name = kill.task_memcg or group, kill.victim_comm
+    if path is None or name is None:
+        return None
+    alike = [k.process for k in processes.living
+             if k.process.program.comm[:COMM_BYTES] == name[:COMM_BYTES]
+             and kill.victim_uid in (None, k.process.uid)
+             and k.process.cgroup is not None and path.endswith(k.process.cgroup.rstrip('/'))
+             and processes.has_adj(k, kill.oom_score_adj)]
+    pids = {p.pid for p in alike}
+    if len({p.program for p in alike}) != 1 or not any(p.ppid in pids for p in alike):
+        return None
+    first = min(alike, key=lambda p: p.start_time)
+    return f'unknown: it was never read; a child that {first.label} (PID {first.pid}) had just ' \
+           'forked, by name, user, oom_score_adj and control group'
+
+
 def _label(processes: KnownProcesses, task: OomTask) -> str:
     known = None if processes.foreign_pids else processes.with_pid(task.pid, task.name)
     return f'{task.name if known is None else known.process.label} (PID {task.pid})'

@@ -556,6 +556,21 @@ def test_in_a_namespace_a_record_of_nobody_here_takes_no_counter(monkeypatch):
     assert [(s.kill.victim_pid, s.kill.node_names) for s in told] == [(4712, ('/lidar',))]
 
 
+def test_in_a_namespace_a_child_that_was_never_read_is_told_by_its_parent(monkeypatch):
+    """It has no node of its own, and nobody who is known has died."""
+    parent = replace(LIDAR, cgroup='/robot')
+    case = Case(monkeypatch, foreign_pids=True, groups={'/robot': 0}, container=True)
+    case.alive = (parent, replace(parent, pid=11, ppid=10, start_time=2))
+    case.scan()
+    case.cycle(0.5)
+    case.groups = {'/robot': 1}
+    case.log.choice('/docker/c1/robot', 4711)
+    case.log.kill(4711)
+    told = [seen for _ in range(50) for seen in case.cycle(0.1).fresh]
+    assert [s.kill.node_names for s in told] == [()]
+    assert 'a child that /lidar (PID 10) had just forked' in told[0].matched
+
+
 def test_in_a_namespace_who_was_missing_before_the_kill_is_not_meant(monkeypatch):
     """A decoy of the same name that ended a second ago."""
     case = Case(monkeypatch, foreign_pids=True)
