@@ -105,3 +105,11 @@ def test_what_the_watermarks_set_aside_can_still_be_taken(min_free_mib, free_mib
     found = headroom.machine_bytes(info, (), min_free_mib * 1024)
     assert found == pytest.approx(more_mib * MIB, abs=2)
     assert headroom.machine_bytes(info, ()) == 0
+
+
+@pytest.mark.parametrize('info', [None, replace(INFO, swap_total_bytes=0, swap_free_bytes=0)])
+def test_without_swap_nothing_of_it_is_used(info):
+    """Unknown is None, not 0."""
+    for group in (GROUP, GROUP_V1, replace(GROUP, swap_usage_bytes=20 * MIB)):
+        found = headroom.headroom(group, info)
+        assert (found.swap_used_percent, found.until_oom_bytes) == (None, 40 * MIB)
