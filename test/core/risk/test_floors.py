@@ -210,3 +210,46 @@ def test_what_goes_on_to_rest_is_not_judged_anew_and_has_the_same_pace(seed):
         assert last.bytes_per_s == pace
         rested += pace == 0.0
     assert rested > 100
+
+
+def rising(minutes, per_s, every_s=30):
+    """Return the points of an even growth, exact in floats."""
+    return tuple((float(at), float(per_s * at)) for at in range(0, minutes * 60 + 1, every_s))
+
+
+@pytest.mark.parametrize('minutes, found', [(24.5, False), (25, True), (29, True)])
+def test_an_even_growth_is_a_leak_after_25_minutes(minutes, found):
+    """Of six MiB in ten minutes."""
+    recent = rising(30, 10240)[:int(minutes * 2) + 1]
+    assert (floors._judge(recent, recent[::4])[1] is not None) == found
+
+
+def test_a_growth_of_exactly_the_least_pace_is_no_leak(monkeypatch):
+    """Of half an hour, and of two hours."""
+    recent, long = rising(29, 8192), rising(116, 2048, 120)
+    for least, found in ((8192.0, False), (8191.5, True)):
+        monkeypatch.setattr(floors, 'LEAK_BYTES_PER_S', least)
+        assert (floors._judge(recent, recent[::4])[1] is not None) == found
+    late = tuple((at, value) for at, value in rising(116, 2048) if at >= 87 * 60)
+    for least, found in ((2048.0, False), (2047.5, True)):
+        monkeypatch.setattr(floors, 'SLOW_LEAK_BYTES_PER_S', least)
+        assert (floors._judge(late, long)[1] is not None) == found
+
+
+@pytest.mark.parametrize('count, found', [(50, False), (51, True)])
+def test_a_slow_growth_is_a_leak_after_100_minutes(count, found):
+    """7 MiB an hour: 6000 s are 50 stretches of two minutes."""
+    long = rising(120, 2048, 120)[:count]
+    recent = tuple(p for p in rising(120, 2048) if long[-1][0] - 1740 <= p[0] <= long[-1][0])
+    assert (floors._judge(recent, long)[1] is not None) == found
+
+
+@pytest.mark.parametrize('count, found', [(40, False), (41, True)])
+def test_steps_are_a_leak_after_80_minutes(count, found):
+    """4800 s are 40 stretches of two minutes; 100 MiB each 20 minutes."""
+    def held(at):
+        return 100.0 * MIB * (at // 1200)
+    long = tuple((at, held(at)) for at in (120.0 * i for i in range(count)))
+    end = long[-1][0]
+    recent = tuple((at, held(at)) for at in (end - 30.0 * i for i in range(58, -1, -1)))
+    assert (floors._judge(recent, long)[1] is not None) == found

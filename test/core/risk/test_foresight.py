@@ -685,6 +685,25 @@ def test_an_error_needs_this_share(below, above, more):
     assert level_of(above, **more) == Level.ERROR
 
 
+def test_the_edges_of_a_level(monkeypatch):
+    """Exactly the share is enough; an end exactly as far away as the limit is not near."""
+    assert level_of(0.72) == Level.ERROR and level_of(0.9, 45.0) == Level.WARN
+    assert level_of(0.9, 44.9) == Level.ERROR
+    assert level_of(0.5, high_s=120.0, pausing=True) == Level.WARN
+    assert level_of(0.5, high_s=120.5, pausing=True) == Level.OK
+    at_once = exhaustion.Forecast(5.0, 10.0, 30.0, 8.0, 0.9)
+    assert shares.level(at_once, 0.0, Level.OK, False, False, SETTINGS) == Level.OK
+    soon = replace(at_once, middle_s=9.9)
+    assert shares.level(soon, 0.0, Level.OK, False, False, SETTINGS) == Level.ERROR
+    monkeypatch.setattr(shares, 'FAR_SHARE', 0.5)
+    monkeypatch.setattr(shares, 'WARN_SHARE', 0.5)
+    assert level_of(0.5) == Level.WARN and level_of(0.499) == Level.OK
+    monkeypatch.setattr(shares, 'WARN_SHARE', 0.25)
+    monkeypatch.setattr(shares, 'FAR_SHARE', 0.25)
+    assert level_of(0.375, high_s=60.0) == Level.WARN  # not even: 1.5 times exactly
+    assert level_of(0.375, high_s=59.5) == Level.OK
+
+
 def test_the_shares_follow_warn_s():
     """With 60 s an even fall of 100 s waits until 20 s and a tenth of it are left."""
     quick = settings.build({'exhaustion.warn_s': 60.0, 'exhaustion.error_s': 10.0})

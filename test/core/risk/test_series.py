@@ -287,3 +287,22 @@ def test_when_so_much_was_left_the_last_time_is_found_on_the_finest_scale():
     assert series.last_above(left, 801.0) == 199.0
     assert 99.0 <= series.last_above(left, 900.0) <= 100.0
     assert series.last_above(left, 1001.0) is None
+
+
+def test_the_edges_of_a_pace_and_of_a_forecast(monkeypatch):
+    """What is exactly at a limit: of numbers that floats hold exactly."""
+    monkeypatch.setattr(series, 'SLOWER', 0.5)
+    assert not series.pace(points_of([2, 2, 2, 2, 2, 2, 1, 1]), 8).slows
+    assert series.pace(points_of([2, 2, 2, 2, 2, 2, 1, 0.875]), 8).slows
+    fallen = after([1000 - 10 * at for at in range(41)])
+    monkeypatch.setattr(exhaustion, 'HABIT_MARGIN', 1.25)
+    for depth, told in ((256.0, False), (255.5, True)):
+        swing = replace(fallen.swing, habits=((1.0, depth), (2.0, depth)))
+        assert (exhaustion.forecast(replace(fallen, swing=swing)) is not None) == told
+    monkeypatch.setattr(exhaustion, 'GAINS_WITHIN', 4.0)
+    assert exhaustion._lasts(fallen, 600.0, 80.0, 10.0)
+    assert not exhaustion._lasts(fallen, 600.0, 80.5, 10.0)
+    assert not exhaustion._lasts(fallen, 600.0, 80.0, 9.5)
+    paused = after([700.0] * 10 + [615, 600, 600, 600, 600, 600, 600])
+    assert not exhaustion._pauses(paused, 600.0, 60.0)
+    assert exhaustion._pauses(paused, 600.0, 59.5)
