@@ -192,15 +192,19 @@ def _kmsg() -> Found:
         source = log.Kmsg()
     except log.Refused as error:
         return Found(refused=(str(error),) if str(error) else ())
+    first: list[bytes] = []
+    kills: list[OomKill] = []
     try:
-        records = source.read()
+        for record in source.rest():
+            if len(first) < 50:
+                first.append(record)
+            kills += _light(parser.feed(record))
     except OSError as error:
         return Found(refused=(f'/dev/kmsg: {error.strerror}; {log.KMSG_GRANT}',))
     finally:
         source.close()
-    kills = [kill for record in records for kill in _light(parser.feed(record))]
     kills += _light(parser.end())
-    begins = first_time(b'\n'.join(records[:50]), parser.clock)
+    begins = first_time(b'\n'.join(first), parser.clock)
     return Found(tuple(kills), ('/dev/kmsg',), begins=() if begins is None else (
         ('/dev/kmsg', begins),))
 

@@ -121,7 +121,7 @@ class ChildDeaths:
             self._victims.popleft()
         if self._log is not None:
             self._victims.extend(
-                (kill.victim_pid, now_s) for line in self._log.read()
+                (kill.victim_pid, now_s) for line in self._log.rest()
                 for kill in self._parser.feed(line) if kill.victim_pid is not None
                 and kill.kind is Killer.KERNEL and kill.certainty == THE_KERNEL_SAID_SO)
 

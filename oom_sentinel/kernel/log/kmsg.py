@@ -14,6 +14,7 @@
 
 """/dev/kmsg: `prio,seq,usec,flags;text`, a record a read (Documentation/ABI/testing/dev-kmsg)."""
 
+from collections.abc import Iterator
 import os
 import re
 
@@ -23,6 +24,7 @@ from oom_sentinel.kernel.log.source import Refused
 # buffer is EINVAL.
 RECORD_BYTES = 8192
 READS_MAX = 256  # records at a time
+TIMES_MAX = 10_000  # a writer that is faster than the reader is not followed for ever
 GRANT = 'sysctl kernel.dmesg_restrict=0 or CAP_SYSLOG (sudo) gives the right'
 _STAMP = re.compile(rb'(?:^|\n)(?:<\d{1,4}>)?\[ *\d{1,10}\.\d{1,9}\]|(?:^|\n)\d{1,4},\d{1,20},\d')
 
@@ -64,6 +66,14 @@ class Kmsg:
             self._follow(record)
             found.append(record.partition(b'\n')[0])
         return found
+
+    def rest(self) -> Iterator[bytes]:
+        """Yield the records up to the end of the buffer, read some at a time."""
+        for _ in range(TIMES_MAX):
+            records = self.read()
+            if not records:
+                return
+            yield from records
 
     def _follow(self, record: bytes) -> None:
         words = record[:64].split(b',', 2)

@@ -33,6 +33,7 @@ from oom_sentinel.facts.cgroup import MemoryCgroup
 from oom_sentinel.facts.host import Container
 from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.kernel import log
+from oom_sentinel.kernel.log import Kmsg
 from oom_sentinel.kernel.log.journal import GRANT as JOURNAL_GRANT
 import pytest
 
@@ -324,3 +325,19 @@ def test_a_group_or_allocating_victim_did_not_outgrow_anything(capsys, tmp_path)
                      b'pgtables:4kB oom_score_adj:-500\n')
     said = run(capsys, '--file', path).out
     assert 'outgrew' not in said and 'does not count here' in said
+
+
+def test_the_kernels_buffer_is_read_to_its_end(capsys, monkeypatch, tmp_path):
+    """A kill stands behind what the kernel said while it booted."""
+    size = 256
+    lines = [b'6,%d,%d,-;booting' % (n, 1000 * n) for n in range(700)]
+    lines.append(b'3,700,5000000,-;Memory cgroup out of memory: Killed process 4242 (amcl) '
+                 b'total-vm:9kB, anon-rss:4kB, file-rss:0kB, shmem-rss:0kB, UID:0 pgtables:8kB '
+                 b'oom_score_adj:0')
+    path = tmp_path / 'kmsg'
+    path.write_bytes(b''.join(line.ljust(size - 1) + b'\n' for line in lines))
+    monkeypatch.setattr(log.kmsg, 'RECORD_BYTES', size)
+    monkeypatch.setattr(logs.log, 'Kmsg', lambda: Kmsg(str(path)))
+    monkeypatch.setattr(logs, '_of_journal', lambda since_s: logs.Found())
+    monkeypatch.setattr(logs, 'below', lambda folder: logs.Found())
+    assert '(PID 4242)' in run(capsys, code=1).out

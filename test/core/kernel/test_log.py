@@ -227,6 +227,17 @@ class Portions:
         return self.left.pop(0) if self.left else []
 
 
+def test_the_rest_of_the_kernels_buffer_is_more_than_one_reading(tmp_path, monkeypatch):
+    """A reading holds some of the records alone."""
+    monkeypatch.setattr(log.kmsg, 'RECORD_BYTES', 16)
+    (tmp_path / 'kmsg').write_bytes(b''.join(b'6,%04d,1,-;text\n' % n for n in range(600)))
+    source = Kmsg(str(tmp_path / 'kmsg'))
+    assert len(source.read()) == log.kmsg.READS_MAX
+    assert [line[2:6] for line in source.rest()][-1] == b'0599'
+    assert list(source.rest()) == []
+    source.close()
+
+
 def test_a_feed_reads_on_when_the_reading_before_is_taken():
     """A large buffer of the kernel is never in memory as a whole."""
     feed = Feed(Portions())

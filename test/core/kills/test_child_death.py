@@ -34,10 +34,10 @@ class Kmsg:
         """Start empty."""
         self.lines = []
 
-    def read(self):
-        """Return the new lines."""
-        lines, self.lines = self.lines, []
-        return lines
+    def rest(self):
+        """Yield the new lines."""
+        while self.lines:
+            yield self.lines.pop(0)
 
     def close(self):
         """Do nothing."""
