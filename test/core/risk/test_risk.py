@@ -553,6 +553,7 @@ def test_stalls_are_said_in_percent_of_ten_seconds(stalls, expected):
     alone = Pressure(PressureLine(11.4, 0.0, 0.0, 0))
     found, _ = risk.assess(sample(pressure=alone), risk.History(), SETTINGS)
     assert found.pressure.reasons == ('some tasks waited for memory 11 % of the last 10 s',)
+    assert found.oom_risk == 0.057
 
 
 def test_memory_that_cannot_be_read_is_a_warning_with_the_reason():
