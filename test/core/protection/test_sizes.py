@@ -183,6 +183,7 @@ def test_the_pace_is_that_between_two_readings():
     for now_s, mib in ((10.0, 40), (11.0, 50), (12.0, 60), (22.0, 160)):
         size = sizes.extend(size, process(mib).memory, now_s)
     assert size.read_s == 22.0 and 9.0 * MIB < size.bytes_per_s <= 10.0 * MIB
+    assert size.memory == process(160).memory, 'what is not read anew is known by it'
 
 
 LEAK = [(0, 40), (1, 40), (3, 60), (4, 80), (4.5, 100)]
@@ -234,3 +235,20 @@ def test_what_did_not_leak_at_its_end_leaves_no_leak(steps):
     found.forget(process(0).identity)
     found.add((process(2, pid=2),), 70)
     assert not next(iter(found.known.values())).leaky
+
+
+def test_the_young_that_start_or_hold_more_than_at_rest_are_restless():
+    """One starts, one has settled and leaks from then on; a minute later neither is young."""
+    found, seen = Sizes(), []
+    for now_s, starts, leaks in ((0.0, 40, 40), (1.0, 60, 40), (30.0, 60, 80), (61.0, 60, 90)):
+        found.add((process(starts, pid=3), process(leaks, pid=4)), now_s)
+        seen.append(found.restless())
+    assert seen == [{3, 4}, {3}, {4}, set()]
+
+
+def test_the_first_size_of_a_process_is_all_that_is_known_of_its_rest():
+    """Each bound of each stretch begins there."""
+    size = sizes.first(process(40).memory, 3.0)
+    bounds = (size.now, size.low, size.high, size.stretch_low, size.stretch_high,
+              size.before_low, size.before_high)
+    assert set(bounds) == {40 * MIB} and size.stretch_s == size.first_s == size.read_s == 3.0
