@@ -120,7 +120,8 @@ def test_a_forecast_that_raises_no_level_sheds_nothing():
 
 
 @pytest.mark.parametrize('full_avg10, available, short', [
-    (25, 100, True), (15, 100, False), (25, 400, False)])
+    (25, 100, True), (20, 100, False), (15, 100, False), (25, 400, False), (25, 150, False),
+    (25, 149, True)])
 def test_pressure_counts_only_where_memory_is_low(full_avg10, available, short):
     """Full pressure above shed.full_avg10, and MemAvailable below its warn level."""
     pressure = Pressure(PressureLine(50, 0, 0, 0), PressureLine(full_avg10, 0, 0, 0))
