@@ -366,3 +366,13 @@ def test_a_program_of_many_small_processes_matters_by_their_sum_without_file_pag
     assert leaks._matters([replace(small, memory=TaskMemory(8 * MIB, 8 * MIB, 0))])
     assert leaks._matters([node(10, 1, 'x')])
     assert not leaks._matters([replace(small, memory=None)])
+
+
+@pytest.mark.parametrize('seen_s, named', [(280.0, True), (281.0, False), (0.0, False)])
+def test_a_node_that_was_loaded_within_three_minutes_of_the_growth_is_named(seen_s, named):
+    """The growth began at 100 s; what was there from the beginning is not named."""
+    grown = floors.Floors(recent=((0.0, 5.0), (100.0, 5.0), (200.0, 50.0), (300.0, 99.0)))
+    program = leaks.Program('x', grown, frozenset({node(10, 1).identity}),
+                            nodes=(('/a', 0.0), ('/b', seen_s)))
+    assert leaks._processes(program) == 'PID 10, 2 nodes' + (
+        ', /b loaded when the growth began' if named else '')
