@@ -169,7 +169,9 @@ class Attribution:
             self._victims.append(known.process.identity)
             kill = inferred.with_victim_facts(kill, known)
         elif how == OUTSIDE and counted is not None:
-            how = circumstances.forked_by(self.known, kill, counted.group) or how
+            known, how = circumstances.family_of(
+                self.known, kill, counted.group, now_s) or (None, how)
+            kill = kill if known is None else inferred.with_victim_facts(kill, known)
         elsewhere = circumstances.is_elsewhere(
             kill, None if known is None else known.process,
             [k.process for k in self.known.living], os.geteuid(),

@@ -27,6 +27,7 @@ from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.kills.known_processes import inside
+from oom_sentinel.kills.known_processes import Known
 from oom_sentinel.kills.known_processes import KnownProcesses
 from oom_sentinel.kills.known_processes import within
 from oom_sentinel.settings.programs import BUILD_TOOLS
@@ -120,29 +121,32 @@ def largest_processes(processes: KnownProcesses, kill: OomKill, now_s: float) ->
     return tuple(f'{p.label} (PID {p.pid}) {size / MIB:.0f} MiB' for size, p in sizes[:LARGEST])
 
 
-def forked_by(processes: KnownProcesses, kill: OomKill, group: str | None) -> str | None:
+def family_of(processes: KnownProcesses, kill: OomKill, group: str | None,
+              now_s: float) -> tuple[Known, str] | None:
     """
-    Return whose child a victim was that was never read, None where that is not certain.
+    Return the first of a victim's fork family, and how it was found, None where none is certain.
 
-    All living processes of its name, user, oom_score_adj and control group run one program, and
-    one of them has forked another.
+    For a victim that was never read, or whose record another one of its family took.  All
+    processes of its name, user, oom_score_adj and control group that live or died a moment ago
+    run one program, and one of them has forked another.
 
     :param group: the control group that counted the kill.
     """
     path, name = kill.task_memcg or group, kill.victim_comm
     if path is None or name is None:
         return None
-    alike = [k.process for k in processes.living
+    alike = [k for k in processes.possible_victims(now_s)
              if k.process.program.comm[:COMM_BYTES] == name[:COMM_BYTES]
              and kill.victim_uid in (None, k.process.uid)
              and k.process.cgroup is not None and path.endswith(k.process.cgroup.rstrip('/'))
              and processes.has_adj(k, kill.oom_score_adj)]
-    pids = {p.pid for p in alike}
-    if len({p.program for p in alike}) != 1 or not any(p.ppid in pids for p in alike):
+    pids = {k.process.pid for k in alike}
+    if len({k.process.program for k in alike}) != 1 \
+            or not any(k.process.ppid in pids for k in alike):
         return None
-    first = min(alike, key=lambda p: p.start_time)
-    return f'unknown: it was never read; a child that {first.label} (PID {first.pid}) had just ' \
-           'forked, by name, user, oom_score_adj and control group'
+    first = min(alike, key=lambda k: k.process.start_time)
+    return first, f'by name, user, oom_score_adj and control group: {first.process.label} (PID ' \
+                  f'{first.process.pid}) or what it forked; which of them is unknown'
 
 
 def _label(processes: KnownProcesses, task: OomTask) -> str:

@@ -557,7 +557,7 @@ def test_in_a_namespace_a_record_of_nobody_here_takes_no_counter(monkeypatch):
 
 
 def test_in_a_namespace_a_child_that_was_never_read_is_told_by_its_parent(monkeypatch):
-    """It has no node of its own, and nobody who is known has died."""
+    """It runs the same program, and nobody who is known has died."""
     parent = replace(LIDAR, cgroup='/robot')
     case = Case(monkeypatch, foreign_pids=True, groups={'/robot': 0}, container=True)
     case.alive = (parent, replace(parent, pid=11, ppid=10, start_time=2))
@@ -567,8 +567,8 @@ def test_in_a_namespace_a_child_that_was_never_read_is_told_by_its_parent(monkey
     case.log.choice('/docker/c1/robot', 4711)
     case.log.kill(4711)
     told = [seen for _ in range(50) for seen in case.cycle(0.1).fresh]
-    assert [s.kill.node_names for s in told] == [()]
-    assert 'a child that /lidar (PID 10) had just forked' in told[0].matched
+    assert [s.kill.node_names for s in told] == [('/lidar',)]
+    assert '/lidar (PID 10) or what it forked; which of them is unknown' in told[0].matched
 
 
 def test_in_a_namespace_who_was_missing_before_the_kill_is_not_meant(monkeypatch):

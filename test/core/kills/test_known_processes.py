@@ -25,7 +25,7 @@ from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import Program
 from oom_sentinel.facts.process import TaskMemory
 from oom_sentinel.facts.protection import Target
-from oom_sentinel.kills.circumstances import forked_by
+from oom_sentinel.kills.circumstances import family_of
 from oom_sentinel.kills.circumstances import largest_processes
 from oom_sentinel.kills.known_processes import DEAD_KEPT_S
 from oom_sentinel.kills.known_processes import DEAD_MAX
@@ -224,15 +224,19 @@ def test_in_a_namespace_of_a_fork_family_the_name_is_certain_though_the_process_
 
 
 def test_a_child_that_was_never_read_is_told_by_its_family():
-    """Only where one program fits that has forked before."""
+    """Only where one program fits that has forked before, and lives or died a moment ago."""
     first = process(10, adj=53, cgroup='/x')
     second = replace(process(11, adj=53, cgroup='/x'), ppid=10)
     other = replace(namesake(12, adj=53, cgroup='/x'), ppid=10)
     said = kill(pid=99, oom_score_adj=53, task_memcg='/x', victim_uid=0)
 
     def asked(*scan, kill=said, group=None):
-        return forked_by(register(scan, foreign_pids=True), kill, group)
-    assert 'a child that /lidar (PID 10) had just forked' in asked(first, second)
+        return family_of(register(scan, foreign_pids=True), kill, group, 0.0)
+    known, how = asked(first, second)
+    assert known.process == first and '/lidar (PID 10) or what it forked' in how
+    dead = register((first, second), (), foreign_pids=True)
+    assert family_of(dead, said, None, 2.0)[0].process == first
+    assert family_of(dead, said, None, 20.0) is None
     assert asked(first) is None  # it has never forked
     assert asked(first, second, other) is None
     for facts in ({'victim_comm': 'other'}, {'victim_uid': 7}, {'oom_score_adj': 0},
