@@ -253,3 +253,10 @@ def test_steps_are_a_leak_after_80_minutes(count, found):
     end = long[-1][0]
     recent = tuple((at, held(at)) for at in (end - 30.0 * i for i in range(58, -1, -1)))
     assert (floors._judge(recent, long)[1] is not None) == found
+
+
+@pytest.mark.parametrize('count, pace', [(3, None), (4, 0.0)])
+def test_rest_is_told_after_a_minute_and_a_half(count, pace):
+    """Of four stretches of half a minute."""
+    rest = tuple((30.0 * i, 100.0 * MIB) for i in range(count))
+    assert floors._judge(rest, rest[:1]) == (pace, None)
