@@ -170,7 +170,7 @@ class Attribution:
             kill = inferred.with_victim_facts(kill, known)
         elif how == OUTSIDE and counted is not None:
             known, how = circumstances.family_of(
-                self.known, kill, counted.group, now_s) or (None, how)
+                self.known, kill, counted.group, at_s) or (None, how)
             kill = kill if known is None else inferred.with_victim_facts(kill, known)
         elsewhere = circumstances.is_elsewhere(
             kill, None if known is None else known.process,

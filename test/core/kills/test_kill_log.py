@@ -571,6 +571,25 @@ def test_in_a_namespace_a_child_that_was_never_read_is_told_by_its_parent(monkey
     assert '/lidar (PID 10) or what it forked; which of them is unknown' in told[0].matched
 
 
+def test_in_a_namespace_a_family_that_died_before_the_record_was_given_up_is_still_meant(
+        monkeypatch):
+    """The record waited for a death of its own; what counts is who was there at the kill."""
+    parent = replace(LIDAR, cgroup='/robot')
+    case = Case(monkeypatch, foreign_pids=True, groups={'/robot': 0}, container=True)
+    case.alive = (parent, replace(parent, pid=11, ppid=10, start_time=2))
+    case.scan()
+    case.cycle(0.5)
+    case.groups, case.alive = {'/robot': 3}, ()
+    case.now_s += 0.1
+    case.scan()
+    case.now_s += 2.0  # the record is read late
+    for pid in (4711, 4712, 4713):
+        case.log.choice('/docker/c1/robot', pid)
+        case.log.kill(pid)
+    told = [seen for _ in range(60) for seen in case.cycle(0.1).fresh]
+    assert [s.kill.node_names for s in told] == [('/lidar',)] * 3
+
+
 def test_in_a_namespace_who_was_missing_before_the_kill_is_not_meant(monkeypatch):
     """A decoy of the same name that ended a second ago."""
     case = Case(monkeypatch, foreign_pids=True)
