@@ -48,6 +48,7 @@ TIMEOUT_S = float(os.environ.get('VM_TIMEOUT_S', '1200'))
 KERNEL = os.environ.get('VM_KERNEL', '')
 # TCG works everywhere; /dev/kvm may exist and not work.
 ACCELERATOR = os.environ.get('VM_ACCEL', 'tcg,thread=multi')
+LONG = os.environ.get('VM_LONG', '')  # the tests that take long too, and podman in the guest
 RESULTS_BYTES = 32 << 20
 SWAP_MIB = int(os.environ.get('VM_SWAP_MIB', '0'))  # as /dev/vdd; the guest makes swap of it
 
@@ -64,6 +65,11 @@ def booted() -> pathlib.Path:
     return kernel.of_archive(KERNEL, VM) / 'unpacked' if KERNEL else VM / 'unpacked'
 
 
+def initramfs() -> pathlib.Path:
+    """Return the file with that kernel's modules: guests of several kernels may run at once."""
+    return booted().with_name('initramfs-guest')
+
+
 def prepare() -> None:
     """Make kernel, initramfs and root disk, unless they are up to date; one run at a time."""
     VM.mkdir(exist_ok=True)
@@ -76,12 +82,18 @@ def _prepare() -> None:
     began_s = time.monotonic()
     unpacked, packages = VM / 'unpacked', VM / 'system'
     kernel.download(unpacked, archive.Archive(), VM / 'packages')
-    kernel.write(booted(), VM / 'initramfs')
+    kernel.write(booted(), initramfs())
     if not image.chosen(packages):
         try:
             archive.Archive().closure(image.PACKAGES, packages)
         except archive.Unavailable as error:
             print(f'vm-test: no systemd in the guest: {error}', flush=True)
+    if LONG and not (VM / 'podman.tree').exists():
+        try:
+            archive.Archive().closure(image.PODMAN, VM / 'podman')
+            image.unpack(VM / 'podman', packages, VM / 'podman.tree')
+        except archive.Unavailable as error:
+            print(f'vm-test: no podman in the guest: {error}', flush=True)
     busybox = kernel.busybox(unpacked)
     key = image.key(busybox, packages)
     known = VM / 'root.key'
@@ -103,7 +115,7 @@ def pack(target: pathlib.Path, arguments: list[str]) -> None:
                         f'SYSTEMD={os.environ.get("VM_SYSTEMD", "")}\n'
                         f'CGROUP_V1={os.environ.get("VM_CGROUP_V1", "")}\n'
                         f'SLOWNESS={os.environ.get("VM_SLOWNESS", "")}\n'
-                        f'export LONG={os.environ.get("VM_LONG", "")}\n'
+                        f'export LONG={LONG}\n'
                         f'export BUDGET_S={os.environ.get("VM_BUDGET_S", "")}\n'
                         f'ARGUMENTS={shlex.quote(shlex.join(arguments))}\n', encoding='utf-8')
     with tarfile.open(target, 'w') as archive:
@@ -111,6 +123,9 @@ def pack(target: pathlib.Path, arguments: list[str]) -> None:
             if (ROOT / name).exists():
                 archive.add(ROOT / name, str(ROOT / name))
         archive.add(settings, '/guest/settings')
+        for name in ('usr', 'etc') if LONG else ():
+            if (VM / 'podman.tree' / name).exists():
+                archive.add(VM / 'podman.tree' / name, f'/{name}')
         if os.environ.get('VM_EXTRA'):  # a folder of files that the guest shall have besides
             archive.add(os.environ['VM_EXTRA'], '/')
         for name in ('init', 'tests', 'guest.service'):
@@ -125,7 +140,7 @@ def command(run: pathlib.Path) -> list[str]:
             # "rep movsb" is emulated byte by byte: filling memory takes four times as long.
             '-cpu', 'max,erms=off,fsrm=off', '-nodefaults', '-no-user-config',
             '-display', 'none', '-no-reboot',
-            '-kernel', str(kernel.kernel(booted())), '-initrd', str(VM / 'initramfs'),
+            '-kernel', str(kernel.kernel(booted())), '-initrd', str(initramfs()),
             '-append', 'console=ttyS0 panic=-1 psi=1 quiet loglevel=7 random.trust_cpu=on '
             # Else a busy host makes it panic: IO-APIC + timer doesn't work.
             'no_timer_check',

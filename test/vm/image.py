@@ -38,9 +38,11 @@ LEFT_OUT = {'hypothesis', 'mypy', 'mypyc', 'pip', 'test', 'idlelib', 'tkinter', 
 SPARE_MIB = 192
 PACKAGES = ('systemd', 'dbus', 'libpam-systemd', 'systemd-oomd', 'earlyoom', 'nohang', 'crun',
             'kmod')
+PODMAN = ('podman', 'fuse-overlayfs-', 'netavark-')  # its size is why it is on no disk
 # Dependencies of maintainer scripts, and of what nobody calls in the guest.
 UNUSED = re.compile(r'adduser|debconf|dpkg|init-system-helpers|.*perl|perl.*|libdb5|libgdbm|media-'
-                    r'|libgssapi|libkrb5|libk5|libtirpc|libnsl|passwd|usrmerge|libpam-runtime')
+                    r'|libgssapi|libkrb5|libk5|libtirpc|libnsl|passwd|usrmerge|libpam-runtime'
+                    r'|gnupg|gpg|dirmngr|pinentry|containernetworking')
 ETC = {
     'passwd': 'root:x:0:0:root:/root:/bin/sh\nrobot:x:1000:1000:robot:/home/robot:/bin/sh\n'
               'messagebus:x:100:100::/nonexistent:/bin/false\n'
@@ -157,6 +159,16 @@ class Staging:
         for name in sorted(found):
             if name.startswith('/') and not name.startswith(ours):
                 self.file(pathlib.Path(name))
+
+
+def unpack(packages: pathlib.Path, known: pathlib.Path, folder: pathlib.Path) -> None:
+    """Unpack the packages that are not among the known ones, which are on the root disk."""
+    staging = Staging(folder.with_suffix('.staging'))
+    there = {path.name for path in chosen(known)}
+    for path in chosen(packages):
+        if path.name not in there:
+            staging.package(path)
+    staging.folder.rename(folder)
 
 
 def build(busybox: pathlib.Path, packages: pathlib.Path, image: pathlib.Path) -> None:

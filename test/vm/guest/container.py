@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Containers of the guest: crun on the guest's own root disk, with what Docker gives."""
+"""Containers of the guest: crun, or podman, on the guest's own root disk; as Docker has them."""
 
 import contextlib
 import json
@@ -115,3 +115,44 @@ class Container:
         with contextlib.suppress(OSError):
             return [int(line) for line in path.read_text().split()]
         return []
+
+
+class Podman:
+    """One container of podman, without a network, of root."""
+
+    WORDS = ('podman', '--cgroup-manager=cgroupfs', '--events-backend=none', '--runtime=crun')
+
+    def __init__(self, name, *options):
+        """Keep its name and the options of `podman run`."""
+        self.name, self.options = name, options
+        self.cgroup = None
+
+    def __enter__(self):
+        """Let no container run yet."""
+        return self
+
+    def __exit__(self, *_):
+        """Kill all in it and take it away."""
+        self.podman('rm', '--force', '--time=0', self.name)
+
+    def podman(self, *words):
+        """Run podman and return what it prints."""
+        done = subprocess.run([*self.WORDS, *words], text=True, stdin=subprocess.DEVNULL,
+                              capture_output=True)
+        assert done.returncode == 0, (words, done.stderr)
+        return done.stdout.strip()
+
+    def start(self, script):
+        """Run a shell script as its process 1, below an overlay over the root disk."""
+        self.podman('run', '--detach', f'--name={self.name}', '--network=none', '--env-host',
+                    f'--workdir={os.getcwd()}', *self.options, '--rootfs', '/:O',
+                    '/bin/sh', '-c', script)
+        pid = self.podman('inspect', '--format={{.State.Pid}}', self.name)
+        self.cgroup = pathlib.Path(f'/proc/{pid}/cgroup').read_text().strip().partition('::')[2]
+
+    def run(self, *command):
+        """Run a command inside and return it, completed."""
+        return subprocess.run([*self.WORDS, 'exec', self.name, *command], text=True,
+                              stdin=subprocess.DEVNULL, capture_output=True)
+
+    pids = Container.pids

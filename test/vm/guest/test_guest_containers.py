@@ -30,11 +30,13 @@ from conftest import oom_score_adj
 from conftest import program
 from conftest import wait_for
 from container import Container
+from container import Podman
 from machine import AS_ROBOT
 from machine import FAST
 from machine import keyed
 from machine import LONG
 from machine import MIB
+from machine import read
 from machine import ROBOT_UID
 from machine import write
 import pytest
@@ -146,6 +148,40 @@ def test_the_kill_the_limit_and_the_place_are_found_inside_and_on_the_host(
     assert kill['victim_pid'] == pid
 
 
+@LONG
+@pytest.mark.skipif(shutil.which('podman') is None, reason='podman is not in the guest')
+def test_podmans_limit_and_kill_are_found_and_its_remedy_is_taken(watched, robot, tmp_path):
+    """podman run --memory: kills, doctor and status inside; kills and the message outside."""
+    with Podman('robot', '--memory=100m', '--memory-swap=100m') as box:
+        box.start(script(leaking(robot, tmp_path)))
+        assert asked(box, 'kills')[0] == 0
+        pid = pid_of(box, 'bringup')
+        watched.observer.until(lambda: box.cgroup in str(watched.observer.values(
+            'Control groups')), "the host's sentinel finds the container's limit")
+        assert box.run('touch', str(tmp_path / 'go')).returncode == 0
+        events = f'/sys/fs/cgroup{box.cgroup}/memory.events'
+        wait_for(lambda: keyed(events)['oom_kill'] > 0, 'the kernel kills in the container')
+        shown = box.run(CLI, 'kills')
+        print(shown.stdout, shown.stderr)
+        assert shown.returncode == 1, shown.stderr
+        assert 'This container was hit once' in shown.stdout and '100 MiB' in shown.stdout
+        found = findings(box)
+        assert 'Podman' in found['container']['evidence']
+        assert 'once' in found['container_kills']['evidence']
+        status = {s['name'].partition(': ')[2]: s for s in asked(box, 'status')[1]['statuses']}
+        print(json.dumps(status, indent=1))
+        assert status['Control groups']['values']['oom_kill'] in (1, '1')
+        told = watched.observer.until(lambda: watched.observer.told(pid), 'the host tells it')
+        assert told[0][1]['why'] == 'Container limit 100 MiB reached.'
+        cure = found['cgroup_limit']['remedy'].splitlines()[-1].split()
+        assert cure[:2] == ['podman', 'update'], found['cgroup_limit']
+        box.podman(*cure[1:])
+        assert int(read(f'/sys/fs/cgroup{box.cgroup}/memory.max')) == 150 * MIB
+    said = asked(None, 'kills')
+    print(pid, box.cgroup, json.dumps(said, indent=1))
+    assert [k for k in said[1]['kills'] if (k['oom_memcg'], k['victim_pid']) == (box.cgroup, pid)]
+
+
 @pytest.mark.parametrize('namespaces', [
     ('pid', *HOST_NAMESPACES), pytest.param(HOST_NAMESPACES, marks=LONG)])
 def test_another_containers_kill_is_not_this_ones(robot, tmp_path, namespaces):
@@ -205,6 +241,8 @@ def test_a_pod_dies_as_one_and_the_doctor_says_so_before(watched, robot, tmp_pat
 
 def test_without_root_the_counter_answers_too(home, robot, tmp_path):
     """A user's container, in a user namespace, with a delegated control group."""
+    if tuple(map(int, os.uname().release.split('.')[:2])) < (5, 12):
+        pytest.skip('crun without root needs mount_setattr(), which is of Linux 5.12')
     for folder in ('/sys/fs/cgroup/rootless', '/sys/fs/cgroup/rootless/init'):
         with contextlib.suppress(FileExistsError):
             os.mkdir(folder)
