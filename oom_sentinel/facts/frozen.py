@@ -42,6 +42,8 @@ def frozen(cls: type[Made]) -> type[Made]:
     made: Any = dataclasses.dataclass(frozen=True, slots=True, repr=False)(cls)
     made.__setattr__ = made.__delattr__ = _refuse
     made.__repr__ = _text
+    if '__weakref__' in vars(made):  # up to Python 3.11.2 that of the first class, of no use
+        del made.__weakref__
     return made  # type: ignore[no-any-return]
 
 

@@ -151,7 +151,7 @@ def test_the_kill_the_limit_and_the_place_are_found_inside_and_on_the_host(
 @LONG
 @pytest.mark.skipif(shutil.which('podman') is None, reason='podman is not in the guest')
 def test_podmans_limit_and_kill_are_found_and_its_remedy_is_taken(watched, robot, tmp_path):
-    """podman run --memory: kills, doctor and status inside; kills and the message outside."""
+    """Of podman run --memory: kills, doctor and status inside; kills and the message outside."""
     with Podman('robot', '--memory=100m', '--memory-swap=100m') as box:
         box.start(script(leaking(robot, tmp_path)))
         assert asked(box, 'kills')[0] == 0
