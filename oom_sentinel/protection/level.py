@@ -43,7 +43,7 @@ class Protected:
     `rest_pages` is what it holds at rest, `now_pages` what it holds now, `grown_pages` by how
     much it and what it forked are above their size at rest, `value` the lowest
     oom_score_adj that is permitted.  `itself` marks the sentinel: it alone raises nobody.
-    `denied` says that the value is not as low as wanted.
+    `denied` says that the value is not as low as wanted, `starts` that it has not come to rest.
     """
 
     process: Process
@@ -53,6 +53,7 @@ class Protected:
     value: int
     itself: bool = False
     denied: bool = True
+    starts: bool = False
 
 
 @frozen

@@ -81,10 +81,15 @@ class Raising:
 
     def _even_levels(self, table: Iterable[Process], protected: tuple[Protected, ...],
                      denied: tuple[Level, ...]) -> Iterable[Level]:
-        """Return the levels of the domains in which every protected process was lowered."""
+        """
+        Return the levels of the domains in which every protected process was lowered.
+
+        One that starts lifts none: its low value holds, and a leak may begin like a start.
+        """
         there = {made.domain.path for made in denied}
+        rested = [replace(p, rest_pages=0) if p.starts else p for p in protected]
         for domain in self._known.domains:
-            made = None if domain.path in there else level.level(domain, protected)
+            made = None if domain.path in there else level.level(domain, rested)
             if made is not None:
                 yield lowered.even(made, self._resting(table, domain), self._known.page_size)
 
@@ -120,7 +125,8 @@ class Raising:
                 family = self._known.families.get(process.identity)
                 grown = max(now - rest, 0 if family is None else family.size.grown)
                 yield Protected(process, self._pages(rest), self._pages(now),
-                                self._pages(grown), value, target is None, denied)
+                                self._pages(grown), value, target is None, denied,
+                                size is None or not size.settled)
 
     # What each process gets
 

@@ -89,6 +89,15 @@ def test_a_protected_process_too_large_for_its_value_lifts_the_others_above_it()
     assert found == {1000: -400, 1003: -(-(level - 10 * PAGES) // ROBOT.point)}
 
 
+def test_a_protected_process_that_starts_lifts_nobody_where_it_could_be_lowered():
+    """A leak may begin like a start: the others would be lifted above it and die first."""
+    large = holding(DRIVER, 260)
+    known = at_rest((large, SMALL), {})
+    starts = {**known, large.identity: replace(known[large.identity], settled=False)}
+    assert values((large, SMALL), domains=(ROBOT,), sizes=starts)[0] == {1000: -400}
+    assert values((large, SMALL), domains=(ROBOT,), sizes=known)[0][1003] > 0
+
+
 def test_each_member_of_a_leaking_fork_family_weighs_what_all_of_it_leaked():
     """Children of 8 MiB show no leak: on the machine too they are raised by its growth."""
     size = replace(sizes.first(TaskMemory(50 * MIB, 0, 0), 0.0), settled=True, low=10 * MIB,
