@@ -22,6 +22,7 @@ kernel reports nothing, the PID given last (/proc/loadavg) is compared many time
 """
 
 from collections import deque
+import contextlib
 import errno
 import os
 import select
@@ -212,17 +213,26 @@ def _lives(pid: int) -> bool:
 class LastPid:
     """The PID given last, as the kernel prints it: 1 us, opening the file each time 7 us."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: str = '/proc/loadavg') -> None:
         """Open the file."""
-        self._file = os.open('/proc/loadavg', os.O_RDONLY | os.O_CLOEXEC)
+        self._file: int | None = None
+        with contextlib.suppress(OSError):  # then it is unknown, and scans find new programs
+            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     def __call__(self) -> bytes:
-        """Return the last word of /proc/loadavg."""
-        return os.pread(self._file, 128, 0).rpartition(b' ')[2]
+        """Return the last word of /proc/loadavg, empty when unknown (an lxcfs that has ended)."""
+        if self._file is None:
+            return b''
+        try:
+            return os.pread(self._file, 128, 0).rpartition(b' ')[2]
+        except OSError:
+            return b''
 
     def close(self) -> None:
         """Close the file."""
-        os.close(self._file)
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
 
 
 class NewPrograms:

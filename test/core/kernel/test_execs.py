@@ -227,3 +227,12 @@ def test_a_storm_of_programs_wakes_a_few_times_a_second(watch):
         runner.join()
         programs.close()
     assert 3 <= len(times) <= 30, times
+
+
+@pytest.mark.parametrize('path', ['/nowhere/loadavg', '/'])
+def test_a_last_pid_that_cannot_be_opened_or_read_is_unknown(path):
+    """In a container whose lxcfs has ended every read of the file fails."""
+    last_pid = execs.LastPid(path)
+    assert last_pid() == last_pid() == b''
+    last_pid.close()
+    last_pid.close()
