@@ -17,6 +17,7 @@
 import os
 import signal
 import subprocess
+import sys
 from types import SimpleNamespace
 
 from conftest import assert_clean
@@ -143,6 +144,20 @@ def test_a_signal_during_the_start_is_an_orderly_end(number):
     child.send_signal(number)
     code, said = ended(child)
     assert code == 0 and 'Traceback' not in said, said
+
+
+def test_what_writes_message_modules_is_not_loaded():
+    """Type supports are loaded without it: 7 MB of a grammar and a template language."""
+    script = ('import sys; from oom_sentinel.node import main; code = main(); '
+              "print('loaded:', *[name for name in ('lark', 'em', 'std_msgs.msg')"
+              ' if name in sys.modules]); sys.exit(code)')
+    child = subprocess.Popen([sys.executable, '-c', script], text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    wait_for(lambda: catches(child.pid, signal.SIGTERM), 'its handlers are there')
+    child.send_signal(signal.SIGINT)
+    code, said = ended(child)
+    assert code == 0, said
+    assert said.splitlines()[-1] == 'loaded: std_msgs.msg'
 
 
 def test_each_kill_is_logged_but_the_past_and_what_nothing_confirms():
