@@ -108,8 +108,8 @@ def _load_yaml(path: str, read: Read = _open_and_read) -> Any:
         return yaml.load(text_of(path, read), Loader=_loader())
     except ParamsError:
         raise
-    # PyYAML lets what int() and date() make of a bad scalar through.
-    except (yaml.YAMLError, ValueError, LookupError) as error:
+    # PyYAML lets what int(), date() and its own pattern of a time make of a bad scalar through.
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:
         raise ParamsError(f'{path}: not YAML: {" ".join(str(error).split())}') from error
 
 

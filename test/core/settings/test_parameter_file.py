@@ -104,6 +104,16 @@ def test_wildcards_of_node_names(key, node, meant):
     assert parameter_file.means(key, node) == meant
 
 
+@pytest.mark.parametrize('scalar', [
+    '!!timestamp noon', '!!int ""', '!!float x', '!!bool maybe', '!!binary "%"', '!!set {a}',
+    '2026-13-45', '!!omap [1]'])
+def test_a_scalar_that_yaml_makes_nothing_of_is_refused(tmp_path, scalar):
+    """Also where PyYAML fails in a way of its own."""
+    path = file(tmp_path, 'odd.yaml', f'/**: {{ros__parameters: {{hold_s: {scalar}}}}}')
+    with pytest.raises(parameter_file.ParamsError, match='odd.yaml: '):
+        parameter_file.load(path)
+
+
 @given(st.text(alphabet='ab:{}[]&*!-\'" \n#|>?%@,.~0', max_size=60))
 def test_any_text_is_settings_or_a_params_error(text):
     """Nothing else escapes, whatever stands in the file."""
