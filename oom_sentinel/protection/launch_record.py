@@ -219,7 +219,7 @@ class LaunchRecords:
         for name in names:
             try:
                 launcher, entries = self._entries(name)
-            except (OSError, ValueError):
+            except (OSError, ValueError, RecursionError):
                 continue  # half a file, or gone: `read` says so
             if launcher is not None and (alive(self.root, launcher) or (
                     keep_orphans and any(alive(self.root, e.identity) for e in entries))):
