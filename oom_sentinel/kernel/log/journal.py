@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 import contextlib
 import os
+import select
 import shutil
 import subprocess
 import tempfile
@@ -107,14 +108,24 @@ class Journal:
         return [line for line in lines if line]
 
     def tend(self, now_s: float) -> None:
-        """Start journalctl again when it has died, at most every AGAIN_S."""
+        """
+        Start journalctl again when it has died, at most every AGAIN_S.
+
+        Not while the pipe is full: it is read first, for a write would wait for ever.
+        """
         if self.descriptor is None or self._child is None or self._child.poll() is None or (
-                now_s - self._started_s < AGAIN_S):
+                now_s - self._started_s < AGAIN_S) or not self._has_room():
             return
         self._started_s = now_s
         os.write(self._writer, b'\n')  # ends what the dead one left half written
         with contextlib.suppress(OSError):  # tried again; the counters show kills meanwhile
             self._start(0)
+
+    def _has_room(self) -> bool:
+        """Return whether a line can be written into the pipe without waiting."""
+        poll = select.poll()
+        poll.register(self._writer, select.POLLOUT)
+        return bool(poll.poll(0))
 
     def close(self) -> None:
         """End journalctl and close the pipe."""

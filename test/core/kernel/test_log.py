@@ -133,6 +133,30 @@ def test_the_journal_is_followed_and_journalctl_started_again(journalctl):
     assert b'-n 0' in (journalctl / 'calls').read_bytes()
 
 
+def test_a_journalctl_that_died_with_a_full_pipe_is_started_again_when_it_is_read(journalctl):
+    """To end its half line would wait for room for ever: no status would come any more."""
+    source = Journal(str(journalctl / 'journalctl'))
+    try:
+        with open(journalctl / 'pipe', 'wb', buffering=0) as pipe:
+            os.set_blocking(pipe.fileno(), False)
+            wait_for(lambda: pipe.write(b'{"a": 1}\n' * 1000) is None and full(source),
+                     'journalctl waits for room')
+            source._child.kill()
+            source._child.wait()
+        source.tend(100.0)
+        assert len((journalctl / 'pids').read_bytes().split()) == 1, 'not before it is read'
+        assert len(source.read()) > 1000
+        source.tend(100.1)
+        wait_for(lambda: len((journalctl / 'pids').read_bytes().split()) == 2, 'the next one')
+    finally:
+        source.close()
+
+
+def full(source):
+    """Return whether nobody can write into the source's pipe without waiting."""
+    return not select.select([], [source._writer], [], 0)[1]
+
+
 def test_journalctl_is_ended_with_the_source(journalctl):
     """No program of ours stays behind."""
     source = Journal(str(journalctl / 'journalctl'))
