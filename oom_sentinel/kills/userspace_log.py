@@ -20,6 +20,7 @@ program may call itself earlyoom.  Where the journal says nothing, a syslog file
 """
 
 from collections import deque
+import contextlib
 from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import replace
@@ -34,7 +35,7 @@ UNITS = {'earlyoom': ('earlyoom.service',), 'systemd-oomd': ('systemd-oomd.servi
 FILES = ('/var/log/syslog', '/var/log/messages', '/var/log/daemon.log')
 OWN_FILES = {'nohang': '/var/log/nohang/nohang.log'}
 QUIET_S = 2.0  # so long a kill is held back for a line that adds to it
-LINES_MAX = 1000  # taken in one cycle
+LINES_MAX, WAITING_MAX = 1000, 8000  # taken in one cycle, kept for the next ones
 SAME_S, SAME_MAX = 30.0, 64  # the same kill in two logs
 
 
@@ -45,12 +46,15 @@ class _Followed:
     source: log.Source
     parser: Parser
     read_s: float = float('inf')
+    waiting: deque[bytes] = field(default_factory=lambda: deque(maxlen=WAITING_MAX))
 
     def read(self, now_s: float) -> tuple[list[OomKill], bool]:
         """Return new kills by programs, and whether the log said anything."""
         self.source.tend(now_s)
+        with contextlib.suppress(OSError):  # it shows none, and is read again
+            self.waiting.extend(self.source.read())
         found: list[OomKill] = []
-        lines = self.source.read()[:LINES_MAX]
+        lines = [self.waiting.popleft() for _ in range(min(LINES_MAX, len(self.waiting)))]
         for line in lines:
             found += self.parser.feed(line)
         if lines:

@@ -87,6 +87,31 @@ def test_a_line_of_another_unit_is_no_kill(journal):
     assert followed.read(('earlyoom',), 1.0, 9.0) + followed.read(('earlyoom',), 9.0, 9.0) == []
 
 
+def test_a_log_that_cannot_be_read_shows_none(journal, monkeypatch):
+    """The kernel's kills of the same cycle are told all the same, and it is read again."""
+    followed = UserspaceLog()
+    followed.read(('earlyoom',), 0.0, 9.0)
+
+    def fail():
+        raise OSError(5, 'Input/output error')
+    with monkeypatch.context() as broken:
+        broken.setattr(journal[0], 'read', fail)
+        assert followed.read(('earlyoom',), 1.0, 9.0) == []
+    journal[0].write(TERMED)
+    assert followed.read(('earlyoom',), 2.0, 9.0) + followed.read(('earlyoom',), 5.0, 9.0)
+
+
+def test_a_burst_of_lines_is_read_on_in_the_next_cycles(journal):
+    """So that a kill behind a thousand other lines is told too."""
+    followed = UserspaceLog()
+    followed.read(('earlyoom',), 0.0, 9.0)
+    for _ in range(2 * userspace_log.LINES_MAX):
+        journal[0].write('mem avail: 900 of 2000 MiB')
+    journal[0].write(TERMED)
+    found = [kill for at in range(1, 9) for kill in followed.read(('earlyoom',), float(at), 9.0)]
+    assert [kill.victim_pid for kill in found] == [4711]
+
+
 def test_nothing_is_followed_while_none_of_them_runs(journal, monkeypatch):
     """And what was followed is closed; a journal that cannot be read shows nothing."""
     followed = UserspaceLog()
