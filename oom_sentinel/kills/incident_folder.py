@@ -199,9 +199,18 @@ class IncidentWriter:
             self.left_out += 1
             return False
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name='incident', daemon=True)
-            self._thread.start()
+            self._start()
         return True
+
+    def _start(self) -> None:
+        """Start the thread; where there may be no more of them, it is tried with the next job."""
+        thread = threading.Thread(target=self._run, name='incident', daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # pids.max, or no memory for its stack
+            self.trouble = f'{self.directory}: {error}'
+        else:
+            self._thread = thread
 
     def _run(self) -> None:
         while True:

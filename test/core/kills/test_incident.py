@@ -239,6 +239,22 @@ def test_a_slow_disk_never_blocks_and_a_storm_is_bounded():
     assert len(written) == taken and writer.newest == 'there'
 
 
+def test_an_incident_waits_when_no_thread_can_be_started(disk, monkeypatch):
+    """Where pids.max is reached or memory is short: nothing raises, it is written later."""
+    def refuse(_thread):
+        raise RuntimeError("can't start new thread")
+    writer = IncidentWriter(str(disk))
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, 'start', refuse)
+        assert writer.write_later(incident(), 5)
+        assert "can't start new thread" in writer.all_trouble
+        writer.close()
+    assert writer.write_later(incident(1), 5)
+    wait_for(lambda: len(os.listdir(disk)) == 2, 'both are written')
+    writer.close()
+    assert writer.all_trouble is None
+
+
 @pytest.mark.parametrize('directory, keep', [('', 5), ('/nowhere', 0)])
 def test_none_is_written_when_none_is_wanted(directory, keep):
     """incident.directory '' and incident.keep 0 both mean none, and no thread."""
