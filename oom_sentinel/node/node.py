@@ -211,10 +211,11 @@ class OomSentinel(Node):
 
     def _answer(self, response: Any, work: Any) -> Any:
         try:
-            response.success, response.message = work()
+            response.success, message = work()
         except Exception as error:  # noqa: B902 - the caller shall read it, the node go on
             self.complain(error)
-            response.success, response.message = False, f'{type(error).__name__}: {error}'
+            response.success, message = False, f'{type(error).__name__}: {error}'
+        response.message = printable(message, LINE_MAX)
         return response
 
     def set_parameters_atomically(self, parameter_list: Any) -> SetParametersResult:
@@ -229,7 +230,7 @@ class OomSentinel(Node):
             return refused(str(error))
         except Exception as error:  # noqa: B902 - an exception here would end the node
             self.complain(error)
-            return refused(f'{type(error).__name__}: {error}')
+            return refused(printable(f'{type(error).__name__}: {error}'))
 
     def _set(self, parameter_list: list[Any]) -> SetParametersResult:
         parameters = self.parameters

@@ -282,6 +282,22 @@ def test_a_request_is_answered_between_two_cycles_never_within_one(monkeypatch):
     thread.join()
 
 
+def test_an_answer_can_be_sent_whatever_a_process_is_called():
+    """A program file need not have a name in UTF-8; rclpy raises for it and answers nobody."""
+    from oom_sentinel.node.node import OomSentinel
+    from std_srvs.srv import Trigger
+
+    def fail():
+        raise ValueError('rec\udcff')
+    complained = []
+    node = SimpleNamespace(complain=complained.append)
+    for work, success in (lambda: (True, 'rec\udcff was ended'), True), (fail, False):
+        answer = OomSentinel._answer(node, Trigger.Response(), work)
+        assert answer.success is success and 'rec\\udcff' in answer.message
+        answer.message.encode()
+    assert len(complained) == 1
+
+
 def test_requests_without_a_pause_get_a_share_of_a_core():
     """A burst is answered at once; then the thread rests, so that cycles get Python's lock."""
     from oom_sentinel.node.program import Share
