@@ -109,7 +109,7 @@ class LogFile:
         assert self._file is not None
         try:
             now, mine = os.stat(self.name), os.fstat(self._file)
-        except FileNotFoundError:
+        except OSError:
             return False  # between rename and create; the folder's event says when it is there
         return (now.st_ino, now.st_dev) != (mine.st_ino, mine.st_dev)
 

@@ -124,6 +124,7 @@ class Feed:
             except OSError as error:
                 self.trouble = f'{self.source.name}: {error.strerror}'
                 return []
+            self.trouble = None
             self._lines.extend(lines)
             while len(self._lines) > LINES_MAX:
                 self._lines.popleft()

@@ -270,6 +270,33 @@ def test_a_feed_reads_on_when_the_reading_before_is_taken():
     assert list(lines) == [b'three', KILLED] and not list(feed.take())
 
 
+def test_a_feed_that_can_be_read_again_has_no_trouble(monkeypatch):
+    """An error of the disk that is over is shown no longer."""
+    feed = Feed(Portions())
+
+    def fail():
+        raise OSError(5, 'Input/output error')
+    with monkeypatch.context() as broken:
+        broken.setattr(feed.source, 'read', fail)
+        assert not list(feed.take()) and feed.trouble == 'kmsg: Input/output error'
+    assert list(feed.take()) and feed.trouble is None
+
+
+def test_what_came_is_kept_when_the_folder_cannot_be_looked_into(tmp_path, monkeypatch):
+    """Whether the log was rotated is then not known, but its lines are there."""
+    path = tmp_path / 'kern.log'
+    path.touch()
+    source = LogFile(str(path))
+    path.write_bytes(KILLED + b'\n')
+
+    def fail(_path):
+        raise PermissionError(13, 'Permission denied')
+    with monkeypatch.context() as closed:
+        closed.setattr(log.logfile.os, 'stat', fail)
+        assert source.read() == [KILLED]
+    source.close()
+
+
 def test_a_kill_in_the_last_reading_wakes():
     """All that waits is looked through, and kept."""
     feed = Feed(Portions())
