@@ -271,12 +271,12 @@ class Sentinel:
             return False, f'Nothing was changed by this sentinel: {self.guard.watching}.'
         self.guard.paused = True
         done, total = self._give_back()
-        return done == total, (report.given_back(done, total)
-                               + '  Protection is off until ~/apply.')
+        return done == total, f'{report.given_back(done, total)}  Protection is off until ~/apply.'
 
     def _give_back(self) -> tuple[int, int]:
-        """Restore every value, of processes that began since the last scan too."""
-        return self.guard.restore(self.table.read(self._monotonic()), self.settings)
+        """Restore every value, of processes that began since the last scan too, if they show."""
+        return self.guard.restore(self.parts.run(parts.PROCESSES, lambda: self.table.read(
+            self._monotonic()), self.scanner.processes), self.settings)
 
     def close(self, orderly: bool) -> str:
         """

@@ -115,6 +115,19 @@ def test_an_error_of_the_assessment_itself_is_survived(sentinel, monkeypatch):
     assert tuple(s.name for s in sentinel.cycle().statuses) == NAMES
 
 
+def test_values_are_given_back_by_the_last_table_when_it_cannot_be_read(sentinel, monkeypatch):
+    """At the end and on request; so without a free descriptor nothing stays raised."""
+    sentinel.cycle()
+    tables = []
+    monkeypatch.setattr(sentinel.guard._keeper, 'watching', None)
+    monkeypatch.setattr(sentinel.guard, 'restore',
+                        lambda table, _settings: tables.append(table) or (1, 1))
+    monkeypatch.setattr(sentinel.table, 'read', no_file)
+    assert sentinel.restore() == (True, '1 of 1 changed processes have their old value again.'
+                                        '  Protection is off until ~/apply.')
+    assert tables == [sentinel.scanner.processes] and tables[0]
+
+
 def test_a_part_is_logged_again_only_after_it_was_well_for_a_while():
     """One that fails on and off does not fill the log."""
     parts, part = Parts(), Part('the part', ('Memory',))
