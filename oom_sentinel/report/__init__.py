@@ -90,7 +90,7 @@ def why_values_stay(orderly: bool, settings: Settings,
     if not settings.protection_restore_on_exit:
         return 'protection.restore_on_exit is false'
     if assessment is not None and assessment.risk.level != Level.OK:
-        return 'memory is short, so protection stays'
+        return f'OOM risk is {assessment.risk.level.name}, so protection stays'
     return None
 
 

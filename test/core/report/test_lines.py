@@ -145,4 +145,4 @@ def test_values_stay_at_the_end_where_giving_them_back_would_harm():
     assert 'error' in report.why_values_stay(False, settings, assessment)
     assert 'restore_on_exit' in report.why_values_stay(True, keep, assessment)
     at_risk = replace(assessment, risk=replace(assessment.risk, level=Level.WARN))
-    assert 'memory is short' in report.why_values_stay(True, settings, at_risk)
+    assert 'OOM risk is WARN' in report.why_values_stay(True, settings, at_risk)
