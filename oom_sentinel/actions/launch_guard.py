@@ -226,9 +226,9 @@ class LaunchGuard:
 
     def _count(self) -> None:
         if not self._closed:
+            self._later(COUNT_S, self._count)
             self.children.count()
             self.respawns.look(held_s(saved.default_directory(), time.monotonic()) > 0)
-            self._later(COUNT_S, self._count)
 
     def _log_unmatched(self) -> None:
         """Log the groups of the user's own file that match no process here, perhaps by a typo."""

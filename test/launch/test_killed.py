@@ -18,6 +18,7 @@ import os
 import pathlib
 import signal
 import subprocess
+from types import SimpleNamespace
 
 from conftest import wait_for
 import pytest
@@ -48,6 +49,23 @@ def test_a_kill_by_somebody(group, launch, program):
                      'the shell has a child')
     os.kill(int(inner.split()[0]), signal.SIGKILL)
     wait_for(lambda: made.text.count('was killed') == 2, 'exit code 137 is understood')
+
+
+def test_the_counters_are_read_on_after_an_error():
+    """Else a later kill is judged by counters of long ago."""
+    from oom_sentinel.actions.launch_guard import COUNT_S
+    from oom_sentinel.actions.launch_guard import LaunchGuard
+
+    def fail():
+        raise OSError('no descriptor is left')
+    guard, said, later = LaunchGuard.__new__(LaunchGuard), [], []
+    guard._closed, guard._said = False, set()
+    guard.logger = SimpleNamespace(error=said.append, debug=lambda text: None)
+    guard.children = SimpleNamespace(count=fail)
+    guard.context = SimpleNamespace(asyncio_loop=SimpleNamespace(
+        call_later=lambda seconds, work: later.append(seconds)))
+    guard._guarded(guard._count)()
+    assert later == [COUNT_S] and said == ['OSError: no descriptor is left']
 
 
 @pytest.fixture
