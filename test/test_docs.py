@@ -17,6 +17,7 @@
 import pathlib
 import re
 import runpy
+import time
 
 from oom_sentinel import cli
 from oom_sentinel import settings
@@ -50,13 +51,23 @@ def test_every_file_that_a_page_links_to_exists(page):
         assert (ROOT / target).exists(), target
 
 
-def test_the_outputs_in_cli_md_are_real(capsys, monkeypatch):
+@pytest.fixture
+def utc(monkeypatch):
+    """Tell times as the pages do."""
+    monkeypatch.setenv('TZ', 'UTC')
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_the_outputs_in_cli_md_are_real(capsys, monkeypatch, utc):
     """Those of the verbs whose text depends on the captured tree alone."""
     monkeypatch.chdir(ROOT)
     text = (ROOT / 'docs' / 'cli.md').read_text(encoding='utf-8')
-    blocks = re.findall(
-        r'```\n\$ oom_sentinel ((?:order|doctor) [^\n]+)\n(.*?)```', text, re.DOTALL)
-    assert len(blocks) == 2
+    blocks = re.findall(r'```\n\$ oom_sentinel ((?:order|status|kills|doctor) [^\n]+)\n(.*?)```',
+                        text, re.DOTALL)
+    assert len(blocks) == 4
     for words, printed in blocks:
         cli.main(words.split())
         assert capsys.readouterr().out == printed, words

@@ -136,8 +136,8 @@ def _notes(done: list[tuple[Target, Outcome]], planned: tuple[str, ...], reading
             if p.identity not in mine and not p.kernel_thread and _matches(p, chosen)]
     if left:
         notes.append(f'{len(left)} more match and were left alone, for example {left[0].label} '
-                     f'(PID {left[0].pid}, uid {left[0].uid}): they belong to another user or '
-                     'another ROS_DOMAIN_ID, are PID 1, or have ended')
+                     f'(PID {left[0].pid}, uid {left[0].uid}): they belong to another user, '
+                     'ROS_DOMAIN_ID or PID namespace (a container), are PID 1, or have ended')
     if reading.sentinel is not None:
         notes.append(SENTINEL.format(reading.sentinel.pid))
     return notes
