@@ -126,7 +126,8 @@ def _in_container(chain: CgroupChain, host: str) -> Counted:
         return Counted(('The counter of kills of this container cannot be read.',))
     limits = [n for n in (group.limit_bytes, group.memsw_limit_bytes) if n is not None]
     limit = (f'Its memory limit is {min(limits) / MIB:.0f} MiB.' if limits
-             else 'It has no memory limit of its own.')
+             else 'It has no memory limit of its own'
+             f'{": the machine, or a group around it, was short" if group.oom_kill else ""}.')
     if not group.oom_kill:
         return Counted(('No process of this container was killed since it started.', limit), 0)
     return Counted((

@@ -25,6 +25,7 @@ from oom_sentinel.doctor.text import mib
 from oom_sentinel.doctor.text import remark
 from oom_sentinel.doctor.text import remedy
 from oom_sentinel.doctor.text import wsl_memory
+from oom_sentinel.facts.cgroup import MemoryCgroup
 from oom_sentinel.facts.status import Unavailable
 
 RUN = '{} run --memory=4g --memory-swap=6g --oom-score-adj=-500 IMAGE'
@@ -81,21 +82,23 @@ def _container(checkup: Checkup) -> Iterator[Finding]:
                   f'this is a container ({shown}; {container.evidence}): MemAvailable is '
                   f"the host's, {mib(checkup.meminfo.mem_total_bytes)} in all, and others use it "
                   'too', cure)
-    kills = _kills(checkup)
-    if kills:
-        times = 'once' if kills == 1 else f'{kills} times'
+    group = _group(checkup)
+    if group is not None and group.oom_kill:
+        times = 'once' if group.oom_kill == 1 else f'{group.oom_kill} times'
+        # The counter rises with every member that is killed, whatever was short.
+        cause = 'at its memory limit or because the machine was short' if group.limited else \
+            'because the machine, or a group around it, was short: it has no limit of its own'
         yield Finding('container_kills', Severity.WARNING,
-                      f'the kernel killed {times} in this container since it started, at its '
-                      'memory limit (oom_kill of its control group)', log_of_host())
+                      f'the kernel killed {times} in this container since it started, {cause} '
+                      '(oom_kill of its control group)', log_of_host())
 
 
-def _kills(checkup: Checkup) -> int:
-    """Return the kills that the control group of this container counted."""
+def _group(checkup: Checkup) -> MemoryCgroup | None:
+    """Return the control group of this container, None where it is not known."""
     if isinstance(checkup.chains, Unavailable):
-        return 0
-    own = (chain.container_group for chain in checkup.chains
-           if chain.path == checkup.own_cgroup)
-    return max((group.oom_kill or 0 for group in own if group is not None), default=0)
+        return None
+    return next((chain.container_group for chain in checkup.chains
+                 if chain.path == checkup.own_cgroup), None)
 
 
 def _descriptors(checkup: Checkup) -> Iterator[Finding]:

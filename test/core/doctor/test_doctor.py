@@ -287,6 +287,19 @@ def test_ros_in_docker_on_a_laptop_with_wsl2_that_lost_its_bringup():
             assert 'usermod' not in line and 'sysctl' not in line, finding
 
 
+@pytest.mark.parametrize('limit_bytes, cause', [
+    (GIB, 'at its memory limit or because the machine was short'),
+    (None, 'because the machine, or a group around it, was short: it has no limit of its own')])
+def test_a_kill_in_a_container_is_put_down_to_a_limit_only_where_there_is_one(limit_bytes, cause):
+    """As below Docker Desktop, where the virtual machine is what is too small."""
+    found = {f.id: f for f in doctor.examine(replace(
+        group(path='/', limit_bytes=limit_bytes, oom_kill=2), own_cgroup='/robot.service',
+        surroundings=Surroundings(container=CONTAINER, wsl=2)))}
+    assert found['container_kills'].evidence.startswith('the kernel killed 2 times in this')
+    assert cause in found['container_kills'].evidence
+    assert '.wslconfig' in found['wsl2'].remedy
+
+
 def written_files(checkup):
     """Return which file each finding of a host writes anew, with the finding's name."""
     for finding in doctor.examine(checkup):
