@@ -40,13 +40,15 @@ class View:
     ancestors: frozenset[int] = frozenset()
 
 
-def ancestors(processes: Iterable[Process], pid: int) -> frozenset[int]:
-    """Return this PID, its parent, and so on, as far as they are known."""
+def ancestors(processes: Iterable[Process], *pids: int) -> frozenset[int]:
+    """Return these PIDs, their parents, and so on, as far as they are known."""
     parents = {p.pid: p.ppid for p in processes}
     found: set[int] = set()
-    while pid > 0 and pid not in found:
-        found.add(pid)
-        pid = parents.get(pid, 0)
+    for first in pids:
+        pid = first
+        while pid > 0 and pid not in found:
+            found.add(pid)
+            pid = parents.get(pid, 0)
     return frozenset(found)
 
 

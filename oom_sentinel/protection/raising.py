@@ -54,6 +54,8 @@ class Raising:
         self._settings, self._view, self._known = settings, view, known
         self._groups = {t.process.identity: t for t in matched}
         self.protected_processes = protected = tuple(self._protected(table))
+        # When a start script or a terminal is killed, what it started mostly ends with it.
+        self._starters = eligibility.ancestors(table, *(p.process.pid for p in protected))
         self._denied = {p.process.identity: p for p in protected if p.denied}
         denied = tuple(made for domain in known.domains for made in (
             level.level(domain, self._denied.values()),) if made is not None)
@@ -224,7 +226,8 @@ class Raising:
         return -(-held // min(points)) if held and points else 0
 
     def _may_raise(self, process: Process) -> bool:
-        if not eligibility.raisable(process, self._settings, self._view):
+        if process.pid in self._starters \
+                or not eligibility.raisable(process, self._settings, self._view):
             return False
         return process.identity in self._groups or not self.is_spared(process)
 

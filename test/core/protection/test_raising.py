@@ -70,6 +70,19 @@ def test_a_domain_without_a_denied_process_asks_nothing():
     assert made.levels == () and 1003 not in found
 
 
+def test_what_started_a_protected_process_is_never_raised():
+    """A start script or a terminal: its end is the end of the robot.  Its other children are."""
+    terminal = holding(process(1010, '/usr/bin/terminal'), 20)
+    script = holding(process(1011, '/bin/bash start.sh', ppid=1010), 4)
+    started = replace(DRIVER, ppid=1011)
+    other = holding(process(1012, '/bin/bash', ppid=1010), 4)
+    found, made = values((terminal, script, started, other), DENIED)
+    assert found.get(1010, 0) == found.get(1011, 0) == 0 and found[1012] > 0
+    assert {p.pid for p in made.raisable} == {1012}
+    raised = (replace(terminal, oom_score_adj=300), script, started, other)
+    assert values(raised, DENIED, {terminal.identity: 0})[0][1010] == 0
+
+
 def test_a_value_of_its_own_that_is_higher_stays():
     """A browser's 700: never lowered, and it lifts nobody else."""
     browser = inside(1003, '/usr/bin/firefox', 10, adj=700)
