@@ -92,7 +92,7 @@ class Contender:
         command = self._command(name, folder)
         self.child = command and subprocess.Popen(
             command, stdout=self.log, stderr=subprocess.STDOUT,
-            preexec_fn=lambda: (os.nice(10), write('/proc/self/oom_score_adj', 0)))
+            preexec_fn=lambda: write('/proc/self/oom_score_adj', 0))
         ready = {'earlyoom': 'sending SIGTERM', 'nohang': 'Monitoring has started'}.get(
             name, 'watching')
         if self.child and not until(lambda: ready in self.said(), 90):
