@@ -12,11 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""
-One cycle: sample, assess, plan, write, compose; the sentinel without ROS.
-
-It holds what goes on from cycle to cycle; all it concludes comes from the pure rooms.
-"""
+"""One cycle: sample, assess, plan, write, compose; the sentinel without ROS."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -138,15 +134,15 @@ class Sentinel:
         if self.parts.run(parts.NEW_PROGRAMS, lambda: self.table.read_young_again(now_s), False):
             self.scan(new=True)
 
-    def scan(self, *, new: bool = False) -> None:
-        """Read the process table and protect; `new` says that a process is new for certain."""
+    def scan(self, *, new: bool = False, only: frozenset[int] | None = None) -> None:
+        """Read the process table and protect; the parameters are those of Scanner.read."""
         now_s = self.parts.now_s = self._monotonic()
         self.parts.run(parts.PROTECTION, self.guard.take_over, False)
         names = self.parts.run(parts.LAUNCHES, self.guard.launched, None)
         if names is not None:
             self.scanner.set_launched_names(names)
         if self.parts.run(parts.PROCESSES, lambda: self.scanner.read(
-                now_s, self.guard.tracked, new=new or names is not None), False):
+                now_s, self.guard.tracked, new=new or names is not None, only=only), False):
             self.parts.run(parts.PROTECTION, lambda: self._protect(now_s), None)
             self.parts.run(parts.KNOWN_PROCESSES, lambda: self.kill_log.remember_processes(
                 self.scanner.processes, self.guard.planned.targets), None)
@@ -187,10 +183,11 @@ class Sentinel:
         if self.scanner.due_soon(now_s):
             self.scan()
 
-    def _rescan(self) -> None:
-        """Read the whole table now, also what is settled."""
-        self.scanner.hasten(everything=True)
-        self.scan()
+    def _rescan(self, only: frozenset[int] | None = None) -> None:
+        """Read the whole table now, also what is settled; or `only` these PIDs and who ended."""
+        if only is None:
+            self.scanner.hasten(everything=True)
+        self.scan(only=only)
 
     def sample(self, woken_by: tuple[str, ...] = (), waking: Waking = Waking()) -> Sample:
         """Return a reading of the machine with the process table as last scanned."""
@@ -225,7 +222,7 @@ class Sentinel:
         run(parts.ACTIONS, lambda: self.kill_log.note_actions(
             shedding, sample, self.settings.incident_keep), None)
         self._history = risk.relieved(self._history, shedding, now_s)
-        self.scanner.plentiful = is_plentiful(sample, assessment, self.settings)
+        self.scanner.plentiful = is_plentiful(sample, self._sample, assessment, self.settings)
         stalled = sample.stalled(self._sample)
         self._sample, self._assessment, self._kills = sample, assessment, kills
         statuses = report.compose(sample, assessment, protection, self.settings, kills,

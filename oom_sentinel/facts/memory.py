@@ -120,11 +120,13 @@ class VmStat:
     """
     Counters of /proc/vmstat; oom_kill is there since Linux 4.13.
 
-    `refaults` counts pages that were read again soon after the kernel had taken them back.
+    `refaults` counts pages that were read again soon after the kernel had taken them back,
+    `scanned` those at which it looked to get memory for the whole machine.
     """
 
     oom_kill: int | None = None
     refaults: int | None = None
+    scanned: int | None = None
 
 
 @frozen

@@ -105,6 +105,13 @@ class Sample:
                 >= self.waking.stall_us)
 
     @property
+    def groups_at_stake(self) -> frozenset[str]:
+        """Return the control groups of the processes at stake, and those above them."""
+        if isinstance(self.chains, Unavailable):
+            return frozenset()
+        return frozenset(group.path for chain in self.chains for group in chain.groups)
+
+    @property
     def mem_available_percent(self) -> float | None:
         """Return MemAvailable as a share of MemTotal, 0..100."""
         memory = self.meminfo

@@ -108,7 +108,8 @@ class Scanner:
         """Return, within microseconds, whether there may be a new process."""
         return self.table.root.last_pid() != self._last_pid
 
-    def read(self, now_s: float, tracked: frozenset[int], *, new: bool = False) -> bool:
+    def read(self, now_s: float, tracked: frozenset[int], *, new: bool = False,
+             only: frozenset[int] | None = None) -> bool:
         """
         Read the table; return whether `processes` may be others than before.
 
@@ -116,11 +117,14 @@ class Scanner:
         :param new: the table has read new processes just now: take them over without reading
             the others, so that a new process gets its value at once however many there are;
             not before the first listing, when the table holds only the new ones.
+        :param only: read of the known processes these PIDs alone, and which have ended.
         """
         self._reread = frozenset()
         if new and self.listed_s != NEVER_S:
             self._take(self.table.processes)
             return True
+        if only is not None:
+            return self._look(now_s, only)
         self._scanned_s = now_s
         if self._nothing_new(now_s, tracked):
             return False
@@ -138,6 +142,13 @@ class Scanner:
             self.swept_s = now_s
             self._sweeps += 1
         return changed or asked_for or everything or self.starting
+
+    def _look(self, now_s: float, pids: frozenset[int]) -> bool:
+        """Read which processes began and ended, and these; a reading that was due stays due."""
+        self._last_pid = self.table.root.last_pid()
+        changed = self._take(self.table.read(now_s, everything=False, also=pids))
+        self.listed_s, self._reread = now_s, pids
+        return changed
 
     def take_reread(self) -> frozenset[int]:
         """

@@ -87,7 +87,7 @@ class Table:
 
     def read(self, now_s: float = 0.0, *, everything: bool = True,
              tracked: frozenset[int] = frozenset(), scores: bool = False,
-             moved: bool = False) -> tuple[Process, ...]:
+             moved: bool = False, also: frozenset[int] = frozenset()) -> tuple[Process, ...]:
         """
         Return the processes now.
 
@@ -97,6 +97,7 @@ class Table:
         :param scores: read /proc/PID/oom_score of all, else only of `tracked` PIDs.
         :param moved: of everything leave out what holds as many pages as before; its parent and
             its oom_score_adj may be others.
+        :param also: PIDs whose memory and oom_score_adj are read though not everything is.
 
         A process that vanishes between two reads is left out.
         :raises OSError: when this process cannot open files (EMFILE).
@@ -111,7 +112,7 @@ class Table:
             if not self._is_known(entry, inode):
                 entry = self._reader.first_read(pid, inode, now_s, boottime_s)
             if entry is not None and self._read_again(
-                    entry, now_s, pid in tracked, everything, scores, moved):
+                    entry, now_s, pid in tracked, everything or pid in also, scores, moved):
                 seen[pid] = entry
         self._entries = seen
         self._forget_gone()

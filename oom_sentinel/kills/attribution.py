@@ -236,6 +236,12 @@ class Attribution:
             found.append(replace(seen, count=len(told.counted)))
         return found
 
+    def may_be_missing(self, untold: tuple[CountedKill, ...]) -> frozenset[int]:
+        """Return the PIDs of the living processes that these kills may have taken."""
+        groups = {counted.group for counted in untold}
+        return frozenset(k.process.pid for k in self.known.living
+                         if any(self._counted_in(k, group) for group in groups))
+
     def _missing(self, untold: tuple[CountedKill, ...]) -> list[Known]:
         since_s = min(c.after_s for c in untold) - CLOCK_S
         return [k for k in self.known.died_since(since_s)

@@ -65,7 +65,8 @@ class CountedKill:
     It happened between two readings, after `after_s` and before `counted_s` (monotonic).
     `group` is the innermost control group whose counter rose, None when only the machine's did.
     `machine_short` says that the group's counter of kills rose, but not that of its own OOMs:
-    then the machine was short.  `told_as` is the number of the report that was inferred for it.
+    then the machine was short.  `told_as` is the number of the report that was inferred for it,
+    `looked` says that the processes were read since.
     """
 
     group: str | None
@@ -73,6 +74,7 @@ class CountedKill:
     counted_s: float
     machine_short: bool = False
     told_as: int | None = None
+    looked: bool = False
 
 
 def risen(before: Counters, now: Counters) -> dict[str, int]:

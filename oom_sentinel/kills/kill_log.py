@@ -180,12 +180,13 @@ class KillLog:
         return replace(kill, before_start=kill.time < self._opened_wall_s - 1.0)
 
     def update(self, sample: Sample, targets: Iterable[Target], keep: int,
-               rescan: Callable[[], None], full_avg10_error: float = float('inf')) -> Kills:
+               rescan: records.Rescan, full_avg10_error: float = float('inf')) -> Kills:
         """
         Return all known kills, and which of them are new in this cycle.
 
         :param keep: how many incident folders stay; 0 writes none.
-        :param rescan: reads the process table and passes it to `remember_processes`.
+        :param rescan: reads which processes ended and the memory of these, None: of all, and
+            passes them to `remember_processes`.
         :param full_avg10_error: the full pressure above which the machine stalls.
         """
         now_s = self._monotonic()
@@ -195,7 +196,7 @@ class KillLog:
         self._unexplained.count(
             self.attribution.read_counters(sample, self._unexplained.open), now_s)
         self._match_records(now_s)
-        for record in self._records.ready(now_s, rescan):
+        for record in self._records.ready(now_s, rescan, sample.groups_at_stake):
             if record.kill.certainty == UNCONFIRMED:
                 fresh.append(self.attribution.unconfirmed(record.kill, now_s))
                 continue
@@ -226,12 +227,17 @@ class KillLog:
         self._records.add(logged, self.feed.source.name, now_s, self._wall())
 
     def _inferred(self, sample: Sample, now_s: float,
-                  rescan: Callable[[], None]) -> list[SeenKill]:
+                  rescan: records.Rescan) -> list[SeenKill]:
         """Return kills that only a counter shows, each after its own grace."""
         grace_s = GRACE_S.get(self.feed.source.name, GRACE_OTHER_S)
-        if not self._unexplained.due(now_s, grace_s):
+        due = self._unexplained.due(now_s, grace_s)
+        if not due:
             return []
-        rescan()
+        new = {counted.group for counted in due if not counted.looked}
+        whole = not self.attribution.counters.groups or new & {None, *sample.groups_at_stake}
+        rescan(None if whole else self.attribution.may_be_missing(due))
+        for counted in due:
+            counted.looked = True
         return self.attribution.infer(self._unexplained.untold, grace_s, sample, now_s)
 
     def _keep(self, seen: SeenKill, sample: Sample, keep: int) -> None:

@@ -208,6 +208,11 @@ class KnownProcesses:
                 k.process.cgroup.rstrip('/'))))
             and self.has_adj(k, adj) and may_be(k))
 
+    def living_like(self, kill: OomKill) -> tuple[int, ...]:
+        """Return the PIDs of the living processes that a record may mean."""
+        return tuple(pid for pid, process in self._alive.items() if pid == kill.victim_pid or (
+            kill.victim_comm is not None and _has_comm(process, kill.victim_comm)))
+
     def find(self, kill: OomKill,
              may_be: Callable[[Known], bool] = lambda known: True) -> tuple[Known | None, str]:
         """

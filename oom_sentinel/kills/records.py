@@ -35,6 +35,7 @@ from oom_sentinel.kills.counters import DEATH_S
 from oom_sentinel.kills.counters import UnexplainedKills
 from oom_sentinel.kills.told import ToldKills
 
+Rescan = Callable[[frozenset[int] | None], None]  # of these PIDs, or None: of all
 STAMP_S = 1.0  # syslog's stamps are whole seconds
 
 
@@ -91,6 +92,12 @@ class Record:
     def doubtful(self) -> bool:
         """Return whether any program could have written this record."""
         return not self.kill.before_start and is_open_to_all(self.kill.source)
+
+
+def _concerns(record: Record, at_stake: frozenset[str]) -> bool:
+    """Return whether a kill happened in one of these control groups, or where is unknown."""
+    path = record.kill.task_memcg if record.counted is None else record.counted.group
+    return path is None or path in at_stake or record.kill.oom_memcg in at_stake
 
 
 class Records:
@@ -170,17 +177,17 @@ class Records:
         return (is_open_to_all(kill.source)
                 and not self._attribution.known.foreign_pids and self._lives(kill))
 
-    def ready(self, now_s: float, rescan: Callable[[], None]) -> Iterator[Record]:
+    def ready(self, now_s: float, rescan: Rescan, at_stake: frozenset[str]) -> Iterator[Record]:
         """
         Yield the records that can be told now, one after the other.
 
         In a PID namespace the death shows which process of the name was meant, if one of ours.
         A record that any program could have written waits for the victim's end and for others.
+
+        :param at_stake: the control groups of our own processes and those above them.
         """
         waiting, self._waiting = self._waiting, []
-        if waiting and (self._attribution.known.foreign_pids
-                        or any(self._hold_s(record.kill) for record in waiting)):
-            rescan()
+        self._look_for_deaths(waiting, now_s, rescan, at_stake)
         for record in self._claim(waiting, now_s):
             if self._must_wait(record, now_s):
                 self._waiting.append(record)
@@ -189,14 +196,39 @@ class Records:
             else:
                 yield record
 
+    def _look_for_deaths(self, waiting: list[Record], now_s: float, rescan: Rescan,
+                         at_stake: frozenset[str]) -> None:
+        """
+        Read the processes that the records may mean, where their end decides.
+
+        Of a kill in a group at stake the whole table is read, once.
+        """
+        open_ = [record for record in waiting
+                 if self._hold_s(record.kill) or self._may_be_ours(record)]
+        if any(record.read_s == now_s and _concerns(record, at_stake) for record in open_):
+            rescan(None)
+        elif open_:
+            rescan(frozenset(pid for record in open_
+                             for pid in self._attribution.known.living_like(record.kill)))
+
+    def _may_be_ours(self, record: Record) -> bool:
+        """
+        Return whether the end of one of our processes shows that a record means it.
+
+        The kernel counts a kill before it prints it, so one that no group here has counted is
+        another container's.
+        """
+        return self._attribution.known.foreign_pids and not record.kill.before_start and (
+            record.counted is not None or not self._attribution.counters.groups
+            or self._hold_s(record.kill) > 0.0)
+
     def _must_wait(self, record: Record, now_s: float) -> bool:
         waited_s = now_s - record.read_s
         if waited_s < self._hold_s(record.kill):
             return True
         if record.doubtful and waited_s < ENDING_S and self._victim_lives(record.kill):
             return True
-        return (self._attribution.known.foreign_pids and not record.kill.before_start
-                and waited_s < DEATH_S
+        return (self._may_be_ours(record) and waited_s < DEATH_S
                 and not self._attribution.has_died(record.kill, record.counted, record.at_s))
 
     def _checked(self, record: Record) -> Record:

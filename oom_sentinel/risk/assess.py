@@ -253,9 +253,31 @@ def _wrong_victims(sample: Sample, found: _Found, limits: tuple[Headroom, ...], 
 SHARE = 2.0  # times memory.available_warn_percent
 
 
-def is_plentiful(sample: Sample, assessment: Assessment, settings: Settings) -> bool:
-    """Return whether much more is available, here and in every limit, than warns."""
+def is_plentiful(sample: Sample, last: Sample | None, assessment: Assessment,
+                 settings: Settings) -> bool:
+    """
+    Return whether much more is available, here and in every limit, than warns.
+
+    Pressure alone may be that of others, in whose control groups nothing is lost for us.
+
+    :param last: the sample before.
+    """
     percent, room = sample.mem_available_percent, assessment.tightest
     share = SHARE * settings.memory_available_warn_percent
-    return (assessment.risk.level == Level.OK and percent is not None and percent > share
-            and (room is None or room.percent > share))
+    if percent is None or percent <= share or (room is not None and room.percent <= share):
+        return False
+    return assessment.risk.level == Level.OK or (
+        assessment.risk == assessment.pressure and last is not None
+        and _is_pressed_elsewhere(sample, last))
+
+
+def _is_pressed_elsewhere(sample: Sample, last: Sample) -> bool:
+    """Return whether the kernel took memory back in other control groups' limits alone."""
+    now, before = sample.vmstat, last.vmstat
+    if isinstance(now, Unavailable) or isinstance(before, Unavailable) \
+            or isinstance(sample.chains, Unavailable) or any(c.hidden for c in sample.chains) \
+            or now.scanned is None or now.scanned != before.scanned:
+        return False
+    known = {group.path: group.refaults for group in _groups(last)}
+    return all(group.refaults is not None and group.refaults == known.get(group.path)
+               for group in _groups(sample) if group.limited or group.unreadable)

@@ -24,6 +24,10 @@ from oom_sentinel.kernel.files.error import ParseError
 # One counter before Linux 5.9, two since then.
 REFAULTS = (b'workingset_refault', b'workingset_refault_anon', b'workingset_refault_file')
 
+# What the kernel does within a control group's limit is not counted here (mm/vmscan.c,
+# cgroup_reclaim()).  Before Linux 4.8 there is one of each for every zone.
+SCANNED = (b'pgscan_kswapd', b'pgscan_direct')
+
 
 def keyed(data: bytes, names: Collection[bytes], path: str) -> dict[bytes, int]:
     """
@@ -45,9 +49,15 @@ def parse(data: bytes, path: str = '/proc/vmstat') -> VmStat:
 
     :raises ParseError: when the line of a counter is malformed.
     """
-    found = [_counter(data, name, path) for name in REFAULTS]
+    return VmStat(_counter(data, b'oom_kill', path), _total(data, REFAULTS, path),
+                  _total(data, SCANNED, path))
+
+
+def _total(data: bytes, names: Collection[bytes], path: str) -> int | None:
+    """Return the sum of those counters that there are, None when there is none."""
+    found = [_counter(data, name, path) for name in names]
     known = [count for count in found if count is not None]
-    return VmStat(_counter(data, b'oom_kill', path), sum(known) if known else None)
+    return sum(known) if known else None
 
 
 def _counter(data: bytes, name: bytes, path: str) -> int | None:

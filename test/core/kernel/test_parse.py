@@ -166,6 +166,14 @@ def test_vmstat_counts_kills_and_refaults(data, kills, refaults):
     assert (found.oom_kill, found.refaults) == (kills, refaults)
 
 
+@pytest.mark.parametrize('data, scanned', [
+    (b'pgscan_kswapd 3\npgscan_direct 4\npgscan_direct_throttle 9\npgscan_file 50\n', 7),
+    (b'pgscan_kswapd_normal 3\npgscan_direct_normal 4\n', None)])
+def test_vmstat_counts_what_was_scanned_for_the_whole_machine(data, scanned):
+    """Not what was in the limits of control groups, which pgscan_file holds as well."""
+    assert vmstat.parse(data).scanned == scanned
+
+
 @pytest.mark.parametrize('point', ['0', 'sys/fs/cgroup', '/../../etc', '/a/../..'])
 def test_a_mount_point_that_no_kernel_prints_is_none(point):
     """A captured tree may hold anything, and no path of it leads out of the tree."""

@@ -15,6 +15,7 @@
 """When the process table is read, and how much of it."""
 
 import pathlib
+import shutil
 
 from oom_sentinel import kernel
 from oom_sentinel import settings
@@ -132,6 +133,21 @@ def test_what_was_read_is_named_once_though_it_is_unchanged(tree):
     (tree / 'proc/loadavg').write_text('0.10 0.20 0.30 1/200 4244\n')
     scanner.read(22.0, frozenset((500,)))
     assert scanner.take_reread() == {500}
+
+
+def test_for_a_kill_these_are_read_and_who_began_or_ended(tree):
+    """Nobody else, whatever memory is left; the next reading comes when it would have."""
+    scanner = Scanner(kernel.Table(kernel.Root(str(tree))))
+    scanner.read(0.0, frozenset())
+    scanner.take_reread()
+    for pid in (400, 500):
+        (tree / f'proc/{pid}/oom_score_adj').write_text('7\n')
+    start(tree, 600)
+    shutil.rmtree(tree / 'proc/1')
+    assert scanner.read(20.0, frozenset((400,)), only=frozenset((500,)))
+    assert {p.pid: p.oom_score_adj for p in scanner.processes} == {400: 0, 500: 7, 600: 0}
+    assert scanner.take_reread() == {500} and scanner.due(20.0, 20.0, False)
+    assert not scanner.read(20.1, frozenset((400,)), only=frozenset((500,)))
 
 
 def test_protection_learns_what_was_read(tree, monkeypatch):

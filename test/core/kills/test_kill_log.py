@@ -119,7 +119,7 @@ class Case:
                  groups=None, container=False, lives=False):
         """Open it, with this many kills in the past."""
         self.log, self.now_s, self.counter, self.alive = Log(name), 100.0, past, (LIDAR,)
-        self.groups, self.lives = groups, lives
+        self.groups, self.lives, self.asked = groups, lives, []
         for number in range(past):
             self.log.kill(1000 + number)
         monkeypatch.setattr(kill_log.log, 'best', lambda: (self.log, ('denied',)))
@@ -132,8 +132,9 @@ class Case:
         self.kill_log.open(lambda: self.counter)
         self.scan()
 
-    def scan(self):
-        """Read the process table."""
+    def scan(self, pids=None):
+        """Read the process table; keep what was asked for."""
+        self.asked.append(pids)
         self.kill_log.remember_processes(self.alive, TARGETS if LIDAR in self.alive else ())
 
     def deaths(self, *deaths):
@@ -334,9 +335,9 @@ def test_a_kill_while_the_past_is_read_is_neither_lost_nor_told_twice(monkeypatc
     taken = Sample(0.0, 0.0, Host('robot', 4096, '6.1.0'), MemInfo(1 << 30, 0),
                    Unavailable('off'), VmStat(1))
     made.read_log()
-    assert [s.kill.victim_pid for s in made.update(taken, (), 0, lambda: None).fresh] == [10]
+    assert [s.kill.victim_pid for s in made.update(taken, (), 0, lambda pids: None).fresh] == [10]
     later = replace(taken, monotonic_s=60.0)
-    assert made.update(later, (), 0, lambda: None).fresh == ()
+    assert made.update(later, (), 0, lambda pids: None).fresh == ()
 
 
 def test_a_groups_victim_that_the_kernel_tells_and_counts_twice_is_one_kill(case):
@@ -623,6 +624,77 @@ def test_in_a_namespace_a_record_that_is_read_late_finds_who_was_missing_before(
     assert [s.kill.node_names for s in told] == [('/lidar',)]
 
 
+def stake(path):
+    """Return the chain of a control group of ours."""
+    return (CgroupChain(path, (MemoryCgroup(path, 2),)),)
+
+
+OTHER = replace(LIDAR, pid=11, program=Program('other'), cgroup='/else')
+
+
+def read_again(monkeypatch, group, chains, name='kmsg', **words):
+    """Return what is read, cycle by cycle, of a kill in this group that nobody died of."""
+    case = Case(monkeypatch, name, **words)
+    case.alive = (replace(LIDAR, cgroup='/robot'), OTHER)
+    case.scan()
+    case.cycle(0.5, chains=chains)
+    case.counter += 1
+    if case.groups:
+        case.groups = {path: count + (path == group) for path, count in case.groups.items()}
+    case.log.choice(f'/docker/c1{group}', 4711)
+    case.log.kill(4711)
+    case.asked.clear()
+    told = [case.now_s for _ in range(60) if case.cycle(0.1, chains=chains).fresh]
+    return case.asked, told
+
+
+def test_in_a_namespace_a_kill_that_no_group_here_counted_is_told_at_once(monkeypatch):
+    """It is another container's: no process is read for it."""
+    asked, told = read_again(monkeypatch, '/gone', stake('/robot'), foreign_pids=True,
+                             container=True, groups={'/robot': 0, '/else': 0})
+    assert asked == [] and told == [pytest.approx(100.6)]
+
+
+@pytest.mark.parametrize('at_stake, first', [('/robot', None), ('/else', frozenset((10,)))])
+def test_in_a_namespace_the_whole_table_is_read_once_for_a_kill_in_a_group_of_ours(
+        monkeypatch, at_stake, first):
+    """Then, and for a kill elsewhere, only the processes of the victim's name."""
+    asked, told = read_again(monkeypatch, '/robot', stake(at_stake), foreign_pids=True,
+                             container=True, groups={'/robot': 0, '/else': 0})
+    assert asked[0] == first and set(asked[1:]) == {frozenset((10,))}
+    assert len(asked) > 30 and len(told) == 1
+
+
+@pytest.mark.parametrize('groups, at_stake, first', [
+    ({}, '/docker/c1/robot', None), ({}, '/robot', frozenset((10,))), (None, '/robot', None)])
+def test_in_a_namespace_where_no_group_counts_the_record_says_which_group_it_was(
+        monkeypatch, groups, at_stake, first):
+    """A kill that the machine alone has counted may be one of ours."""
+    asked, told = read_again(monkeypatch, '/robot', stake(at_stake), foreign_pids=True,
+                             container=groups is not None, groups=groups)
+    assert asked[0] == first and set(asked[1:]) == {frozenset((10,))} and len(told) == 1
+
+
+@pytest.mark.parametrize('groups, at_stake, first, then', [
+    ({'/robot': 0, '/else': 0}, '/robot', None, frozenset((10,))),
+    ({'/robot': 0, '/else': 0}, '/else', frozenset((10,)), frozenset((10,))),
+    (None, '/x', None, None)])
+def test_for_a_kill_without_a_record_the_members_of_its_group_are_read(
+        monkeypatch, groups, at_stake, first, then):
+    """The whole table once where the group is ours, and each time where nobody counts."""
+    case = Case(monkeypatch, 'counters', groups=groups, container=groups is not None)
+    case.alive = (replace(LIDAR, cgroup='/robot'), OTHER)
+    case.scan()
+    case.cycle(chains=() if groups is None else stake(at_stake))
+    case.counter += 1
+    if groups is not None:
+        case.groups = {**groups, '/robot': 1}
+    case.asked.clear()
+    for _ in range(5):
+        case.cycle(chains=() if groups is None else stake(at_stake))
+    assert case.asked[0] == first and set(case.asked[1:]) == {then} and len(case.asked) == 4
+
+
 SYSLOG = '/var/log/syslog'
 LINE = (b'kernel: Out of memory: Killed process %d (%s) total-vm:9kB, '
         b'anon-rss:4kB, file-rss:0kB, shmem-rss:0kB, UID:0 pgtables:8kB oom_score_adj:-500')
@@ -739,16 +811,16 @@ def test_a_process_that_is_older_than_the_kill_lives():
     """By its start time in /proc; a later one has taken the PID over; a zombie has ended."""
     root, now_s = kernel.Root('/'), time.time()
     kill = OomKill(victim_pid=os.getpid(), victim_comm='amcl', time=now_s + 2.0)
-    assert records.victim_lives(root, kill, now_s + 2.0)
+    assert records.victim_lives(root, kill, now_s)
     assert not records.victim_lives(root, replace(kill, time=1.0), now_s)
     child = subprocess.Popen(['true'])
     stat = pathlib.Path(f'/proc/{child.pid}/stat')
     while b') Z' not in stat.read_bytes():
         time.sleep(0.01)
     ended = replace(kill, victim_pid=child.pid)
-    assert not records.victim_lives(root, ended, now_s + 2.0)
+    assert not records.victim_lives(root, ended, now_s)
     child.wait()
-    assert not records.victim_lives(root, ended, now_s + 2.0)
+    assert not records.victim_lives(root, ended, now_s)
 
 
 @pytest.mark.parametrize('lives, counted, certainty', [

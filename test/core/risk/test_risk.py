@@ -431,9 +431,45 @@ def test_memory_is_plentiful_twice_above_what_warns_here_and_in_every_limit(
     taken = sample(meminfo=meminfo(machine), chains=chains)
     found, _ = risk.assess(taken, risk.History(), SETTINGS)
     assert found.risk.level == Level.OK
-    assert is_plentiful(taken, found, SETTINGS) == plentiful
+    assert is_plentiful(taken, taken, found, SETTINGS) == plentiful
     unread = replace(taken, meminfo=Unavailable('denied'))
-    assert not is_plentiful(unread, found, SETTINGS)
+    assert not is_plentiful(unread, taken, found, SETTINGS)
+
+
+def limited(refaults):
+    """Return the chain of a control group with much room."""
+    return (CgroupChain('/robot', (MemoryCgroup(
+        '/robot', 2, limit_bytes=200 << 20, usage_bytes=20 << 20, refaults=refaults),)),)
+
+
+PRESSED = {'pressure': psi(60.0, 20.0), 'vmstat': VmStat(0, 9, 500), 'chains': limited(3)}
+
+
+@pytest.mark.parametrize('now, plentiful', [
+    ({}, True), ({'vmstat': VmStat(7, 999, 500)}, True),
+    ({'vmstat': VmStat(0, 9, 501)}, False), ({'vmstat': VmStat(0, 9)}, False),
+    ({'vmstat': Unavailable('denied')}, False), ({'chains': limited(4)}, False),
+    ({'chains': limited(None)}, False), ({'chains': Unavailable('denied')}, False),
+    ({'chains': (CgroupChain('/robot', (MemoryCgroup('/robot', 2, unreadable='x'),)),)}, False),
+    ({'chains': (replace(limited(3)[0], hidden='above the mount'),)}, False),
+    ({'chains': (CgroupChain('/robot', (MemoryCgroup('/robot', 2, refaults=7),)),)}, True),
+    ({'meminfo': meminfo(29)}, False), ({'meminfo': meminfo(10)}, False)])
+def test_memory_stays_plentiful_while_others_alone_have_too_little(now, plentiful):
+    """The kernel looked for memory neither for the machine nor in a limit of ours."""
+    last = replace(sample(), **PRESSED)
+    taken = replace(last, monotonic_s=1.0, **now)
+    found, _ = risk.assess(taken, risk.History(), SETTINGS)
+    assert found.pressure.level == Level.ERROR
+    assert is_plentiful(taken, last, found, SETTINGS) == plentiful
+    assert not is_plentiful(taken, None, found, SETTINGS)
+
+
+def test_memory_is_not_plentiful_when_more_than_pressure_is_wrong():
+    """Here CommitLimit; pressure is there as well."""
+    info = replace(meminfo(60), commit_limit_bytes=100, committed_as_bytes=99)
+    taken = replace(sample(meminfo=info, policy=VmPolicy(2)), **PRESSED)
+    found, _ = risk.assess(taken, risk.History(), SETTINGS)
+    assert not is_plentiful(taken, taken, found, SETTINGS)
 
 
 def test_oom_risk_is_the_worst_of_what_was_read():
