@@ -12,15 +12,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""
-Reads one process: its identity, its program, and what it holds.
-
-Vanished and denied processes are left out; a malformed file is counted for the live machine and
-an error of a captured tree.
-"""
+"""Reads one process, if it is there and not denied: identity, program and what it holds."""
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from dataclasses import replace
 import errno
@@ -46,6 +41,7 @@ from oom_sentinel.kernel.root import Root
 YOUNG_S = 5.0
 # It is looked at again 0.2 s after its start and then at four times its age, three times in all.
 YOUNG_LOOK_S, YOUNG_SHARE = 0.15, 3.0
+EXE_SHARE = 0.1  # of its age passes between two looks whether it runs another program
 # A Python node maps librcl some 0.3 to 2 s after its start; a later look finds slow boards.
 MAPS_AFTER_S = (0.5, 2.0, 10.0, 60.0)
 # The first release whose oom_badness() counts the exact resident memory (get_mm_rss_sum); asked
@@ -69,6 +65,7 @@ class Entry:
     maps_work: int = -1  # page faults and ticks when its maps were read last
     work: int = -1  # page faults and ticks, and pages, when /proc/PID/status was read last
     rss_pages: int = 0
+    exe_s: float = NEVER_S  # when its executable was compared last
     resident: int | None = None  # pages by /proc/PID/statm, when that was read last
     just_read: stat.TaskStat | None = None  # with which its memory is read the first time
 
@@ -99,11 +96,10 @@ class ProcessReader:
         """Begin a reading of several processes: of equal control groups one is looked up."""
         self._cgroups_read = {}
 
-    def keep_programs(self, entries: Iterable[Entry]) -> None:
+    def keep_programs(self, entries: Collection[Entry]) -> None:
         """Forget the programs of processes that are gone, now and then."""
-        known = [entry.process.program for entry in entries]
-        if len(self._programs) > 2 * len(known) + 64:
-            self._programs = {found: found for found in known}
+        if len(self._programs) > 2 * len(entries) + 64:
+            self._programs = {e.process.program: e.process.program for e in entries}
 
     def _handle(self, error: OSError | ParseError) -> None:
         """Return for a process that is gone or denied, and count a malformed one; else raise."""
@@ -133,17 +129,15 @@ class ProcessReader:
         """
         Read the identity of a new process, None when it is gone already or unreadable.
 
-        :param boottime_s: the clock by which it is as old as its start; None: it began its
-            program just now.
+        :param boottime_s: the clock that gives its age; None: it began its program just now.
         """
         try:
             found = self._read_stat(pid)
         except (OSError, ParseError) as error:
             self._handle(error)
             return None
-        age_s = 0.0
-        if boottime_s is not None:
-            age_s = max(0.0, boottime_s - found.start_time / self._clock_ticks)
+        age_s = 0.0 if boottime_s is None else max(
+            0.0, boottime_s - found.start_time / self._clock_ticks)
         same = None
         if not found.kernel_thread and self._pid_namespace is not None:
             namespace = self.root.link(f'/proc/{pid}/ns/pid')
@@ -157,10 +151,10 @@ class ProcessReader:
         """Read program and control group, False when the process is gone."""
         pid = entry.process.pid
         exe = intern(self.root.link(f'/proc/{pid}/exe') or '') or None
-        first, new_exe = entry.read_s == NEVER_S, exe != entry.exe
+        first, new_exe, librcl = entry.read_s == NEVER_S, exe != entry.exe, entry.maps_librcl
         if new_exe and not first:
             entry.since_s, entry.maps_reads, entry.maps_librcl = now_s, 0, False
-        entry.exe, entry.read_s = exe, now_s
+        entry.exe, entry.read_s, entry.exe_s = exe, now_s, now_s
         maps_were_due = self.maps_due(entry, now_s)
         try:
             if maps_were_due:
@@ -169,39 +163,48 @@ class ProcessReader:
             if first or new_exe or maps_were_due or now_s - entry.since_s < YOUNG_S:
                 entry.work = -1  # its user may be another one too
                 words = process_files.command_line(self.root, pid)
-                # Its name was read a moment ago with its identity.
-                comm = entry.process.program.comm
+                known = entry.process.program
+                comm = known.comm  # it was read a moment ago with its identity
                 if not first:
                     now = self._read_stat(pid)
                     comm = now.comm
                     entry.maps_work = now.work if maps_were_due else entry.maps_work
-                entry.process = replace(
-                    entry.process, program=self.classify(entry, comm, words))
+                if first or new_exe or librcl != entry.maps_librcl \
+                        or (known.ros and known.ros_domain_id is None) \
+                        or (comm, *words) != (known.comm, *known.cmdline):
+                    entry.process = replace(
+                        entry.process, program=self.classify(entry, comm, words))
         except (OSError, ParseError) as error:
             self._handle(error)
             return False
         self.read_cgroup(entry)
         return True
 
+    def runs_another(self, entry: Entry, now_s: float) -> bool:
+        """Return whether a young process runs another program, which one link says (4 us)."""
+        if now_s - entry.exe_s < EXE_SHARE * (entry.exe_s - entry.since_s) \
+                and not program.runs_others(entry.exe):
+            return False
+        entry.exe_s = now_s
+        return self.root.link(f'/proc/{entry.process.pid}/exe') != entry.exe
+
     def young(self, entry: Entry, now_s: float) -> bool:
         """Return whether user, control group or program are to be read again soon or now."""
-        if entry.process.kernel_thread:
-            return False
-        return now_s - entry.since_s < YOUNG_S or self._maps_pending(entry)
+        return not entry.process.kernel_thread and (
+            now_s - entry.since_s < YOUNG_S or self._maps_pending(entry))
 
     def due_again(self, entry: Entry, now_s: float) -> bool:
         """Return whether user, control group, program or maps are to be read again now."""
         if now_s - entry.since_s >= YOUNG_S:
             return self.maps_due(entry, now_s)
-        rest_s = max(YOUNG_LOOK_S, YOUNG_SHARE * (entry.read_s - entry.since_s))
-        return now_s - entry.read_s >= rest_s
+        return now_s - entry.read_s >= max(
+            YOUNG_LOOK_S, YOUNG_SHARE * (entry.read_s - entry.since_s))
 
     def has_not_run(self, entry: Entry, now_s: float) -> bool:
         """
-        Return whether a process can be left alone, because it has not run since it was read.
+        Return whether a process has not run since it was read: its program and maps are the same.
 
-        It has the same program and maps then; its user, which takes no time to change, and its
-        control group are read.
+        Its user, which takes no time to change, and its control group are read.
         """
         known = entry.process
         try:
@@ -247,9 +250,8 @@ class ProcessReader:
 
     def classify(self, entry: Entry, comm: str, words: list[str]) -> Program:
         """Return the program, the same object for equal ones."""
-        found = program.classify(comm, words, entry.exe, maps_librcl=entry.maps_librcl,
-                                 ros_prefixes=self.ros_prefixes)
-        found = self.with_launched_names(entry.process.identity, found)
+        found = self.with_launched_names(entry.process.identity, program.classify(
+            comm, words, entry.exe, maps_librcl=entry.maps_librcl, ros_prefixes=self.ros_prefixes))
         if found.ros:
             found = replace(found, ros_domain_id=process_files.domain_id(
                 self.root, entry.process.pid))
@@ -281,16 +283,12 @@ class ProcessReader:
 
     def _user_and_memory(self, entry: Entry, now: stat.TaskStat, *,
                          anew: bool) -> tuple[int, TaskMemory | None]:
-        """
-        Return uid and memory: those known, when it has not run and `anew` is false.
-
-        /proc/PID/status costs more than the other files together (measured: 24 of 45 us).
-        """
+        """Return uid and memory: those known, when it has not run and `anew` is false."""
         known = entry.process
         if not anew and (now.work, now.rss_pages, now.state) == (
                 entry.work, entry.rss_pages, known.state):
             return known.uid, known.memory
-        name = f'/proc/{known.pid}/status'
+        name = f'/proc/{known.pid}/status'  # costs more than the other files: 24 of 45 us
         found = status.parse(self.root.read(name), name)
         entry.work, entry.rss_pages = now.work, now.rss_pages
         if not found.has_memory:

@@ -225,7 +225,7 @@ class Table:
         for pid, inode in self._listing():
             entry = self._entries.get(pid)
             if not self._is_known(entry, inode) or (
-                    pid in self._young and self.root.link(f'/proc/{pid}/exe') != entry.exe):
+                    pid in self._young and self._reader.runs_another(entry, now_s)):
                 found.append(pid)
         return tuple(found)
 

@@ -85,13 +85,14 @@ class Attribution:
     def remember_processes(self, processes: Iterable[Process],
                            targets: Iterable[Target], now_s: float) -> None:
         """Remember the processes of a scan, so that a victim has a name after its death."""
+        targets = tuple(targets)
         self.known.update(processes, targets, now_s)
         if self._exits is not None and self.signal_deaths(now_s) is None:
             # The protected first, then the largest: the kernel takes those.
-            self._exits.follow([k.process.identity for k in sorted(
-                self.known.living, key=lambda k: (
-                    k.target is None or k.target.group is None,
-                    0 if k.process.memory is None else -k.process.memory.rss_bytes))])
+            grouped = {t.process.pid for t in targets if t.group is not None}
+            self._exits.follow([p.identity for p in sorted(
+                self.known.alive, key=lambda p: (
+                    p.pid not in grouped, 0 if p.memory is None else -p.memory.rss_bytes))])
 
     def may_be(self, counted: CountedKill | None, at_s: float) -> Callable[[Known], bool]:
         """
@@ -174,7 +175,7 @@ class Attribution:
             kill = kill if known is None else inferred.with_victim_facts(kill, known)
         elsewhere = circumstances.is_elsewhere(
             kill, None if known is None else known.process,
-            [k.process for k in self.known.living], os.geteuid(),
+            tuple(self.known.alive), os.geteuid(),
             namespaced=not self.counts_machine, counted=counted is not None)
         return self._seen_kill(kill, known, how, sample, now_s, elsewhere)
 

@@ -26,7 +26,6 @@ from oom_sentinel.facts.memory import MIB
 from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Unavailable
-from oom_sentinel.kills.known_processes import inside
 from oom_sentinel.kills.known_processes import Known
 from oom_sentinel.kills.known_processes import KnownProcesses
 from oom_sentinel.kills.known_processes import within
@@ -41,6 +40,11 @@ PLENTIFUL_PERCENT = 10.0  # of MemTotal: then it was a control group's limit
 def is_open_to_all(source: str | None) -> bool:
     """Return whether a source of log lines is a text file, so that any program may write there."""
     return source is not None and source.startswith('/')
+
+
+def inside(process: Process, path: str) -> bool:
+    """Return whether a process is in this control group or below it; unknown is never."""
+    return process.cgroup is not None and within(process.cgroup, path)
 
 
 def is_ours(process: Process, uid: int) -> bool:

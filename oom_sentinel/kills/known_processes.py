@@ -86,7 +86,7 @@ class KnownProcesses:
         self._dead: deque[Known] = deque(maxlen=DEAD_MAX)
         self._small_dead: deque[Known] = deque(maxlen=SMALL_DEAD_MAX)
         self._updated_s = float('-inf')
-        self._control_groups: frozenset[str] | None = None  # None: not asked for since a scan
+        self._groups: dict[str, float] = {}  # control group -> when a process was there last
         # Set by the sentinel: the last values that it wrote to a process, newer than those read.
         self.written: Callable[[Identity], tuple[int, ...]] = lambda identity: ()
 
@@ -104,7 +104,10 @@ class KnownProcesses:
             now = alive.get(pid)
             if now is None or now.start_time != last.start_time:
                 self._bury(last, now_s)
-        self._alive, self._updated_s, self._control_groups = alive, now_s, None
+        self._alive, self._updated_s = alive, now_s
+        self._groups.update((p.cgroup, now_s) for p in alive.values() if p.cgroup is not None)
+        self._groups = {path: at_s for path, at_s in self._groups.items()
+                        if at_s > now_s - PID_KEPT_S}
         self._targets = {t.process.identity: t for t in targets}
         for dead in (self._dead, self._small_dead):
             while dead and now_s - (dead[0].gone_s or 0.0) > DEAD_KEPT_S:
@@ -113,6 +116,8 @@ class KnownProcesses:
     def _bury(self, process: Process, now_s: float) -> None:
         """Keep a process that is found missing."""
         known = replace(self._living(process), gone_s=now_s)
+        if process.cgroup is not None:
+            self._groups[process.cgroup] = now_s
         memory = process.memory
         small = memory is not None and memory.rss_bytes + memory.swap_bytes < SMALL_BYTES \
             and known.target is None and not process.node_names
@@ -122,10 +127,8 @@ class KnownProcesses:
         """
         Take processes that began between two scans: they may not live until the next one.
 
-        One that is dying by now has neither memory nor its control group: what was read of it
-        before is kept.
+        Of one that is dying, without memory and control group, what was read before is kept.
         """
-        self._control_groups = None
         for process in met:
             last = self._alive.get(process.pid)
             if last is not None and last.start_time != process.start_time:
@@ -133,9 +136,16 @@ class KnownProcesses:
             elif last is not None and process.memory is None:
                 continue
             self._alive[process.pid] = process
+            if process.cgroup is not None:
+                self._groups[process.cgroup] = now_s
 
     def _living(self, process: Process) -> Known:
         return Known(process, self._targets.get(process.identity), alive_s=self._updated_s)
+
+    @property
+    def alive(self) -> Iterable[Process]:
+        """Return the processes of the last scan as read then."""
+        return self._alive.values()
 
     @property
     def living(self) -> tuple[Known, ...]:
@@ -145,11 +155,7 @@ class KnownProcesses:
     @property
     def control_groups(self) -> frozenset[str]:
         """Return the control groups of the living processes and of those that died lately."""
-        if self._control_groups is None:
-            recent = (k.process for k in self.died_since(self._updated_s - PID_KEPT_S))
-            self._control_groups = frozenset(p.cgroup for p in (*self._alive.values(), *recent)
-                                             if p.cgroup is not None)
-        return self._control_groups
+        return frozenset(self._groups)
 
     def was_known(self, pid: int) -> bool:
         """Return whether a process with this PID was ever read and is not forgotten."""
@@ -287,11 +293,6 @@ def _by_size(kill: OomKill, like: tuple[Known, ...]) -> Known | None:
 def _has_comm(process: Process, comm: str | None) -> bool:
     """Return whether the names agree; the kernel cuts them to 15 bytes."""
     return comm is None or process.program.comm[:COMM_BYTES] == comm[:COMM_BYTES]
-
-
-def inside(process: Process, path: str) -> bool:
-    """Return whether a process is in this control group or below it; unknown is never."""
-    return process.cgroup is not None and within(process.cgroup, path)
 
 
 def within(path: str, ancestor: str) -> bool:

@@ -15,6 +15,7 @@
 """The program of a process, from its name, command line and executable."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from oom_sentinel.facts.process import Program
 from oom_sentinel.settings import programs
@@ -57,6 +58,12 @@ def _is_interpreter(path: str) -> bool:
         if name.startswith(stem) and not name[len(stem):].strip('0123456789.-'):
             return True
     return False
+
+
+@lru_cache(maxsize=256)
+def runs_others(path: str | None) -> bool:
+    """Return whether a program often runs another in its place: a shell, env, an interpreter."""
+    return path is None or _is_interpreter(path) or _base(path) in programs.MENTION_ROS_ARGS
 
 
 def script(cmdline: Sequence[str]) -> str | None:

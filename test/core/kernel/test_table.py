@@ -129,6 +129,68 @@ def test_a_young_process_is_looked_at_ever_more_seldom(tree, monkeypatch):
     assert programs
 
 
+@pytest.mark.parametrize('exe, looks', [
+    ('/usr/bin/sleep', [0.06, 0.5, 1.0, 4.0, 4.5, 20.0]), (None, 10), ('/usr/bin/bash', 10),
+    ('/usr/bin/python3.11', 10), ('/usr/bin/setpriv', 10)])
+def test_a_program_that_seldom_runs_another_is_asked_ever_more_seldom(
+        tree, monkeypatch, exe, looks):
+    """After a tenth of its age; a shell and the like at each look."""
+    table = kernel.Table(kernel.Root(str(tree)))
+    file = tree / 'proc/500/exe'
+    file.unlink(missing_ok=True)
+    if exe is not None:
+        file.write_text(exe)
+    table.read(100.0)
+    assert table.read_started([500], 100.0)
+    link, asked = table.root.link, []
+    monkeypatch.setattr(table.root, 'link', lambda path: (
+        asked.append(path == '/proc/500/exe'), link(path))[1])
+    found = []
+    for age_s in (0.06, 0.5, 0.51, 1.0, 1.02, 4.0, 4.2, 4.5, 4.6, 20.0):
+        asked.clear()
+        assert table.new_pids(100.0 + age_s) == ()
+        found += [age_s] * any(asked)
+    assert found == looks if isinstance(looks, list) else len(found) == looks
+    file.unlink(missing_ok=True)
+    file.write_text('/opt/node')
+    assert table.new_pids(123.0) == (500,)
+
+
+def test_a_program_is_judged_anew_only_when_one_of_its_facts_changed(tree, monkeypatch):
+    """Name, words, executable, librcl in its maps, and a domain that could not be read."""
+    table = kernel.Table(kernel.Root(str(tree)))
+    judge, judged, mapped = table._reader.classify, [], []
+    monkeypatch.setattr(table._reader, 'classify', lambda *facts: (
+        judged.append(True), judge(*facts))[1])
+    monkeypatch.setattr(table._reader, 'maps_due', lambda entry, now_s: bool(mapped))
+    monkeypatch.setattr(process_files, 'maps_librcl', lambda root, pid: True)
+    (tree / 'proc/500/environ').unlink(missing_ok=True)
+    (tree / 'proc/500/cmdline').write_bytes(b'node\0x\0')
+    table.read_started([500], 100.0)
+    at_s = [100.0]
+
+    def anew():
+        """Return whether a reading of the program judges it."""
+        judged.clear()
+        at_s[0] += 0.1
+        assert table._read_program(table._entries[500], at_s[0])
+        return bool(judged)
+    assert not anew()
+    (tree / 'proc/500/cmdline').write_bytes(b'node\0y\0')
+    assert anew() and not anew()
+    stat_file = tree / 'proc/500/stat'
+    words = stat_file.read_text()
+    stat_file.write_text('500 (renamed)' + words.rpartition(')')[2])
+    assert anew() and not anew()
+    (tree / 'proc/500/exe').write_text('/opt/other')
+    assert anew() and not anew()
+    mapped.append(True)
+    assert anew() and anew()  # it is ROS now, and its domain is not known
+    (tree / 'proc/500/environ').write_bytes(b'ROS_DOMAIN_ID=3\0')
+    assert anew() and not anew()
+    assert table._entries[500].process.program.ros_domain_id == 3
+
+
 @pytest.mark.parametrize('exec_events, others, known_s', [
     (False, 0, 10.0), (False, 600, 48.0), (False, 5000, 120.0), (True, 0, 120.0)])
 def test_the_program_of_an_old_process_is_read_again(tree, exec_events, others, known_s):

@@ -16,6 +16,7 @@
 
 from dataclasses import replace
 import subprocess
+from types import SimpleNamespace
 
 from oom_sentinel import settings
 from oom_sentinel.facts.kill import OomKill
@@ -25,11 +26,12 @@ from oom_sentinel.facts.process import Process
 from oom_sentinel.facts.process import Program
 from oom_sentinel.facts.process import TaskMemory
 from oom_sentinel.facts.protection import Target
+from oom_sentinel.kills.attribution import Attribution
 from oom_sentinel.kills.circumstances import family_of
+from oom_sentinel.kills.circumstances import inside
 from oom_sentinel.kills.circumstances import largest_processes
 from oom_sentinel.kills.known_processes import DEAD_KEPT_S
 from oom_sentinel.kills.known_processes import DEAD_MAX
-from oom_sentinel.kills.known_processes import inside
 from oom_sentinel.kills.known_processes import KnownProcesses
 from oom_sentinel.kills.known_processes import SMALL_DEAD_MAX
 from oom_sentinel.sentinel import Sentinel
@@ -322,3 +324,30 @@ def test_the_sentinel_makes_known_what_has_just_begun_and_what_it_wrote():
         child.kill()
         child.wait()
         sentinel.close(False)
+
+
+def test_the_groups_of_the_living_and_of_those_that_died_lately_are_looked_at():
+    """A minute after its last process a group is forgotten; a new one's is known at once."""
+    made = KnownProcesses()
+    made.update((process(10, cgroup='/a'), process(11, cgroup='/b'), process(12)), (), 0.0)
+    assert made.control_groups == {'/a', '/b'}
+    made.add((process(13, cgroup='/c'), process(10, start=99, cgroup='/d')), 1.0)
+    assert made.control_groups == {'/a', '/b', '/c', '/d'}
+    made.update((process(11, cgroup='/b'),), (), 50.0)
+    assert made.control_groups == {'/a', '/b', '/c', '/d'}
+    made.update((process(11, cgroup='/e'),), (), 70.0)
+    assert made.control_groups == {'/b', '/c', '/d', '/e'}
+    made.update((process(11, cgroup='/e'),), (), 111.0)
+    assert made.control_groups == {'/e'}
+
+
+def test_of_whom_it_is_followed_how_they_end_those_of_a_group_come_first(monkeypatch):
+    """Then the largest: the kernel takes those."""
+    followed = []
+    made = Attribution(foreign_pids=True, reader=None, exits=SimpleNamespace(
+        follow=followed.extend))
+    small = process(10, mib=1)
+    made.remember_processes(
+        (process(11, mib=5), process(12, mib=9), small, replace(process(13), memory=None)),
+        (target(small), target(process(11, mib=5), group=None)), 0.0)
+    assert [identity.pid for identity in followed] == [10, 12, 11]
