@@ -122,13 +122,16 @@ $(VENV)/.fuzz_ready: $(VENV)/.ready
 	@$(BIN)/python -m pip install --quiet atheris==3.0.0
 	@touch '$@'
 
-# Mutation testing, in a copy; minutes to an hour.  MUTATE are the files, TESTS their tests:
+# Mutation testing; minutes to an hour.  MUTATE are the files, TESTS their tests, ONLY the names
+# of some that survived:
 # make mutation MUTATE='oom_sentinel/protection/plan.py' TESTS=test/core/protection SAMPLE=300
 MUTATE ?= $(wildcard oom_sentinel/risk/*.py)
 mutation: TESTS := $(if $(filter test/core/%,$(TESTS)),$(TESTS),test/core/risk)
 mutation: $(VENV)/.ready
 	@$(BIN)/python -m pip install --quiet mutmut==3.8.1
-	@nice -n 15 sh scripts/mutation.sh '$(PREFIX)' '$(TESTS)' $(MUTATE)
+	@nice -n 15 $(BIN)/python -m bench.mutants --tests '$(TESTS)' \
+	  $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(ONLY),--only $(ONLY)) $(MUTATE)
 
 # The tests that use ROS: test/core knows none.  Left out: Fast DDS 2.14 did not deliver from an
 # unprivileged publisher to root here, and a lifecycle node of Jazzy ends at a refused transition.

@@ -33,10 +33,11 @@ USED_ELSEWHERE = {
     'launch, by the name of the function': 'generate_launch_description execute',
     'launch_ros, by its entry point and protocol':
         'OomSentinelExtension node_action prepare_for_execute',
-    'Python itself': '__delattr__ __getattr__ __repr__ __setattr__',
+    'Python itself': '__defaults__ __delattr__ __getattr__ __kwdefaults__ __repr__ __setattr__',
     'prometheus_client, by its protocol': 'collect',
-    'pytest, by name': 'pytest_plugins pytest_collection_modifyitems pytest_runtest_setup '
-                       'pytestmark raising_alone whole_reports',
+    'pytest, by name': 'pytest_plugins pytest_collection_modifyitems pytest_configure '
+                       'pytest_runtest_setup pytest_runtestloop pytestmark raising_alone '
+                       'whole_reports',
     'rclpy, or it must only live as long as the node':
         '_node_weak_ref _set_parameters_atomically_callback describe_parameter '
         '_set_parameters_callback floating_point_range',
