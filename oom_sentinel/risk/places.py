@@ -120,8 +120,7 @@ def remember(last: Places, sample: Sample, limits: tuple[Headroom, ...],
     known = {p.path: p for p in last.places}
     if ahead_s is not None and last.ahead_s is not None \
             and ahead_s - last.ahead_s > SUSPENDED_S:
-        known = {p.path: Place(p.path, series.interrupted(p.left), kills=p.kills)
-                 for p in last.places}
+        known = {p.path: Place(p.path, series.interrupted(p.left)) for p in last.places}
     begun = starts.update(last.starts, sample, [r.group.path for r in limits[:PLACES_MAX]])
     return Places(tuple(
         _place(known.get(r.path) or Place(r.path), sample.monotonic_s, r, begun.last(r.path),
@@ -164,7 +163,7 @@ def _place(last: Place, now_s: float, reading: _Reading, started_s: float,
     killed = (reading.kills or 0) > (last.kills or 0) if last.kills is not None else False
     left = series.extend(last.left, now_s, reading.left, reading.safe, killed)
     pressed_s = _pressed_s(last, reading, now_s)
-    if left is last.left and not killed:
+    if left is last.left:  # too soon after the last reading: a kill counts with the next one
         return last
     errors, told = _calibrated(last.calibration, forecast(left), now_s, reading.left)
     silent_until_s = max(last.silent_until_s, started_s + START_S)

@@ -710,6 +710,10 @@ def test_the_shares_follow_warn_s():
     for lost_share, expected in ((0.69, Level.OK), (0.71, Level.WARN)):
         assert level_of(lost_share, 100 * (1 - lost_share), chosen=quick,
                         high_s=140 * (1 - lost_share)) == expected
+    at_once = settings.build({'exhaustion.warn_s': 1.0, 'exhaustion.error_s': 0.1})
+    for lost_share, expected in ((0.52, Level.OK), (0.55, Level.WARN)):
+        assert level_of(lost_share, 0.9 * (1 - lost_share), chosen=at_once,
+                        high_s=1.2 * (1 - lost_share)) == expected
     assert level_of(0.9, 60.0, chosen=quick) == Level.OK
     assert level_of(0.9, 59.0, chosen=quick) == Level.WARN
 
@@ -767,3 +771,47 @@ def test_the_next_reading_confirms_a_fall(since_s, level):
 def test_a_duration_has_two_digits_in_the_unit_that_fits(seconds, words):
     """Seconds to 99, minutes and hours to 89."""
     assert places.duration(seconds) == words
+
+
+def test_a_kill_soon_after_the_last_reading_counts_with_the_next_one():
+    """Half a second is no reading of its own; what the kill gave back is no habit."""
+    history = risk.History()
+    for at, used, count in ((0.0, 50, 3), (1.0, 150, 3), (1.5, 150, 4), (2.0, 60, 4)):
+        before = history.places.of('/robot')
+        _, history = risk.assess(sample(at, chains=(group(used, oom_kill=count),)), history,
+                                 SETTINGS)
+        if at == 1.5:
+            assert history.places.of('/robot') is before
+    place = history.places.of('/robot')
+    assert place.kills == 4 and place.left.swing.peak_s == 2.0
+    assert place.left.swing.habits == ()
+
+
+@pytest.mark.parametrize('ahead_s, points', [(2.0, 2), (2.1, 1)])
+def test_a_suspend_of_more_than_two_seconds_cuts_the_series_and_keeps_the_habits(
+        ahead_s, points):
+    """Of every place; the clocks differ by a little anyhow."""
+    _, history = risk.assess(sample(1.0, ahead_s=5.0, chains=(group(50),)), risk.History(),
+                             SETTINGS)
+    habits = ((0.5, 7.0),)
+    history = replace(history, places=replace(history.places, places=tuple(
+        replace(p, left=replace(p.left, swing=replace(p.left.swing, habits=habits)))
+        for p in history.places.places)))
+    _, history = risk.assess(sample(2.0, ahead_s=5.0 + ahead_s, chains=(group(50),)), history,
+                             SETTINGS)
+    for path in (None, '/robot'):
+        left = history.places.of(path).left
+        assert (len(left.scales[0]), left.swing.habits) == (points, habits)
+
+
+def test_what_is_known_of_a_place_outlives_a_start():
+    """Only the forecast and its level are not told meanwhile."""
+    errors = exhaustion.Calibration((0.5, 0.7))
+    left = series.extend(series.Left(), 9.0, 3000.0)
+    last = places.Place('/robot', left, 5.0, told_at(100.0), kills=1, level=Level.WARN,
+                        refaults=7, pressed_s=3.0, calibration=errors)
+    reading = places._Reading('/robot', 2900.0, 1000.0, 2, 8)
+    found = places._place(last, 10.0, reading, 5.0, SETTINGS)
+    assert found == places.Place('/robot', found.left, silent_until_s=65.0, kills=2, refaults=8,
+                                 pressed_s=3.0, calibration=errors)
+    assert found.left.at_s == 10.0 and found.level == Level.OK and found.forecast is None
