@@ -166,20 +166,16 @@ def judge(level: Level, members: Sequence[Member], last: Identity | None = None
     foreseen = task.held_pages + fastest.own * domain.point
     if not task.forks:
         foreseen += domain.left_pages
-    below = foreseen - domain.point
+    caps = (None, max(NOTHING, foreseen - domain.point), NOTHING)
 
     def loss(cap_pages: int | None) -> Loss:
         return losses(tasks, values(members, level, cap_pages), domain.left_pages or 0,
                       domain.point)
 
-    without = loss(NOTHING)
-    options: list[tuple[Loss, int, int | None]] = [(loss(None), 0, None)]
-    if NOTHING < below < level.pages:
-        options.append((loss(below), 1, below))
-    options.append((without, 2, NOTHING))
-    chosen, _, cap_pages = min(options, key=lambda option: option[:2])
+    found = [loss(cap_pages) for cap_pages in caps]
+    chosen = min(found)
     return Foreign(task.identity, f'{fastest.label} (PID {task.identity.pid})', domain.label,
-                   cap_pages, without, chosen)
+                   caps[found.index(chosen)], found[-1], chosen)
 
 
 def capped(levels: Iterable[Level], found: Mapping[str | None, Foreign]) -> tuple[Level, ...]:

@@ -131,7 +131,7 @@ def extend(last: Size, memory: TaskMemory, now_s: float) -> Size:
         return replace(first(memory, now_s, label=last.label), leaky=last.leaky)
     if passed_s < APART_S:
         return replace(last, memory=memory, now=held, low=min(last.low, held),
-                       read_s=last.read_s, high=last.high if last.settled else held)
+                       high=last.high if last.settled else held)
     weight = -math.expm1(-passed_s / RATE_S)
     pace = (held - last.now) / passed_s
     size = replace(last, memory=memory, read_s=now_s, now=held,

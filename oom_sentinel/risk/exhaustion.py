@@ -20,6 +20,7 @@ units of the range is one score; the range is scaled by the score that nine of t
 (split conformal prediction), of the robot's own scores and of those of generated falls.
 """
 
+from math import inf
 from math import log
 from math import sqrt
 
@@ -79,7 +80,7 @@ def forecast(left: Left) -> Forecast | None:
     value = left.scales[0][-1][1]
     least = HABIT_MARGIN * left.swing.habit
     best: Pace | None = None
-    width, lost, span_s = float('inf'), 0.0, 0.0
+    width, lost, span_s = inf, 0.0, 0.0
     for scale in left.paces:
         for pace in scale:
             if pace.lost > least and _middle(pace, value) <= AHEAD * pace.span_s:

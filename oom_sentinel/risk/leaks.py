@@ -168,7 +168,7 @@ def watch(last: Growth, sample: Sample, protection: Protection) -> Growth:
 
 def _repeated(last: Program, now_s: float) -> Program:
     """Return a program whose processes were not read again since the last time."""
-    if now_s < last.rests_until_s or last.rests_until_s > last.seen_s:
+    if last.rests_until_s > last.seen_s:
         return last
     series = floors.extend(last.floors, now_s, last.base + last.kept)
     return last if series is last.floors else replace(last, floors=series)
@@ -209,15 +209,8 @@ def _programs(last: tuple[Program, ...], now_s: float, processes: Iterable[Proce
 
 def _matters(processes: list[Process]) -> bool:
     """Return whether a program holds much memory or is a ROS node."""
-    held = file = 0
-    for process in processes:
-        memory = process.memory
-        if process.program.ros:
-            return True
-        if memory is not None:
-            held += memory.rss_bytes + memory.swap_bytes
-            file += memory.file_bytes or 0
-    return held - file >= SMALL_BYTES
+    return any(process.program.ros for process in processes) or SMALL_BYTES <= sum(
+        kept_bytes(process.memory) for process in processes if process.memory is not None)
 
 
 def _unchanged(last: Program, process: Process) -> bool:
@@ -241,7 +234,7 @@ def _extended(last: Program | None, name: str, same: list[Process], now_s: float
     names = next(iter(members.values())).node_names if len(members) == 1 else ()
     label = names[0] if names else name
     if last is None:
-        last = Program(name, identities=identities, born_s=now_s)
+        last = Program(name, born_s=now_s)
     base, born_s, rests_until_s, series = (last.base, last.born_s, last.rests_until_s,
                                            last.floors)
     if identities != last.identities and last.identities - identities \

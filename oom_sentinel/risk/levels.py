@@ -24,6 +24,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import field
 from dataclasses import replace
+from math import inf
 
 from oom_sentinel.facts.cgroup import MemoryCgroup
 from oom_sentinel.facts.frozen import frozen
@@ -194,13 +195,13 @@ def pressure(reading: Pressure | Unavailable, settings: Settings,
     if isinstance(reading, Unavailable):
         return ()
     some = reading.some.avg10
-    found = _found(_high(some, settings.pressure_some_avg10_warn, float('inf'),
+    found = _found(_high(some, settings.pressure_some_avg10_warn, inf,
                          last.get('some', Level.OK)),
                    f'some tasks waited for memory {some:.0f} % of the last 10 s', 'some')
     if reading.full is None:
         return found
     full, limit = reading.full.avg10, settings.pressure_full_avg10_error
-    return found + _found(_high(full, float('inf'), limit, last.get('full', Level.OK)),
+    return found + _found(_high(full, inf, limit, last.get('full', Level.OK)),
                           f'every task waited for memory {full:.0f} % of the last 10 s', 'full')
 
 

@@ -79,7 +79,7 @@ def paces(points: Points, windows: tuple[tuple[int, int], ...]) -> tuple[Pace, .
 
 def pace(points: Points, blocks: int) -> Pace | None:
     """Return the pace of a fall, None when it is not clear or the fall has ended."""
-    marks = points[::(len(points) - 1) // blocks]
+    marks = points[::len(points) // blocks]
     drops = [a[1] - b[1] for a, b in zip(marks, marks[1:])]
     lost, span_s = points[0][1] - points[-1][1], points[-1][0] - points[0][0]
     mean = lost / blocks

@@ -18,6 +18,7 @@ from dataclasses import replace
 
 from oom_sentinel import settings
 from oom_sentinel.protection import foreign_growth
+from oom_sentinel.protection import grouping
 from oom_sentinel.protection import level
 from oom_sentinel.protection.domains import Domain
 from oom_sentinel.protection.families import Families
@@ -31,6 +32,7 @@ from test_plan import node
 from test_plan import process
 from test_plan import SETTINGS
 from test_plan import values
+from test_plan import VIEW
 
 PAGES = 256  # of a MiB
 ROBOT = Domain('/robot', 300 * PAGES, 100 * PAGES)
@@ -169,12 +171,32 @@ def test_the_successor_of_a_protected_leak_does_not_lift_the_level():
 
 def test_families_are_remembered_where_something_may_be_raised():
     """Elsewhere nothing is looked for."""
-    for seen in (False, True):
+    for given, seen in (({}, False), ({'families': False}, False), ({'families': True}, True)):
         memory = Memory(4096)
         for now_s, table in storm():
-            memory.read((DRIVER, *table), now_s, families=seen)
-        known = memory.known((), (), SETTINGS, {})
+            memory.read((DRIVER, *table), now_s, **given)
+        known = memory.known((), (), SETTINGS, {None: DRIVER.identity})
         assert (forked(2003, 0).identity in known.families) is seen
+        assert known.foreign == {None: DRIVER.identity} and known.page_size == 4096
+
+
+def test_the_groups_of_protected_processes_and_of_the_sentinel_are_found():
+    """Each once, in the order of the table; one without a control group hides nobody."""
+    def at(pid, command, cgroup):
+        return replace(process(pid, command), cgroup=cgroup)
+    driver = '/opt/ros/jazzy/lib/rplidar_ros/rplidar_node --ros-args'
+    table = (at(1, driver, None), at(2, driver, '/a'), at(3, driver, '/a'),
+             at(4, '/usr/bin/other', '/b'), at(VIEW.pid, '/usr/bin/sentinel', '/c'),
+             at(5, driver, '/d'), replace(at(6, driver, '/e'), uid=7))
+    assert Memory(4096).protected_cgroups(table, SETTINGS, VIEW) == ('/a', '/c', '/d')
+
+
+def test_a_child_of_the_same_clock_tick_is_a_copy_and_an_older_process_is_none():
+    """A reused PID may be anybody's parent."""
+    parent = forked(2000, 5)
+    for later, copy in ((0, True), (1, True), (-1, False)):
+        child = replace(forked(2001, 5), start_time=parent.start_time + later)
+        assert bool(read((0, (replace(parent, ppid=1), child)))[0]) is copy
 
 
 def test_a_group_is_matched_again_when_the_settings_changed():
@@ -184,6 +206,23 @@ def test_a_group_is_matched_again_when_the_settings_changed():
     assert memory.group_of(forked(1, 5), SETTINGS) is None
     assert memory.group_of(forked(2, 5), other).name == 'expendable'
     assert memory.group_of(forked(3, 5), SETTINGS) is None
+
+
+def test_a_group_is_matched_again_when_a_fact_of_the_process_changed(monkeypatch):
+    """Each scan reads the same objects; a PID may belong to another program."""
+    memory, first = Memory(4096), replace(forked(1, 5), cgroup='/a', graph_node_names=('/x',))
+    asked = []
+    group_of = grouping.group_of
+    monkeypatch.setattr(grouping, 'group_of', lambda p, s: asked.append(p) or group_of(p, s))
+    other = settings.build({'group.expendable.match': ['exe:forker']})
+    for found, chosen, count in (
+            (first, SETTINGS, 1), (first, SETTINGS, 1),
+            (replace(first, oom_score_adj=7), SETTINGS, 1),
+            (replace(first, graph_node_names=('/y',)), SETTINGS, 2), (first, other, 3),
+            (replace(first, program=replace(first.program), cgroup='/b', graph_node_names=('/z',),
+                     listed_node_names=('/z', '/y')), SETTINGS, 4)):
+        group = memory.group_of(found, chosen)
+        assert (len(asked), group is not None) == (count, chosen is other)
 
 
 def member(pid, held_mib, *, critical=False, raised=False, mib_s=0.0, forks=False):

@@ -26,6 +26,7 @@ from oom_sentinel.protection.foreign_growth import Loss
 from oom_sentinel.protection.foreign_growth import losses
 from oom_sentinel.protection.foreign_growth import Member
 from oom_sentinel.protection.foreign_growth import Task
+import pytest
 
 MIB = 256  # pages
 
@@ -164,3 +165,19 @@ def test_each_protected_process_that_would_die_counts():
     rest = [Task(Identity(n, n), 100 + n, n < 4, shared_pages=100 + n) for n in range(2, 7)]
     values = dict.fromkeys((t.identity for t in (leak, *rest)), 0)
     assert losses((leak, *rest), values, 0, 1) == Loss(2, 3)
+
+
+@pytest.mark.parametrize('pages_per_s, found', [(0.0, False), (0.3, False), (0.35, True)])
+def test_the_slowest_growth_counts_where_hardly_anything_is_left(pages_per_s, found):
+    """A hundred pages within five minutes."""
+    slow = Member(Task(Identity(9, 9), 20 * MIB, pages_per_s=pages_per_s), 'p9', 0, 20 * MIB,
+                  False)
+    made = level.Level(Domain('/robot', 300 * MIB, 100), 45 * MIB, 'critical')
+    judgement = foreign_growth.judge(made, [member(1, 30, critical=True), slow])
+    assert (judgement is not None) is found
+
+
+def test_where_all_plans_cost_the_same_the_level_stays():
+    """Nobody else is there."""
+    found = judged([member(1, 30, critical=True), member(9, 5, mib_s=2.0, own=-500)], 15)
+    assert found.cap_pages is None and found.chosen == found.without == Loss(1, 0)

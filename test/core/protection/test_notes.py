@@ -95,7 +95,8 @@ def test_unkillable_and_very_low_values_are_named():
     assert note == ('group a: -1000 is written as -999, because an unkillable leak takes '
                     'everything else; protection.allow_unkillable permits it')
     (note,) = said(chosen(group__a__oom_score_adj=-601))
-    assert note.startswith('group a: -601 is so low')
+    assert note == ('group a: -601 is so low that a leak in it kills every other node first; '
+                    '-500 is the advised limit')
     assert said(chosen(group__a__oom_score_adj=-600)) == ()
 
 
@@ -111,6 +112,9 @@ def test_only_growth_that_lowers_the_others_loses_the_order():
     """A leak that dies first anyway is nothing to act on."""
     entry = Foreign(Identity(9, 9), 'hog (PID 9)', 'this machine', None, Loss(0, 0), Loss(0, 0))
     denied = values((DRIVER,), DENIED)[1].targets
+    assert notes.lost(denied, (), {}, settings.build({'protection.when_denied': 'report'})) == (
+        'lowering is denied and protection.when_denied is report: protected processes are no '
+        'safer than the others',)
     for cap, words in ((None, ()), (5, ('other processes are raised only below it',)),
                        (0, ('not raised, because they would be killed before it',))):
         found = notes.lost(denied, (), {None: replace(entry, cap_pages=cap)}, SETTINGS)

@@ -244,7 +244,7 @@ def test_pressure_counts_only_below_the_warn_level_and_a_request_is_due_now():
         made = sample(available=int(available), pressure=waiting)
         found = shed_plan.shortages(made, Assessment(), SETTINGS)
         assert [s.why for s in found] == ['tasks wait for memory most of the time'] * short
-    assert [s.due_s for s in shed_plan.now(sample())] == [0.0]
+    assert [(s.due_s, s.why) for s in shed_plan.now(sample())] == [(0.0, 'asked for by ~/shed')]
 
 
 def test_a_protected_process_is_no_candidate_whatever_its_group_says():

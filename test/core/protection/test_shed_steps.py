@@ -200,3 +200,11 @@ def test_the_hasty_grace_is_over_when_it_is_reached():
     state = State((shed_steps.begin(candidate, short[0], 0.0),))
     orders, _, _ = look(state, shed_steps.HASTY_GRACE_S, 30, (process.identity,))
     assert [order.step for order in orders] == [Step.KILL]
+
+
+def test_what_went_before_a_step_does_not_hasten_the_one_after_it():
+    """60 MiB within the second before; one in half a second leaves time for its grace."""
+    state, identity = ending()
+    for at_s, available, steps in ((103.9, 100, []), (104.1, 40, ['terminate']), (104.6, 39, [])):
+        orders, _, state = look(state, at_s, available, (identity,))
+        assert [order.step.value for order in orders] == steps

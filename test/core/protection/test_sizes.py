@@ -241,7 +241,7 @@ def test_the_young_that_start_or_hold_more_than_at_rest_are_restless():
     """One starts, one has settled and leaks from then on; a minute later neither is young."""
     found, seen = Sizes(), []
     for now_s, starts, leaks in ((0.0, 40, 40), (1.0, 60, 40), (30.0, 60, 80), (61.0, 60, 90)):
-        found.add((process(starts, pid=3), process(leaks, pid=4)), now_s)
+        found.add((process(starts, pid=3), process(leaks, pid=4)), 1000.0 + now_s)
         seen.append(found.restless())
     assert seen == [{3, 4}, {3}, {4}, set()]
 
@@ -252,3 +252,8 @@ def test_the_first_size_of_a_process_is_all_that_is_known_of_its_rest():
     bounds = (size.now, size.low, size.high, size.stretch_low, size.stretch_high,
               size.before_low, size.before_high)
     assert set(bounds) == {40 * MIB} and size.stretch_s == size.first_s == size.read_s == 3.0
+
+
+def test_the_least_that_a_settled_process_holds_is_lowered_at_once():
+    """A raised one must be above the level with what it holds now."""
+    assert after([(0, 40), (1, 40), (2, 30)]).low == 30 * MIB

@@ -59,7 +59,8 @@ def test_steps_are_alike(heights, named):
     ([100, 0, 0, 0, 100, 0, 0, 0, 100, 0], True),
     ([100, 0, 0, 0, 0, 0, 0, 0, 0, 0, 100, 0, 0, 0, 100, 0], True),  # 4 to 10 points
     ([100, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 100, 0, 0, 0, 100, 0], False),  # 4 to 11
-    ([100, 0, 0, 0, 100, 0, 0, -30, 100, 0], False)])
+    ([100, 0, 0, 0, 100, 0, 0, -30, 100, 0], False),
+    ([100, 0, 0, 0, 100, 0, 0, -16, 100, 0], True)])
 def test_steps_come_at_regular_times_and_nothing_is_given_back(rises, named):
     """The shortest interval is 0.4 of the longest at least."""
     assert bool(floors.steps(climbed(0, *rises))) == named
@@ -186,7 +187,7 @@ def test_the_points_of_a_window_are_thinned_evenly_with_the_last_among_them():
 def test_a_slow_leak_rests_when_ten_minutes_bring_less_than_a_third(last, rests):
     """120 MiB within 100 minutes are 12 in ten minutes: 4 are asked for, less is a rest."""
     long = ((0.0, 100.0), (3000.0, 150.0), (6000.0, 220.0))
-    recent = ((5000.0, 1.0), (5430.0, 216.0), (5700.0, 217.0), (6000.0, 216.0 + last))
+    recent = ((5200.0, 1.0), (5430.0, 216.0), (5700.0, 217.0), (6000.0, 216.0 + last))
     assert floors._rests(recent, long) == rests
 
 
@@ -260,3 +261,16 @@ def test_rest_is_told_after_a_minute_and_a_half(count, pace):
     """Of four stretches of half a minute."""
     rest = tuple((30.0 * i, 100.0 * MIB) for i in range(count))
     assert floors._judge(rest, rest[:1]) == (pace, None)
+
+
+@pytest.mark.parametrize('long_s, begun_s', [(3600.0, 3600.0), (4920.0, 4830.0)])
+def test_the_pace_of_a_single_arena_is_that_since_its_rest_began(long_s, begun_s):
+    """Whichever series shows it first: a stretch of two minutes holds what was before the rest."""
+    def held(at):
+        return 100.0 * MIB if at < 6030 else 164.0 * MIB
+    recent = tuple((at, held(at)) for at in (4830.0 + 30 * i for i in range(46)))
+    long = ((3480.0, 10.0 * MIB), *((at, held(at)) for at in (
+        long_s + 120 * i for i in range(int((6120 - long_s) // 120)))))
+    leak = floors._arena(recent, long)
+    assert leak.span_s == 6030.0 - begun_s and leak.middle == leak.high == 64 * MIB / leak.span_s
+    assert (leak.low, leak.arena) == (0.0, True)

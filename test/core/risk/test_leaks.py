@@ -362,6 +362,8 @@ def test_a_program_of_many_small_processes_matters_by_their_sum_without_file_pag
     small = replace(node(10, 8, 'x'), program=Program('x', executable='x'))
     filed = replace(small, memory=TaskMemory(9 * MIB, 0, 0, 2 * MIB))
     assert leaks._matters([small, small]) and not leaks._matters([small])
+    less = replace(small, memory=TaskMemory(8 * MIB - 1, 0, 0))
+    assert not leaks._matters([small, less])
     assert not leaks._matters([small, filed])
     assert leaks._matters([replace(small, memory=TaskMemory(8 * MIB, 8 * MIB, 0))])
     assert leaks._matters([node(10, 1, 'x')])
@@ -376,3 +378,27 @@ def test_a_node_that_was_loaded_within_three_minutes_of_the_growth_is_named(seen
                             nodes=(('/a', 0.0), ('/b', seen_s)))
     assert leaks._processes(program) == 'PID 10, 2 nodes' + (
         ', /b loaded when the growth began' if named else '')
+
+
+def test_a_program_is_called_by_its_node_else_by_its_executable_else_by_its_comm():
+    """What stays when it is respawned."""
+    for program, name in ((Program('c', executable='exe', node_names=('/a', '/b')), '/a'),
+                          (Program('c', executable='exe'), 'exe'), (Program('c'), 'c')):
+        assert leaks.program_name(replace(node(10, 1), program=program)) == name
+
+
+def test_the_floors_of_a_respawned_program_wait_for_a_reading_after_its_warm_up():
+    """Until then its table is no new reading; at rest before, it is one."""
+    warms = leaks.Program('x', kept=100.0, seen_s=50.0, rests_until_s=100.0)
+    for now_s in (60.0, 110.0):
+        assert leaks._repeated(warms, now_s) is warms
+    warmed = replace(warms, seen_s=100.0)
+    assert leaks._repeated(warmed, 100.0).floors.recent == ((100.0, 100.0),)
+
+
+@pytest.mark.parametrize('now_s, known', [(49.0, False), (50.0, True), (169.0, True),
+                                          (170.0, False)])
+def test_a_program_that_is_gone_is_known_for_two_minutes(now_s, known):
+    """And no longer when the clock was set back."""
+    last = (leaks.Program('x', seen_s=50.0),)
+    assert leaks._programs(last, now_s, (), Protection()) == (last if known else ())

@@ -74,7 +74,7 @@ def level(subject, taken, history=None, chosen=SETTINGS):
 
 
 @pytest.mark.parametrize('facts, expected', [
-    ({'meminfo': meminfo(16)}, Level.OK), ({'meminfo': meminfo(14)}, Level.WARN),
+    ({'meminfo': meminfo(16)}, Level.OK), ({'meminfo': meminfo(14.9)}, Level.WARN),
     ({'meminfo': meminfo(4)}, Level.ERROR),
     ({'meminfo': meminfo(50, GIB, 0)}, Level.OK),
     ({'meminfo': meminfo(14, GIB, GIB // 20)}, Level.ERROR)])
@@ -284,11 +284,15 @@ def test_killable_percent_is_what_dies_before_the_first_protected():
     """300 of 400 MiB; None when nothing is protected, 0 when it is the first."""
     table = (process(10, 100, -300, 'driver'), process(11, 300, 0, 'leaky'))
     found = []
-    for group, wanted in (('drivers', -300), (None, -300), ('extras', 300)):
+    for group, wanted in (('drivers', -300), (None, -300), ('extras', 300), ('plain', 0)):
         protection = Protection(targets=(Target(table[0], group, wanted, wanted, ''),))
         found.append(risk.assess(sample(processes=table), risk.History(), SETTINGS,
                                  protection)[0].killable_percent)
-    assert found == [75.0, None, None]
+    assert found == [75.0, None, None, None]
+    alone = Protection(targets=(Target(table[0], 'drivers', -300, -300, ''),))
+    for processes, percent in ((table[:1], 0.0), (table[1:], None)):
+        found, _ = risk.assess(sample(processes=processes), risk.History(), SETTINGS, alone)
+        assert found.killable_percent == percent
 
 
 def test_page_cache_counts_as_headroom():
@@ -315,6 +319,8 @@ def test_commit_limit_counts_in_overcommit_mode_2_only():
         assert level('memory', taken) == expected
         found, _ = risk.assess(taken, risk.History(), SETTINGS)
         assert found.commit_exhausted == (mode == 2) == (found.oom_risk > 0.8)
+        assert found.memory.reasons == ('4 % of CommitLimit is left; at the limit malloc fails '
+                                        '(vm.overcommit_memory=2)',) * (mode == 2)
 
 
 def test_a_control_group_that_fills_up_is_named():
@@ -479,6 +485,8 @@ def test_oom_risk_is_the_worst_of_what_was_read():
         assert found.oom_risk == pytest.approx(expected)
     found, _ = risk.assess(sample(pressure=psi(60.0, 20.0)), risk.History(), SETTINGS)
     assert found.oom_risk == pytest.approx(0.5)
+    found, _ = risk.assess(sample(pressure=psi(100.0, 100.0)), risk.History(), SETTINGS)
+    assert found.oom_risk == 1.0
     for middle_s, expected in ((90.0, 0.75), (180.0, 0.5), (400.0, 0.0)):
         told = Forecast(middle_s / 2, middle_s, middle_s * 2, 60.0)
         assert score(sample(), None, told, SETTINGS) == pytest.approx(expected)

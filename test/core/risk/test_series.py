@@ -94,6 +94,7 @@ def test_a_step_of_exactly_the_least_is_progress():
     """A rise or a smaller drop is none."""
     assert not series.ended(((0.0, 10.0), (1.0, 9.0), (2.0, 8.0), (3.0, 7.0), (4.0, 6.0)), 1.0)
     assert series.ended(((0.0, 10.0), (1.0, 9.0), (2.0, 9.0), (3.0, 9.0), (4.0, 9.0)), 1.0)
+    assert series.ended(((0.0, 10.0), (1.0, 10.0), (2.0, 10.0)), 1.0)
 
 
 def test_a_coarser_scale_keeps_the_least_of_four_points_of_the_finer_one():
@@ -306,3 +307,12 @@ def test_the_edges_of_a_pace_and_of_a_forecast(monkeypatch):
     paused = after([700.0] * 10 + [615, 600, 600, 600, 600, 600, 600])
     assert not exhaustion._pauses(paused, 600.0, 60.0)
     assert exhaustion._pauses(paused, 600.0, 59.5)
+
+
+def test_with_a_pace_that_grows_the_end_is_that_of_a_parabola():
+    """From 5 a second, and 0.5 more each second since the middle of the window: 9 now."""
+    grown = series.Pace(16.0, 80.0, 5.0, 0.0, 8, 0.5)
+    for end_s in (1.0, 10.0, 40.0):
+        left = 9.0 * end_s + 0.5 * end_s ** 2 / 2
+        assert exhaustion._middle(grown, left) == pytest.approx(end_s)
+    assert exhaustion._middle(replace(grown, gains=0.0), 50.0) == 10.0
