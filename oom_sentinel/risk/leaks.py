@@ -209,8 +209,8 @@ def _programs(last: tuple[Program, ...], now_s: float, processes: Iterable[Proce
 
 def _matters(processes: list[Process]) -> bool:
     """Return whether a program holds much memory or is a ROS node."""
-    return any(process.program.ros for process in processes) or SMALL_BYTES <= sum(
-        kept_bytes(process.memory) for process in processes if process.memory is not None)
+    kept = sum(kept_bytes(p.memory) for p in processes if p.memory is not None)
+    return kept >= SMALL_BYTES or any(p.program.ros for p in processes)
 
 
 def _unchanged(last: Program, process: Process) -> bool:
