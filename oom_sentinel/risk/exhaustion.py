@@ -32,7 +32,6 @@ from oom_sentinel.risk.series import STUDENT_95
 
 AHEAD = 4.0  # times the span of a window: farther ahead its pace says nothing
 HABIT_MARGIN = 1.3  # a fall this much deeper than what came back before is no habit
-FOREVER_S = 30 * 86400.0
 # Calibrated by bench.replay, so that the range holds the true end in 85 to 95 % of forecasts.
 WIDTH_LEAST = 0.15
 WIDTH_SCALE = 1.0
@@ -138,7 +137,7 @@ def _forecast_by(pace: Pace, value: float, left: Left, lost: float,
         low_s = log(1 + growth * value / (pace.pace * (1 + growth * pace.span_s / 2))) / growth
         middle_s = min(middle_s, sqrt(low_s * even_s))
     low_s = min(low_s, middle_s) / (1 + SOONER * scaled)
-    high_s = min(LATEST * middle_s, even_s / max(1e-3, 1 - scaled), FOREVER_S)
+    high_s = min(LATEST * middle_s, even_s / max(1e-3, 1 - scaled))
     gaining = growth > 0 and _lasts(left, value, middle_s, pace.span_s)
     return Forecast(low_s, middle_s, high_s, pace.span_s, lost / (lost + value), gaining,
                     pace.slows, quicker, _pauses(left, value, middle_s))

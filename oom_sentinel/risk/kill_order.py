@@ -117,7 +117,7 @@ def _held(candidate: Candidate) -> int:
 
 def _killable(found: tuple[Candidate, ...], protection: Protection) -> float | None:
     protected = _protected(protection)
-    total = sum(_held(c) for c in found) if protected else 0
+    total = sum(_held(c) for c in found)
     if not total or not any(c.process.identity in protected for c in found):
         return None
     before = 0

@@ -55,11 +55,10 @@ def _median(ordered: list[float]) -> float:
 
 
 def _interval(points: Points) -> tuple[float, float, float]:
-    """Return the median slope between the lowest and the highest that noise leaves."""
+    """Return the median slope between the lowest and the highest of LATEST points or more."""
     count, ordered = len(points), slopes(points)
     spread = NORMAL_99 * sqrt(count * (count - 1) * (2 * count + 5) / 18)
-    first = max(0, int((len(ordered) - spread) / 2))
-    last = min(len(ordered) - 1, ceil((len(ordered) + spread) / 2))
+    first, last = int((len(ordered) - spread) / 2), ceil((len(ordered) + spread) / 2)
     return ordered[first], _median(ordered), ordered[last]
 
 

@@ -278,3 +278,16 @@ def test_a_family_grows_at_its_largest_process():
     _, made = values(table, DENIED, domains=(ROBOT,), sizes=found, families=families,
                      chosen=settings.build({'protection.raise': 'ros'}))
     assert made.foreign['/robot'].identity == largest.identity
+
+
+def test_only_a_process_that_may_be_written_to_is_taken_as_changed_by_inheritance():
+    """Neither a kernel thread, nor the sentinel itself, nor another user's."""
+    parent = process(40, '/usr/bin/a', adj=300)
+    children = {5: True, VIEW.pid: False, 7: False, 8: False}
+    table = (parent, *(process(pid, '/usr/bin/a', ppid=40, adj=300, uid=1001 if pid == 7 else 1000,
+                               kernel_thread=pid == 8) for pid in children))
+    memory = Memory(4096)
+    memory.wrote(parent.identity, 0, 300)
+    memory.inherit(table, VIEW)
+    for child in table[1:]:
+        assert (child.identity in memory.changes) is children[child.pid]

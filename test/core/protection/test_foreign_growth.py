@@ -14,6 +14,8 @@
 
 """Growth that raising cannot reach: only in its own domain, and never to the innocents' harm."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 from oom_sentinel.facts.process import Identity
@@ -181,3 +183,14 @@ def test_where_all_plans_cost_the_same_the_level_stays():
     """Nobody else is there."""
     found = judged([member(1, 30, critical=True), member(9, 5, mib_s=2.0, own=-500)], 15)
     assert found.cap_pages is None and found.chosen == found.without == Loss(1, 0)
+
+
+def test_a_level_is_lowered_to_the_cap_of_its_domain_and_a_cap_of_0_drops_it():
+    """Of the level and the cap the lower one holds; other domains stay."""
+    made = level.Level(domain(15), 45 * MIB, 'critical')
+    other = level.Level(Domain(None, 1000 * MIB), 9 * MIB, 'x')
+    entry = foreign_growth.Foreign(Identity(9, 9), 'hog', '/robot', None, Loss(0, 0), Loss(0, 0))
+    for cap, pages in ((None, 45 * MIB), (50 * MIB, 45 * MIB), (30 * MIB, 30 * MIB), (0, None)):
+        found = foreign_growth.capped((made, other), {'/robot': replace(entry, cap_pages=cap)})
+        assert found == (*(() if pages is None else (replace(made, pages=pages),)), other)
+    assert foreign_growth.capped((made, other), {}) == (made, other)

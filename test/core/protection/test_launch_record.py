@@ -15,6 +15,7 @@
 """The record by which a launch tells the sentinel what it changed."""
 
 import os
+import pathlib
 import subprocess
 
 from oom_sentinel import kernel
@@ -26,6 +27,7 @@ from oom_sentinel.kernel.files import stat
 from oom_sentinel.protection import launch_record
 from oom_sentinel.protection import originals
 from oom_sentinel.protection import policies
+from oom_sentinel.protection.memory import Memory
 import pytest
 
 ROOT = kernel.Root('/')
@@ -137,6 +139,28 @@ def test_a_launchs_original_is_believed_where_its_write_was_taken_for_one():
     assert originals.believed(told, Change(who, -300, -400)) == Change(who, 0, -400)
     assert originals.believed(told, Change(who, 7, -400)) == Change(who, 7, -400)
     assert originals.believed(Launched(who), None) is None
+
+
+def test_what_launches_tell_is_remembered_beside_what_the_sentinel_changed():
+    """The originals, and the values that launch files ask for."""
+    memory, one, two = Memory(4096), Identity(5, 6), Identity(7, 8)
+    memory.changes[one] = Change(one, 7, -400)
+    memory.believe({one: Launched(one, 0, -300), two: Launched(two, 3, -300, (), -100)})
+    assert memory.changes == {one: Change(one, 7, -400), two: Change(two, 3, -300)}
+    assert memory.asked == {two: -100}
+    memory.believe({one: Launched(one)})
+    assert memory.asked == {} and memory.changes[one] == Change(one, 7, -400)
+
+
+def test_only_a_sentinel_of_this_machine_reads_the_records(tmp_path, child, monkeypatch):
+    """A captured tree has no launches of ours."""
+    monkeypatch.setenv('OOM_SENTINEL_STATE', str(tmp_path))
+    who = identity(child.pid)
+    written(tmp_path, identity(os.getpid()), {who: Change(who, 0, -300)})
+    live = policies.SentinelPolicy(ROOT, BOOT)
+    assert set(live.launched()) == {who}
+    tree = kernel.Root(str(pathlib.Path(__file__).parents[2] / 'fixtures' / 'vm-debian12-6.18'))
+    assert policies.SentinelPolicy(tree, BOOT).launched() is None
 
 
 def test_a_launch_leaves_alone_what_another_has_changed(tmp_path, child):

@@ -17,11 +17,16 @@
 from dataclasses import replace
 
 from oom_sentinel import settings
+from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.process import TaskMemory
 from oom_sentinel.facts.protection import UnmappedFile
+from oom_sentinel.protection import lowered
 from oom_sentinel.protection import sizes
 from oom_sentinel.protection.domains import Domain
 from oom_sentinel.protection.families import Family
+from oom_sentinel.protection.foreign_growth import Member
+from oom_sentinel.protection.foreign_growth import Task
+from oom_sentinel.protection.level import Level
 import pytest
 from test_plan import at_rest
 from test_plan import holding
@@ -208,3 +213,29 @@ def test_report_raises_nobody_where_lowering_is_permitted():
     chosen = settings.build({'protection.when_denied': 'report'})
     found, made = values(TABLE, chosen=chosen, domains=(ROBOT,))
     assert found == {1000: -400} and not made.may_raise and not made.lost_order
+
+
+@pytest.mark.parametrize('path, total_bytes, pages', [
+    ('/a', lowered.SMALL_BYTES, 70), ('/a', lowered.SMALL_BYTES + 4096, 5),
+    (None, lowered.SMALL_BYTES, 5)])
+def test_a_control_group_of_two_gib_is_small_and_a_machine_is_never(path, total_bytes, pages):
+    """There the largest at rest sets the level."""
+    made = Level(Domain(path, total_bytes // 4096), 5, 'x')
+    assert lowered.even(made, (30, 70), 4096).pages == pages
+    assert lowered.even(replace(made, pages=-9), (), 4096).pages == (0 if pages == 70 else -9)
+
+
+def member(pid, held, grown=0, own=-400, critical=True, pace=0.0, above=False):
+    """Return a member of a domain, in pages."""
+    return Member(Task(Identity(pid, pid), held, critical, pace), f'p{pid}', own, held, False,
+                  grown, above)
+
+
+@pytest.mark.parametrize('grown, own, other, value', [
+    (50, -400, 0, None), (51, -400, 0, 240), (51, 5, 6, None)])
+def test_a_protected_process_is_a_victim_beyond_its_whole_head_start(grown, own, other, value):
+    """Of 1000 pages; where everybody is above 0 it keeps its value."""
+    made = Level(Domain('/a', 1000, 10), 100, 'x')
+    found = lowered.victims(made, [member(1, 60, grown, own, pace=30.0),
+                                   member(2, 300, own=other, critical=False)])
+    assert found.get(Identity(1, 1)) == value

@@ -137,6 +137,8 @@ def test_what_started_the_sentinel_is_raised_by_no_group():
     made = chosen(group__a__match=['exe:starter'], group__a__oom_score_adj=1)
     assert values((process(50, '/usr/bin/starter'),), chosen=made)[0] == {}
     assert values((process(51, '/usr/bin/starter'),), chosen=made)[0] == {51: 1}
+    made = chosen(group__a__match=['exe:starter'], group__a__oom_score_adj=0)
+    assert values((process(50, '/usr/bin/starter'),), chosen=made)[0] == {50: 0}
 
 
 def test_other_users_and_other_namespaces_are_not_written_to():
@@ -152,7 +154,8 @@ def test_other_users_and_other_namespaces_are_not_written_to():
 def test_a_login_shell_is_known_by_its_dash_alone():
     """Where its executable may not be read there is only what it calls itself."""
     assert eligibility.is_infrastructure(process(5, '-bash', exe='-bash'))
-    assert not eligibility.is_infrastructure(process(5, '-other', exe='-other'))
+    for name in ('-other', '-Xbash'):
+        assert not eligibility.is_infrastructure(process(5, name, exe=name))
 
 
 @pytest.mark.parametrize('words, is_launch', [
@@ -183,6 +186,17 @@ def test_ancestors_are_followed_as_far_as_they_are_known():
              process(9, '/usr/bin/a', ppid=8), process(8, '/usr/bin/a', ppid=9))
     assert eligibility.ancestors(table, 7) == {7, 5, 1}
     assert eligibility.ancestors(table, 9) == {9, 8}
+    assert eligibility.ancestors(table[:1], 7) == {7, 5}
+
+
+@pytest.mark.parametrize('more, written', [
+    ({}, True), ({'state': 'Z'}, False), ({'state': 'X'}, False), ({'state': 'D'}, True),
+    ({'kernel_thread': True}, False)])
+def test_what_has_ended_and_a_kernel_thread_are_not_written_to(more, written):
+    """Neither PID 1 nor the sentinel itself is."""
+    assert eligibility.eligible(process(5, '/usr/bin/a', **more), SETTINGS, VIEW) is written
+    for pid in (1, VIEW.pid):
+        assert not eligibility.eligible(process(pid, '/usr/bin/a', **more), SETTINGS, VIEW)
 
 
 def test_nodes_that_a_selector_names_are_found():

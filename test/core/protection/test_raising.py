@@ -22,6 +22,7 @@ from oom_sentinel.protection import lowered
 from oom_sentinel.protection import notes
 from oom_sentinel.protection import sizes
 from oom_sentinel.protection.domains import Domain
+from oom_sentinel.protection.families import Family
 from oom_sentinel.protection.level import Level
 from oom_sentinel.protection.level import Protected
 from oom_sentinel.protection.level import SOON_S
@@ -331,3 +332,13 @@ def test_a_value_near_the_wanted_one_is_kept_only_where_the_sentinel_wrote_it():
     table = (DRIVER, replace(bag, oom_score_adj=wanted + 10), table[2])
     for originals, value in (({}, wanted), ({bag.identity: 0}, wanted + 10)):
         assert values(table, DENIED, originals, domains=BOTH)[0][1003] == value
+
+
+def test_a_foreign_family_is_called_by_what_forked_it():
+    """The ROS graph knows the parent's node; the child that is the largest has no name."""
+    parent, child = hog(1003, 20), hog(1004, 40, ppid=1003)
+    size = replace(grown(parent, 5, 60)[parent.identity], now=60 * MIB)
+    family = Family(parent.identity, '/hog', frozenset((parent.identity, child.identity)), size)
+    found = values((DRIVER, parent, child), DENIED, domains=(ROBOT,),
+                   families=dict.fromkeys(family.members, family))[1].foreign['/robot']
+    assert (found.identity, found.label) == (child.identity, '/hog (PID 1004)')

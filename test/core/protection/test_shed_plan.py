@@ -255,6 +255,8 @@ def test_a_protected_process_is_no_candidate_whatever_its_group_says():
     for value, count in ((0, 1), (-1, 0)):
         found = shed_plan.candidates((target(9, 'a', value),), Assessment(), made, 1000)
         assert len(found) == count
+    filed = target(9, 'a', 0, mib=5, file_mib=6)
+    assert [c.frees_bytes for c in shed_plan.candidates((filed,), Assessment(), made, 1000)] == [0]
     protected = replace(target(9, 'drivers', -400), wanted=0)
     assert shed_plan.candidates((protected,), Assessment(), SETTINGS, 1000) == ()
 

@@ -460,8 +460,8 @@ def test_an_old_process_and_a_respawned_one_start_nothing():
     assert two.last(None) == 110.0
     assert at(two, 120.0, 30.0, 119.0).last(None) == 110.0
     gone = at(old, 130.0)
-    assert at(gone, 150.0, 149.0).last(None) == float('-inf')
-    assert at(gone, 170.0, 169.0).last(None) == 170.0
+    assert at(gone, 159.9, 149.0).last(None) == float('-inf')
+    assert at(gone, 160.0, 159.0).last(None) == 160.0
 
 
 @pytest.mark.parametrize('pace_mib_s', [5, 10, 20, 40])
@@ -739,6 +739,8 @@ def test_the_error_of_a_forecast_is_noted_when_a_quarter_of_what_was_left_is_gon
     near = exhaustion.checked(exhaustion.Calibration(), told_at(1.0), 10.0, 1000.0)
     assert near.expected == exhaustion.Expected(10.0, 750.0, 0.25, math.log(2))
     assert exhaustion.checked(known, None, 9.0, 900.0) == exhaustion.Calibration()
+    assert exhaustion.checked(known, None, 10.0, 700.0) is known
+    assert exhaustion.checked(known, None, 160.0, 900.0) is known
 
 
 def test_a_fall_before_a_kill_counts_no_more_and_a_first_count_is_no_kill():

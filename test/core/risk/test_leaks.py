@@ -354,6 +354,8 @@ def test_a_process_with_anything_changed_is_looked_at_anew(change):
     last = leaks._extended(None, 'x', [process], 0.0)
     assert leaks._extended(last, 'x', [process], 10.0) is last
     assert leaks._extended(last, 'x', [process], 31.0).seen_s == 31.0
+    warmed = replace(last, rests_until_s=0.0)
+    assert leaks._extended(warmed, 'x', [process], 10.0) is warmed
     assert leaks._extended(last, 'x', [replace(process, **change)], 10.0) is not last
 
 
@@ -402,3 +404,12 @@ def test_a_program_that_is_gone_is_known_for_two_minutes(now_s, known):
     """And no longer when the clock was set back."""
     last = (leaks.Program('x', seen_s=50.0),)
     assert leaks._programs(last, now_s, (), Protection()) == (last if known else ())
+
+
+@pytest.mark.parametrize('lived_s, base', [(590.0, 0.0), (600.0, 100.0 * MIB)])
+def test_a_respawned_program_goes_on_where_one_that_lived_ten_minutes_ended(lived_s, base):
+    """A shorter life is a crash; in both cases this life is counted from now on."""
+    first = leaks._extended(None, 'x', [node(10, 100, 'x')], 50.0)
+    found = leaks._extended(first, 'x', [node(11, 30, 'x')], 50.0 + lived_s)
+    assert (found.base, found.born_s) == (base, 50.0 + lived_s)
+    assert found.rests_until_s == (50.0 + lived_s + leaks.WARM_UP_S if base else -math.inf)

@@ -75,7 +75,7 @@ def level(subject, taken, history=None, chosen=SETTINGS):
 
 @pytest.mark.parametrize('facts, expected', [
     ({'meminfo': meminfo(16)}, Level.OK), ({'meminfo': meminfo(14.9)}, Level.WARN),
-    ({'meminfo': meminfo(4)}, Level.ERROR),
+    ({'meminfo': meminfo(4)}, Level.ERROR), ({'meminfo': meminfo(5.4)}, Level.WARN),
     ({'meminfo': meminfo(50, GIB, 0)}, Level.OK),
     ({'meminfo': meminfo(14, GIB, GIB // 20)}, Level.ERROR)])
 def test_memory_levels(facts, expected):
@@ -290,7 +290,8 @@ def test_killable_percent_is_what_dies_before_the_first_protected():
                                  protection)[0].killable_percent)
     assert found == [75.0, None, None, None]
     alone = Protection(targets=(Target(table[0], 'drivers', -300, -300, ''),))
-    for processes, percent in ((table[:1], 0.0), (table[1:], None)):
+    empty = replace(table[0], memory=TaskMemory(0, 0, 0))
+    for processes, percent in ((table[:1], 0.0), (table[1:], None), ((empty,), None)):
         found, _ = risk.assess(sample(processes=processes), risk.History(), SETTINGS, alone)
         assert found.killable_percent == percent
 
@@ -589,6 +590,7 @@ def test_after_a_clock_was_set_back_a_level_is_held_anew():
 @pytest.mark.parametrize('stalls, expected', [
     ((11.4, 0.0), (Level.WARN, ('some tasks waited for memory 11 % of the last 10 s',))),
     ((0.0, 5.6), (Level.ERROR, ('every task waited for memory 6 % of the last 10 s',))),
+    ((9.5, 4.6), (Level.OK, ())),
     ((10.0, 5.0), (Level.OK, ()))])
 def test_stalls_are_said_in_percent_of_ten_seconds(stalls, expected):
     """More than 10 of some, or 5 of all; a kernel before 5.13 may have no line for all."""
@@ -614,3 +616,18 @@ def test_ten_processes_of_the_order_are_shown_and_all_are_counted():
     found, _ = risk.assess(sample(processes=table), risk.History(), SETTINGS, protection)
     assert [c.process.pid for c in found.kill_order] == list(range(10, 20))
     assert found.killable_percent == pytest.approx(100 * 11 / 12)
+
+
+def test_a_verdict_is_held_as_many_times_hold_s_as_its_finding_says():
+    """Three times, as a forecast's: also the first of its kind."""
+    state = hold(Hold(), risk.Verdict(Level.WARN, ('a',), 3.0), 0.0, 5.0)[1]
+    assert hold(state, risk.Verdict(), 14.9, 5.0)[0].level == Level.WARN
+    assert hold(state, risk.Verdict(), 15.0, 5.0)[0].level == Level.OK
+
+
+def test_each_shortage_of_the_machine_is_named():
+    """Memory, swap and the CommitLimit."""
+    info = replace(meminfo(14, GIB, GIB // 4), commit_limit_bytes=100, committed_as_bytes=90)
+    found, _ = risk.assess(sample(meminfo=info, policy=VmPolicy(2)), risk.History(), SETTINGS)
+    assert [reason.split(' is ')[0] for reason in found.memory.reasons] == [
+        '14 % of memory', '75 % of swap', '10 % of CommitLimit']

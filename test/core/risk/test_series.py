@@ -95,6 +95,7 @@ def test_a_step_of_exactly_the_least_is_progress():
     assert not series.ended(((0.0, 10.0), (1.0, 9.0), (2.0, 8.0), (3.0, 7.0), (4.0, 6.0)), 1.0)
     assert series.ended(((0.0, 10.0), (1.0, 9.0), (2.0, 9.0), (3.0, 9.0), (4.0, 9.0)), 1.0)
     assert series.ended(((0.0, 10.0), (1.0, 10.0), (2.0, 10.0)), 1.0)
+    assert not series.ended(((0.0, 10.0), (1.0, 10.0), (2.0, 9.0)), 1.0)
 
 
 def test_a_coarser_scale_keeps_the_least_of_four_points_of_the_finer_one():
@@ -132,7 +133,11 @@ def test_a_fall_of_which_half_came_back_is_a_habit_of_its_depth():
     """Not when it left too little, was shallow, or less came back."""
     last = series.Swing(1000.0, 400.0, 5.0)
     assert series.swung(last, 9.0, 701.0, 400.0, False).habits == ((9.0, 600.0),)
-    assert series.swung(last, 9.0, 700.0, 400.0, False) == last
+    assert series.swung(last, 9.0, 700.0, 400.0, False) is last
+    assert series.swung(last, 9.0, 390.0, 400.0, False) == series.Swing(1000.0, 390.0, 5.0)
+    for value in (1000.0, 1100.0):
+        assert series.swung(series.Swing(1000.0, 1000.0, 5.0), 9.0, value, 1.0,
+                            False) == series.Swing(value, value, 9.0)
     assert series.swung(last, 9.0, 701.0, 400.5, False) == series.Swing(701.0, 701.0, 9.0)
     assert series.swung(series.Swing(1000.0, 950.0, 5.0), 9.0, 980.0, 1.0, False).habits
     assert not series.swung(series.Swing(1000.0, 951.0, 5.0), 9.0, 980.0, 1.0, False).habits

@@ -233,3 +233,15 @@ def test_segments_of_a_twentieth_of_memory_are_a_warning(dead_mib, found):
     assert leaks.segments(dead, named()) == (expected if found else ())
     assert leaks.segments(Unavailable('denied'), named()) == ()
     assert leaks.segments(dead, Unavailable('denied')) == ()
+
+
+def test_what_zram_uses_is_nobodys_leak():
+    """Neither in the figure nor in the growth that is watched."""
+    info = MemInfo(1000 * MIB, 100 * MIB, 500 * MIB, buffers_bytes=0, cached_bytes=0,
+                   anon_pages_bytes=200 * MIB, slab_bytes=0, page_tables_bytes=0)
+    swaps = (SwapDevice('/dev/zram0', 900 * MIB, 0, Zram('zram0', 900 * MIB, 0, 300 * MIB)),)
+    for held, free in (((), 700), (swaps, 400)):
+        assert dict(leaks.unowned_kinds(info, held))[leaks.UNOWNED] == free * MIB
+        found, _ = risk.assess(Sample(0.0, 0, Host('r', 4096, '6.1.0'), info, Unavailable('off'),
+                                      VmStat(0), swaps=held), risk.History(), SETTINGS)
+        assert found.unaccounted_bytes == free * MIB
