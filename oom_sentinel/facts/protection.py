@@ -68,12 +68,13 @@ class Result(Enum):
 
 @frozen
 class Outcome:
-    """The result of a write; `achieved` is the value after it, None when that is not known."""
+    """The result of a write; `found` is the value before it, `achieved` the one after it."""
 
     adjustment: Adjustment
     result: Result
     achieved: int | None = None
     why: str = ''
+    found: int | None = None
 
 
 @frozen

@@ -111,16 +111,17 @@ def _apply_below(folder: int, identity: Identity, adjustment: Adjustment) -> Out
         return Outcome(adjustment, Result.DEAD, None, 'a zombie holds no memory')
     present = int(_read(folder, 'oom_score_adj'))
     if present == adjustment.value:
-        return Outcome(adjustment, Result.WRITTEN, present)
+        return Outcome(adjustment, Result.WRITTEN, present, found=present)
     if os.stat('oom_score_adj', dir_fd=folder).st_uid != os.geteuid() and os.geteuid() != 0:
         return Outcome(adjustment, Result.NOT_OWNER, present,
                        'its oom_score_adj belongs to another user, or to root because the '
-                       'process changed its user without exec (not dumpable)')
+                       'process changed its user without exec (not dumpable)', present)
     if _permitted(folder, adjustment.value):
-        return Outcome(adjustment, Result.WRITTEN, adjustment.value)
+        return Outcome(adjustment, Result.WRITTEN, adjustment.value, found=present)
     lowest = _lowest(folder, adjustment.value, present)
     return Outcome(adjustment, Result.DENIED, lowest,
-                   f'{adjustment.value} is below the floor, {lowest} is the lowest permitted')
+                   f'{adjustment.value} is below the floor, {lowest} is the lowest permitted',
+                   present)
 
 
 def _lowest(folder: int, denied: int, permitted: int) -> int:

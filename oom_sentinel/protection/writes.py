@@ -20,6 +20,7 @@ or the plan changes.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from oom_sentinel import kernel
 from oom_sentinel.facts.process import Identity
@@ -66,17 +67,12 @@ class Writes:
                   wall_s: float) -> int:
         """Write the adjustments of a plan for this table; return how many values were written."""
         processes = {p.identity: p for p in table}
-        written = 0
-        for adjustment in adjustments:
-            drift = originals.drift(adjustment, self._memory.changes,
-                                    processes[adjustment.identity].label, wall_s)
-            if drift is not None:
-                self.drifts = (*self.drifts[1 - DRIFTS_MAX:], drift)
-            written += self._write(adjustment)
+        written = sum(self._write(adjustment, processes[adjustment.identity].label, wall_s)
+                      for adjustment in adjustments)
         self.drifts = tuple(d for d in self.drifts if wall_s - d.wall_s < DRIFT_TOLD_S)
         return written
 
-    def _write(self, adjustment: Adjustment) -> int:
+    def _write(self, adjustment: Adjustment, label: str, wall_s: float) -> int:
         identity = adjustment.identity
         last = self.outcomes.get(identity)
         if (last is not None and last.result in (Result.NOT_OWNER, Result.FAILED, Result.DEAD)
@@ -88,6 +84,11 @@ class Writes:
         outcome = kernel.apply(self._root, adjustment)
         if outcome.result == Result.VANISHED:
             return 0
+        # The table may be older than our own last write: what was found now counts.
+        drift = None if outcome.found is None else originals.drift(
+            replace(adjustment, old=outcome.found), self._memory.changes, label, wall_s)
+        if drift is not None:
+            self.drifts = (*self.drifts[1 - DRIFTS_MAX:], drift)
         self.outcomes[identity] = outcome
         if outcome.achieved is None or outcome.result not in (Result.WRITTEN, Result.DENIED):
             return 0

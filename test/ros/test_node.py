@@ -100,6 +100,21 @@ def test_puts_a_drifted_value_back_and_says_so(observer, robot):
         assert observer.status('Protection').level == b'\x01'
 
 
+def test_nodes_that_start_one_after_another_are_no_drift(observer, robot):
+    """What the table shows of the first is older than the value that it has by now."""
+    with running_sentinel({**RECORDER, 'scan_period': 2.0}):
+        observer.until(lambda: observer.status('Protection'), 'it runs')
+        children = []
+        for _ in range(5):
+            children.append(robot.start('rosbag', 'recorder'))
+            wait_for(lambda: oom_score_adj(children[-1].pid) == 300, 'it is raised')
+        observer.until(lambda: observer.status('Protection').message.startswith('5 processes'),
+                       'all are known')
+        said = [s.message for array in observer.arrays for s in array.status
+                if s.name.endswith(': Protection')]
+        assert not [text for text in said if 'put back' in text]
+
+
 @pytest.mark.parametrize('signals', [
     (signal.SIGINT,), (signal.SIGINT, signal.SIGINT), (signal.SIGTERM,), (signal.SIGHUP,)])
 def test_an_orderly_exit_restores_even_when_interrupted_twice(robot, signals):

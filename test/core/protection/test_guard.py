@@ -56,7 +56,7 @@ class FakeKernel:
             self.writes.append((process_.pid, value))
         self.processes[process_.pid] = replace(process_, oom_score_adj=value)
         result = Result.WRITTEN if value == adjustment.value else Result.DENIED
-        return Outcome(adjustment, result, value)
+        return Outcome(adjustment, result, value, found=process_.oom_score_adj)
 
     def add(self, process_):
         """Start a process; it may be lowered to 0."""
@@ -121,6 +121,19 @@ def test_the_first_scan_that_meets_a_denial_raises_a_node_of_no_group(guard_over
     protect(guard, fake)
     assert fake.values()[1000] == 0
     assert fake.values()[1001] > 0
+
+
+def test_a_table_that_was_read_before_our_own_write_shows_no_drift(guard_over):
+    """A new program is planned for at once: of the others the table has the values of before."""
+    guard, fake = guard_over(*robot())
+    stale = fake.table()
+    for now_s in (0.0, 0.1):
+        guard.protect(stale, SETTINGS, lambda _paths: (MACHINE,), now_s, 1e9 + now_s)
+    assert fake.values()[1001] > 0
+    assert guard.protection(SETTINGS, (), ()).drifts == ()
+    fake.processes[1001] = replace(fake.processes[1001], oom_score_adj=7)
+    protect(guard, fake, 0.2)
+    assert [d.found for d in guard.protection(SETTINGS, (), ()).drifts] == [7]
 
 
 def test_a_restore_and_an_apply_later_the_same_holds(guard_over):
