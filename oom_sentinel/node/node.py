@@ -271,7 +271,7 @@ class OomSentinel(Node):
             self._end(orderly)
 
     def _end(self, orderly: bool) -> None:
-        self.kills.close()
+        self._guarded(self.kills.close)()
         self._guarded(self.metrics.close)()
         self._guarded(self._last_report.remove)()
         self._guarded(self.wakes.close)()

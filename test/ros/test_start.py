@@ -160,6 +160,22 @@ def test_what_writes_message_modules_is_not_loaded():
     assert said.splitlines()[-1] == 'loaded: std_msgs.msg'
 
 
+def test_values_are_given_back_whatever_fails_at_the_end_before():
+    """Each part that is closed has a guard of its own."""
+    from oom_sentinel.node.node import OomSentinel
+
+    def fail():
+        raise OSError('it is closed already')
+    ended, complained = [], []
+    node, broken = OomSentinel.__new__(OomSentinel), SimpleNamespace(close=fail, remove=fail)
+    node.kills = node.metrics = node._last_report = node.wakes = broken
+    node.complain = complained.append
+    node.get_logger = lambda: SimpleNamespace(info=ended.append)
+    node.sentinel = SimpleNamespace(close=lambda orderly: f'closed {orderly}')
+    node._end(False)
+    assert ended == ['closed False'] and len(complained) == 4
+
+
 def test_each_kill_is_logged_but_the_past_and_what_nothing_confirms():
     """Another container's too: as information, not as one of before the start."""
     from oom_sentinel.node.kills import Kills
