@@ -79,7 +79,7 @@ def oom_score(badness: int | None, *, totalpages: int,
 
 def machine_totalpages(meminfo: MemInfo, page_size: int) -> int:
     """Return totalpages of a global OOM: RAM and swap (constrained_alloc())."""
-    return (meminfo.mem_total_bytes + meminfo.swap_total_bytes) // page_size
+    return (meminfo.mem_total_bytes + meminfo.swap_total_bytes) // page_size or 1
 
 
 def may_swap(group: MemoryCgroup, swappiness: int | None = None) -> bool:

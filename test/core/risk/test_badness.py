@@ -112,6 +112,11 @@ def test_oom_score_truncates_toward_zero_twice(points, version, expected):
     assert found == expected and isinstance(found, int)
 
 
+def test_a_machine_has_a_page_at_least():
+    """A captured /proc/meminfo may say 1 kB; nothing divides by 0."""
+    assert badness.machine_totalpages(MemInfo(1024, 0), 4096) == 1
+
+
 @pytest.mark.parametrize('group, pages', [
     (MemoryCgroup('/a', 1, limit_bytes=400 << 12, memsw_limit_bytes=500 << 12), 500),
     (MemoryCgroup('/a', 1, limit_bytes=400 << 12), 450),
