@@ -149,7 +149,8 @@ def _no_kill(kills: Kills) -> str:
     if kills.blind is not None:
         return f'OOM kills cannot be seen here: {kills.blind}'
     if kills.watched_s < JUST_STARTED_S:
-        return 'the sentinel has just begun to watch for OOM kills'
+        return ('the sentinel has just begun to watch for OOM kills'
+                + ('; oom_sentinel kills lists those of before' if kills.seen else ''))
     return 'no OOM kill since the sentinel started'
 
 

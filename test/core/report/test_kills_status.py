@@ -164,6 +164,16 @@ def test_that_there_was_no_kill_is_said_only_where_somebody_watched(facts, said)
     assert ('No OOM kill since' in status.message) is (said.startswith('No OOM kill'))
 
 
+def test_one_that_has_just_begun_to_watch_says_where_earlier_kills_are():
+    """As `oom_sentinel status` after a kill that no node saw."""
+    past = replace(kill(), before_start=True)
+    status = report.compose(Kills((SeenKill(past, 0.0),), watched_s=0.1), sample(3, 0.0), SETTINGS)
+    assert status.message == ('The sentinel has just begun to watch for OOM kills; oom_sentinel '
+                              'kills lists those of before.')
+    status = report.compose(Kills(watched_s=0.1), sample(3, 0.0), SETTINGS)
+    assert status.message == 'The sentinel has just begun to watch for OOM kills.'
+
+
 def test_several_kills_of_unknown_victims_are_told_as_at_least_so_many():
     """None of them has a name."""
     seen = SeenKill(kill(None, None, certainty=INFERRED, task_memcg='/a'), 0.0,
