@@ -137,3 +137,11 @@ def test_pages_are_whole_and_a_container_holds_all_that_it_sees():
     assert isinstance(robot.left_pages, int) and robot.left_pages == 40 * 256 - 1
     process = Process(1, 1, 0, 0, Program('a'), cgroup='/robot')
     assert Domain('/', 100).holds(process) and not Domain('/x', 100).holds(process)
+
+
+def test_of_several_groups_those_below_the_machines_memory_are_domains():
+    """One without a limit, or with one as large as the machine, hides none behind it."""
+    limits = {'/a': None, '/b': 4096, '/c': 4095, '/d': 100}
+    chain = CgroupChain('/d', tuple(replace(
+        GROUP, path=path, limit_bytes=mib and mib * MIB) for path, mib in limits.items()))
+    assert [d.path for d in domains((chain,), INFO, 4096)] == [None, '/c', '/d']

@@ -86,6 +86,9 @@ def test_the_growth_of_a_process_and_its_forks_is_summed():
     assert len(family.members) == 9 and family.label == 'forker' and family.leaks
     assert family.size.now == (15 + 7 * 8) * MIB and family.size.grown == 7 * 8 * MIB
     assert families[forked(2003, 0).identity] is family
+    named = replace(forked(2000, 5, ppid=1), graph_node_names=('/fork',))
+    families, _ = read((0, (forked(2001, 5), named, forked(2002, 5))))
+    assert families[named.identity].label == '/fork'
 
 
 def test_another_program_is_no_family_of_its_parent():
@@ -291,3 +294,34 @@ def test_only_a_process_that_may_be_written_to_is_taken_as_changed_by_inheritanc
     memory.inherit(table, VIEW)
     for child in table[1:]:
         assert (child.identity in memory.changes) is children[child.pid]
+
+
+def test_a_group_that_node_names_decide_is_not_that_of_the_same_program_without_them():
+    """A component container is known by what it runs."""
+    chosen = settings.build({'groups': ['a'], 'group.a.match': ['node:/amcl'],
+                             'group.a.oom_score_adj': -300})
+    memory, empty = Memory(4096), node(10, 'rclcpp_components/component_container')
+    assert memory.group_of(empty, chosen) is None
+    listed = replace(empty, pid=11, listed_node_names=('/amcl',))
+    assert memory.group_of(listed, chosen).name == 'a'
+    assert memory.group_of(replace(empty, pid=12), chosen) is None
+
+
+def test_the_groups_of_many_ended_processes_are_forgotten():
+    """Twice as many as there are processes, and 64, may stay."""
+    memory = Memory(4096)
+    table = tuple(forked(pid, 5) for pid in range(1, 72))
+    for found, count in zip(table, range(1, 72)):
+        memory.group_of(found, SETTINGS)
+        memory.read(table[:3], float(count))
+        assert len(memory._groups) == (count if count < 71 else 0)
+
+
+def test_a_fork_that_is_alone_hides_no_family_behind_it():
+    """Its parent has ended, and it forks nobody."""
+    alone, parent = forked(3001, 5, ppid=3000), forked(3000, 5, ppid=1)
+    tables = [(now_s, (parent, alone, forked(2000, 5, ppid=1), forked(2001, 5)))
+              for now_s in (0, 1)]
+    assert set(read(*tables)[0]) == {p.identity for p in tables[0][1]}
+    without = (2, tuple(p for p in tables[0][1] if p is not parent))
+    assert {i.pid for i in read(*tables, without)[0]} == {2000, 2001}

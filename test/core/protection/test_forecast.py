@@ -83,3 +83,7 @@ def test_each_process_counts_as_resting_at_what_it_holds():
     made = forecast(table, SETTINGS, VIEW, 4096, domains_of=lambda paths: (place,),
                     floor=lambda target: None, holds_device=lambda pid: False)
     assert made == values(table, domains=(place,))[1] and made.raised
+    asked = []
+    permitted = forecast(table, SETTINGS, VIEW, 4096, domains_of=lambda paths: (place,),
+                         floor=lambda target: target.wanted, holds_device=asked.append)
+    assert permitted == made and asked == [], 'as where nothing is known of the floor'

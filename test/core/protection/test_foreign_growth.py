@@ -137,6 +137,9 @@ def test_what_can_never_be_killed_frees_nothing_however_it_grows():
     leak, rest = Task(Identity(1, 1), 10, False, 5.0), Task(Identity(2, 2), 10)
     assert losses((leak, rest), {leak.identity: -1000, rest.identity: 0}, 20, 1) == Loss(0, 0)
     assert losses((leak, rest), {leak.identity: -999, rest.identity: 0}, 20, 1) == Loss(0, 1)
+    large = Task(Identity(3, 3), 5000)
+    for value, lost in ((-1000, Loss(0, 0)), (-999, Loss(0, 1))):
+        assert losses((leak, large), {leak.identity: 0, large.identity: value}, 20, 1) == lost
 
 
 def test_the_value_of_what_grows_counts_with_its_size():
@@ -169,12 +172,13 @@ def test_each_protected_process_that_would_die_counts():
     assert losses((leak, *rest), values, 0, 1) == Loss(2, 3)
 
 
-@pytest.mark.parametrize('pages_per_s, found', [(0.0, False), (0.3, False), (0.35, True)])
-def test_the_slowest_growth_counts_where_hardly_anything_is_left(pages_per_s, found):
-    """A hundred pages within five minutes."""
+@pytest.mark.parametrize('pages_per_s, left, found', [
+    (0.0, 100, False), (0.3, 100, False), (0.5, 150, True), (0.0, 0, False), (0.1, 0, True)])
+def test_the_slowest_growth_counts_where_hardly_anything_is_left(pages_per_s, left, found):
+    """A hundred or 150 pages within five minutes; where nothing is left only what grows."""
     slow = Member(Task(Identity(9, 9), 20 * MIB, pages_per_s=pages_per_s), 'p9', 0, 20 * MIB,
                   False)
-    made = level.Level(Domain('/robot', 300 * MIB, 100), 45 * MIB, 'critical')
+    made = level.Level(Domain('/robot', 300 * MIB, left), 45 * MIB, 'critical')
     judgement = foreign_growth.judge(made, [member(1, 30, critical=True), slow])
     assert (judgement is not None) is found
 

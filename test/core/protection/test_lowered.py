@@ -232,7 +232,7 @@ def member(pid, held, grown=0, own=-400, critical=True, pace=0.0, above=False):
 
 
 @pytest.mark.parametrize('grown, own, other, value', [
-    (50, -400, 0, None), (51, -400, 0, 240), (51, 5, 6, None)])
+    (50, -400, 0, None), (51, -400, 0, 240), (51, -400, 1, None), (51, 5, 6, None)])
 def test_a_protected_process_is_a_victim_beyond_its_whole_head_start(grown, own, other, value):
     """Of 1000 pages; where everybody is above 0 it keeps its value."""
     made = Level(Domain('/a', 1000, 10), 100, 'x')

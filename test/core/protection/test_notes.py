@@ -102,7 +102,8 @@ def test_unkillable_and_very_low_values_are_named():
 
 def test_a_head_start_that_is_next_to_nothing_in_a_small_group_is_named():
     """Only where a group is negative: 0 is a head start nowhere."""
-    known = Known(domains=(Domain(None, 8192 * 256), Domain('/small', 100 * 256)))
+    known = Known(domains=(Domain(None, 8192 * 256), Domain('/small', 100 * 256),
+                           Domain('/large', 164 * 256)))
     assert said(chosen(group__a__oom_score_adj=-500), known) == (
         '-500 is a head start of 48 MiB in control group /small and of 4095 MiB on this machine',)
     assert said(chosen(group__a__oom_score_adj=0), known) == ()
@@ -281,3 +282,11 @@ def test_limits_are_written_once_and_a_failure_to_undo_them_gives_its_reason():
         raise OSError(errno.EBUSY, 'Device or resource busy', path)
     tree.remove = busy
     assert not groups.restore() and 'Device or resource busy' in groups.notes[0]
+
+
+def test_a_value_of_0_that_is_not_permitted_is_no_denial():
+    """Only what is lowered can be denied."""
+    made = chosen(group__a__oom_score_adj=0)
+    assert values((DRIVER,), {DRIVER.identity: 5}, chosen=made)[1].notes == ()
+    made = chosen(group__a__oom_score_adj=-1)
+    assert values((DRIVER,), {DRIVER.identity: 0}, chosen=made)[1].notes != ()

@@ -200,6 +200,9 @@ def test_a_name_that_only_the_graph_knows_moves_nobody_who_says_who_it_is():
                        graph_node_names=('/big',))
     assert grouping.group_of(nameless, chosen).name == 'expendable'
     assert grouping.unproven_nodes((nameless,), chosen) == ()
+    zero = settings.build({'groups': ['a'], 'group.a.match': ['node:/big'],
+                           'group.a.oom_score_adj': 0})
+    assert grouping.group_of(nameless, zero).name == 'a'
 
 
 def test_an_inherited_negative_value_without_a_group_is_returned():

@@ -18,6 +18,7 @@ from dataclasses import replace
 
 from oom_sentinel import settings
 from oom_sentinel.facts.protection import UnmappedFile
+from oom_sentinel.protection import level
 from oom_sentinel.protection import lowered
 from oom_sentinel.protection import notes
 from oom_sentinel.protection import sizes
@@ -334,11 +335,54 @@ def test_a_value_near_the_wanted_one_is_kept_only_where_the_sentinel_wrote_it():
         assert values(table, DENIED, originals, domains=BOTH)[0][1003] == value
 
 
-def test_a_foreign_family_is_called_by_what_forked_it():
-    """The ROS graph knows the parent's node; the child that is the largest has no name."""
-    parent, child = hog(1003, 20), hog(1004, 40, ppid=1003)
+@pytest.mark.parametrize('child_mib, largest', [(40, 1004), (20, 1003)])
+def test_a_foreign_family_is_called_by_what_forked_it(child_mib, largest):
+    """The graph knows the parent's node; the largest, of equals the first, stands for it."""
+    parent, child = hog(1003, 20), hog(1004, child_mib, ppid=1003)
     size = replace(grown(parent, 5, 60)[parent.identity], now=60 * MIB)
     family = Family(parent.identity, '/hog', frozenset((parent.identity, child.identity)), size)
     found = values((DRIVER, parent, child), DENIED, domains=(ROBOT,),
                    families=dict.fromkeys(family.members, family))[1].foreign['/robot']
-    assert (found.identity, found.label) == (child.identity, '/hog (PID 1004)')
+    assert (found.identity.pid, found.label) == (largest, f'/hog (PID {largest})')
+
+
+def test_a_protected_process_that_is_above_the_level_by_its_size_needs_no_value():
+    """It outgrew its head start, and is the first as it is."""
+    leaky = holding(node(1001, 'nav2_amcl/amcl', 'amcl', cgroup='/robot'), 120)
+    table = (DRIVER, leaky)
+    found, made = values(table, {**DENIED, leaky.identity: 0}, domains=BOTH,
+                         sizes={**at_rest(table), **grown(leaky, 20, 120)})
+    assert found[1001] == 0 and [p.pid for p in made.outgrown] == [1001]
+
+
+def test_the_reason_names_no_raise_where_the_groups_value_is_enough():
+    """The level asks less than 300 of a large one."""
+    bag = inside(1003, '/opt/ros/jazzy/lib/rviz2/rviz2 --ros-args', 100)
+    _, made = values((DRIVER, bag), DENIED, domains=BOTH)
+    assert [(t.value, t.why) for t in made.targets if t.process.pid == 1003] == [
+        (300, 'group expendable')]
+
+
+@pytest.mark.parametrize('wanted, present, growing, own, value', [
+    (100, None, False, 0, 100), (100, None, False, 150, 150), (100, 40, False, 50, 100),
+    (100, 90, False, 0, 90), (100, 89, False, 0, 100), (100, 120, False, 0, 120),
+    (100, 121, False, 0, 100), (100, 121, True, 0, 121), (5, 0, False, 0, 0),
+    (10, 0, False, 0, 0), (11, 0, False, 0, 11), (0, 30, False, 20, 30), (0, 41, False, 20, 20)])
+def test_a_value_is_kept_from_ten_points_below_the_wanted_one_to_twenty_above(
+        wanted, present, growing, own, value):
+    """Never below its own, and never lowered while it grows."""
+    assert level.kept(wanted, present, growing=growing, own=own) == value
+
+
+def test_the_edges_of_a_level():
+    """A leak counts that takes just five minutes; the whole head start is not outgrown yet."""
+    place = Domain('/robot', 1000, 300)
+    for pages_per_s, lift in ((1.0, 100), (0.99, 0)):
+        assert level.Leak(60, pages_per_s).lift_pages(place) == lift
+    assert level.Leak(60, 9.0).lift_pages(replace(place, left_pages=None)) == 0
+    made = level.level(place, (Protected(DRIVER, 40, 40, 0, 0),))
+    assert (made.pages, made.asks(40), made.asks(200), made.asks(-2000)) == (90, 50, -110, 1000)
+    for grown_pages, outgrown in ((50, False), (51, True)):
+        assert level.outgrown(Protected(DRIVER, 40, 91, grown_pages, 0), made) is outgrown
+    for pages, reached in ((1000, True), (1001, False)):
+        assert replace(made, pages=pages).reached is reached

@@ -178,6 +178,7 @@ def test_in_a_control_group_only_its_own_processes_are_shed():
     made = sample(100.0, 800, chains=(GROUP,), members=(('/robot', frozenset({2})),))
     targets = [target(1, 'expendable', 300, 90), target(2, 'expendable', 300, 20)]
     assert chosen(targets, ends_in(5, path='/robot'), made) == 2
+    assert chosen(targets, ends_in(5, path='/robot'), replace(made, members=())) is None
 
 
 def test_a_kind_that_brought_nothing_is_not_tried_again():
@@ -267,3 +268,10 @@ def test_none_buys_enough_so_the_one_that_buys_most_is_taken():
     assessment = replace(ends_in(1), growth=((growing.process.identity, 10.0 * MIB),))
     assert chosen((growing, large), assessment, target_s=60.0) == 8
     assert chosen((growing, large), assessment, target_s=0.5) == 9
+
+
+def test_what_frees_exactly_what_is_wanted_is_enough():
+    """100 MiB are left for 5 s: 2.5 s are 50 MiB."""
+    targets = [target(1, 'expendable', 300, 50), target(2, 'expendable', 300, 90)]
+    assert chosen(targets, target_s=2.5) == 1
+    assert chosen(targets, target_s=2.6) == 2

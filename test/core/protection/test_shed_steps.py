@@ -208,3 +208,10 @@ def test_what_went_before_a_step_does_not_hasten_the_one_after_it():
     for at_s, available, steps in ((103.9, 100, []), (104.1, 40, ['terminate']), (104.6, 39, [])):
         orders, _, state = look(state, at_s, available, (identity,))
         assert [order.step.value for order in orders] == steps
+
+
+@pytest.mark.parametrize('left, over', [(50, False), (49, True)])
+def test_memory_that_lasts_a_second_leaves_a_step_its_grace(left, over):
+    """25 MiB in half a second."""
+    one = replace(ending()[0].endings[0], looked_bytes=(left + 25) * MIB, looked_s=100.5)
+    assert shed_steps._grace_is_over(one, 101.0, left * MIB) is over

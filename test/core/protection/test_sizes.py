@@ -258,3 +258,15 @@ def test_the_first_size_of_a_process_is_all_that_is_known_of_its_rest():
 def test_the_least_that_a_settled_process_holds_is_lowered_at_once():
     """A raised one must be above the level with what it holds now."""
     assert after([(0, 40), (1, 40), (2, 30)]).low == 30 * MIB
+
+
+@pytest.mark.parametrize('more, high_mib', [(0, 50), (1, 45)])
+def test_a_stretch_whose_floor_is_within_the_tolerance_of_the_one_before_was_rest(more, high_mib):
+    """What the one before held at most is then the most at rest."""
+    low = 40 * MIB + sizes.tolerance_bytes(40 * MIB) + more
+    size = replace(sizes.first(process(40).memory, 0.0), settled=True, now=low, stretch_low=low,
+                   stretch_high=low, before_low=40 * MIB, before_high=50 * MIB, high=45 * MIB)
+    assert sizes._rest(size, 2.9).stretch_s == 0.0
+    found = sizes._rest(size, 3.0)
+    assert (found.high, found.stretch_s) == (high_mib * MIB, 3.0)
+    assert (found.before_low, found.before_high) == (low, low)

@@ -71,7 +71,7 @@ def test_steps_come_at_regular_times_and_nothing_is_given_back(rises, named):
 def test_a_step_that_is_overdue_ends_the_staircase(before, after, named):
     """One each ten minutes; a fifth and four minutes later none comes any more: after 16."""
     rises = [0] * (before - 1) + [50, 0, 0, 0, 0, 50] + [0] * (after + 1)
-    assert bool(floors.steps(climbed(*rises))) == named
+    assert bool(floors.steps(climbed(*rises, begin_s=1e6))) == named
 
 
 @pytest.mark.parametrize('drift, named', [(2, True), (4, False)])
@@ -146,6 +146,13 @@ def test_growth_is_steady_when_every_quarter_brings_its_part(rises, expected):
     """0.65 of the average of the three."""
     first, second, third = rises
     assert floors.steady(climbed(0, first, 0, second, 0, third, 0)) == expected
+
+
+@pytest.mark.parametrize('last, expected', [(2, False), (3, True)])
+def test_a_quarter_that_brings_exactly_its_part_is_too_little(last, expected, monkeypatch):
+    """Half of the average, in numbers that floats hold exactly."""
+    monkeypatch.setattr(floors, 'STEADY', 0.5)
+    assert floors.steady(climbed(0, 5, 0, 5, 0, last, 0)) == expected
 
 
 @pytest.mark.parametrize('rises, expected', [
@@ -274,3 +281,10 @@ def test_the_pace_of_a_single_arena_is_that_since_its_rest_began(long_s, begun_s
     leak = floors._arena(recent, long)
     assert leak.span_s == 6030.0 - begun_s and leak.middle == leak.high == 64 * MIB / leak.span_s
     assert (leak.low, leak.arena) == (0.0, True)
+
+
+@pytest.mark.parametrize('points, named', [(4, False), (5, True), (17, True), (18, False)])
+def test_a_single_arena_is_named_from_two_minutes_after_it_to_eight(points, named):
+    """Of half a minute each."""
+    recent = tuple((30.0 * i, MIB * (100.0 if i < 40 else 164.0)) for i in range(40 + points))
+    assert (floors._arena(recent, recent[:40:4]) is not None) is named

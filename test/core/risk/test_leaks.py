@@ -382,6 +382,15 @@ def test_a_node_that_was_loaded_within_three_minutes_of_the_growth_is_named(seen
         ', /b loaded when the growth began' if named else '')
 
 
+def test_three_of_the_nodes_that_were_loaded_then_are_named():
+    """In the order of the container."""
+    grown = floors.Floors(recent=((0.0, 5.0), (100.0, 5.0), (200.0, 50.0), (300.0, 99.0)))
+    program = leaks.Program('x', grown, frozenset({node(10, 1).identity}), nodes=(
+        ('/a', 0.0), *((f'/{name}', 90.0) for name in 'bcde')))
+    assert leaks._processes(program) == (
+        'PID 10, 5 nodes, /b and /c and /d loaded when the growth began')
+
+
 def test_a_program_is_called_by_its_node_else_by_its_executable_else_by_its_comm():
     """What stays when it is respawned."""
     for program, name in ((Program('c', executable='exe', node_names=('/a', '/b')), '/a'),

@@ -631,3 +631,16 @@ def test_each_shortage_of_the_machine_is_named():
     found, _ = risk.assess(sample(meminfo=info, policy=VmPolicy(2)), risk.History(), SETTINGS)
     assert [reason.split(' is ')[0] for reason in found.memory.reasons] == [
         '14 % of memory', '75 % of swap', '10 % of CommitLimit']
+
+
+def test_the_wrong_victim_of_each_place_that_is_short_is_named():
+    """Of the machine and of the control group."""
+    driver = process(10, 300, -1, 'driver')
+    group = MemoryCgroup('/robot', 2, limit_bytes=400 << 20, usage_bytes=380 << 20)
+    protection = Protection(targets=(Target(driver, 'drivers', -1, -1, ''),))
+    found, _ = risk.assess(sample(meminfo=meminfo(8), processes=(driver,), chains=(
+        CgroupChain('/robot', (group,)),), members=(('/robot', frozenset({10})),)),
+        risk.History(), SETTINGS, protection)
+    wrong = [r for r in found.risk.reasons if 'killed first' in r]
+    assert wrong == ['the protected driver (PID 10) would be killed first',
+                     'the protected driver (PID 10) would be killed first inside /robot']

@@ -321,3 +321,13 @@ def test_with_a_pace_that_grows_the_end_is_that_of_a_parabola():
         left = 9.0 * end_s + 0.5 * end_s ** 2 / 2
         assert exhaustion._middle(grown, left) == pytest.approx(end_s)
     assert exhaustion._middle(replace(grown, gains=0.0), 50.0) == 10.0
+
+
+@pytest.mark.parametrize('since_s, lost', [(48, 400.0), (49, 80.0)])
+def test_a_peak_of_three_windows_ago_is_of_the_same_fall(since_s, lost):
+    """All that was lost since then counts; an older one is of another fall."""
+    left = after([600.0] * (since_s + 1))
+    left = replace(left, swing=series.Swing(1000.0, 600.0, 0.0))
+    pace = series.Pace(16.0, 80.0, 5.0, 0.0, 8, 0.0)
+    found = exhaustion._forecast_by(pace, 600.0, left, 80.0, 16.0, 0.1, False)
+    assert found.lost_share == pytest.approx(lost / (lost + 600.0))
