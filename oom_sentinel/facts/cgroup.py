@@ -105,3 +105,9 @@ class CgroupChain:
             return None
         outermost = self.groups[-1]
         return outermost if self.hidden and outermost.oom_kill is not None else self.groups[0]
+
+
+def within(path: str | None, ancestor: str) -> bool:
+    """Return whether a control group is this one or below it; unknown is never."""
+    return path is not None and (
+        ancestor == '/' or path == ancestor or path.startswith(ancestor + '/'))

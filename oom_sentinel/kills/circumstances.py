@@ -20,6 +20,7 @@ Pure: what was read of processes and control groups goes in.
 
 from collections.abc import Sequence
 
+from oom_sentinel.facts.cgroup import within
 from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.facts.kill import OomTask
 from oom_sentinel.facts.memory import MIB
@@ -28,7 +29,6 @@ from oom_sentinel.facts.sample import Sample
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.kills.known_processes import Known
 from oom_sentinel.kills.known_processes import KnownProcesses
-from oom_sentinel.kills.known_processes import within
 from oom_sentinel.settings.programs import BUILD_TOOLS
 from oom_sentinel.settings.programs import COMPILERS
 
@@ -40,11 +40,6 @@ PLENTIFUL_PERCENT = 10.0  # of MemTotal: then it was a control group's limit
 def is_open_to_all(source: str | None) -> bool:
     """Return whether a source of log lines is a text file, so that any program may write there."""
     return source is not None and source.startswith('/')
-
-
-def inside(process: Process, path: str) -> bool:
-    """Return whether a process is in this control group or below it; unknown is never."""
-    return process.cgroup is not None and within(process.cgroup, path)
 
 
 def is_ours(process: Process, uid: int) -> bool:
@@ -67,7 +62,7 @@ def is_elsewhere(kill: OomKill, victim: Process | None, living: Sequence[Process
         return False
     if namespaced:
         return not counted
-    if any(is_ours(p, uid) and inside(p, kill.oom_memcg) for p in living):
+    if any(is_ours(p, uid) and within(p.cgroup, kill.oom_memcg) for p in living):
         return False
     # A victim that started and died between two scans may be this user's.
     return victim is not None or kill.victim_uid not in (None, uid)
@@ -118,9 +113,8 @@ def largest_processes(processes: KnownProcesses, kill: OomKill, now_s: float) ->
     victim, _ = processes.find(kill)
     sizes = [(printed if printed and victim is not None and p is victim.process
               else p.memory.rss_bytes + p.memory.swap_bytes, p)
-             for p in (k.process for k in processes.possible_victims(now_s))
-             if p.memory is not None and (
-                 kill.oom_memcg is None or inside(p, kill.oom_memcg))]
+             for p in (k.process for k in processes.possible_victims(now_s, kill.oom_memcg))
+             if p.memory is not None]
     sizes.sort(key=lambda item: item[0], reverse=True)
     return tuple(f'{p.label} (PID {p.pid}) {size / MIB:.0f} MiB' for size, p in sizes[:LARGEST])
 

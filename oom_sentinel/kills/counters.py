@@ -28,9 +28,9 @@ from dataclasses import dataclass
 from dataclasses import field
 
 from oom_sentinel.facts.cgroup import OomEvents
+from oom_sentinel.facts.cgroup import within
 from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.kills.known_processes import Known
-from oom_sentinel.kills.known_processes import within
 
 # A victim needs some 20 to 40 ms to die (measured), more when its memory is large or the
 # machine is busy.

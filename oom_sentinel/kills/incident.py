@@ -39,6 +39,7 @@ from oom_sentinel.settings.outside import printable
 
 # Together they stay below the 5 MB that a folder may have.
 REPORT_MAX, LOG_MAX, HISTORY_MAX, ORDER_MAX = MIB, MIB, 2 * MIB, MIB // 2
+ORDER_PROCESSES_MAX = 1600  # more than ORDER_MAX holds
 ROWS_MAX = 600
 EVERY_S = 1.0
 # 200 processes in 600 rows of 16 bytes each are 1.9 MB; a robot has some 30.
@@ -124,9 +125,10 @@ class Incident:
     """
     All that is known of one kill, collected at once and written later.
 
-    `processes` are those of the last scan before the kill, `rows` the history, `sample` the
-    first reading after it; `groups` maps a process to its protection group.  `actions` are what
-    shedding did in the time of the history.
+    `processes` are those of the last scan before the kill, of a kill elsewhere those of the
+    group that was short.  `rows` are the history, `sample` is the first reading after the kill;
+    `groups` maps a process to its protection group.  `actions` are what shedding did in the
+    time of the history.
     """
 
     seen: SeenKill
@@ -196,7 +198,8 @@ class Incident:
             return json_bytes({'unavailable': meminfo.why})
         whole = badness.machine_totalpages(meminfo, host.page_size)
         total = self.seen.kill.totalpages or whole
-        order = badness.kill_order(self.processes, totalpages=total, page_size=host.page_size)
+        order = badness.kill_order(self.processes, totalpages=total,
+                                   page_size=host.page_size)[:ORDER_PROCESSES_MAX]
         groups = self.groups or {}
         while True:
             text = json_bytes(kill_order.document(
@@ -205,7 +208,7 @@ class Incident:
                 group_of=lambda p: groups.get(p.identity)))
             if len(text) <= ORDER_MAX or not order:
                 return text
-            order = order[:len(order) // 2]
+            order = order[:min(len(order) - 1, len(order) * ORDER_MAX // len(text))]
 
 
 def json_bytes(document: dict[str, object]) -> bytes:

@@ -246,7 +246,8 @@ class KillLog:
             return
         if keep <= 0 or not self.writer.directory:
             return
-        possible = self.attribution.known.possible_victims(seen.seen_s)
+        possible = self.attribution.known.possible_victims(
+            seen.seen_s, seen.kill.oom_memcg if seen.elsewhere else None)
         self.writer.write_later(Incident(
             seen, sample, self._history.rows(), tuple(k.process for k in possible),
             {k.process.identity: k.target.group for k in possible if k.target is not None},

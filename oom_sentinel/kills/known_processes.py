@@ -24,6 +24,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import chain
 
+from oom_sentinel.facts.cgroup import within
 from oom_sentinel.facts.frozen import frozen
 from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.facts.memory import MIB
@@ -167,9 +168,13 @@ class KnownProcesses:
         return tuple(k for k in chain(self._dead, self._small_dead)
                      if (k.gone_s or 0.0) > since_s)
 
-    def possible_victims(self, now_s: float) -> tuple[Known, ...]:
-        """Return the living processes and those that died a moment before this time."""
-        return (*self.living, *self.died_since(now_s - MOMENT_S))
+    def possible_victims(self, now_s: float, group: str | None = None) -> tuple[Known, ...]:
+        """Return who lives or died a moment before this time, in this control group if given."""
+        dead = self.died_since(now_s - MOMENT_S)
+        if group is None:
+            return (*self.living, *dead)
+        return (*(self._living(p) for p in self._alive.values() if within(p.cgroup, group)),
+                *(k for k in dead if within(k.process.cgroup, group)))
 
     def parents(self, process: Process) -> tuple[Process, ...]:
         """Return the parent of a process, its parent and so on, as far as they live."""
@@ -293,8 +298,3 @@ def _by_size(kill: OomKill, like: tuple[Known, ...]) -> Known | None:
 def _has_comm(process: Process, comm: str | None) -> bool:
     """Return whether the names agree; the kernel cuts them to 15 bytes."""
     return comm is None or process.program.comm[:COMM_BYTES] == comm[:COMM_BYTES]
-
-
-def within(path: str, ancestor: str) -> bool:
-    """Return whether a control group is this one or below it."""
-    return ancestor == '/' or path == ancestor or path.startswith(ancestor + '/')

@@ -36,6 +36,8 @@ from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.kills import incident_folder
 from oom_sentinel.kills.incident import History
 from oom_sentinel.kills.incident import Incident
+from oom_sentinel.kills.incident import json_bytes
+from oom_sentinel.kills.incident import ORDER_MAX
 from oom_sentinel.kills.incident import ROWS_MAX
 from oom_sentinel.kills.incident_folder import IncidentWriter
 from oom_sentinel.kills.incident_folder import QUEUE_MAX
@@ -160,7 +162,20 @@ def test_a_folder_stays_below_5_mb_whatever_is_in_it(disk):
         said = json.load(stream)
     assert said['tasks_left_out'] and said['tasks'][0]['pid'] == 19_999
     with open(f'{path}/processes.json', encoding='utf-8') as stream:
-        assert json.load(stream)['processes'][0]['rank'] == 1
+        kept = json.load(stream)['processes']
+    assert [p['rank'] for p in kept] == list(range(1, len(kept) + 1))
+    assert 0.9 < os.path.getsize(f'{path}/processes.json') / ORDER_MAX <= 1
+
+
+def test_of_very_many_processes_only_so_many_are_written_as_may_fit(disk, monkeypatch):
+    """What is left out anyway is not turned into text first."""
+    written = []
+    monkeypatch.setattr('oom_sentinel.kills.incident.json_bytes', lambda document: (
+        written.append(len(document.get('processes') or ())), json_bytes(document))[1])
+    incident_folder.write(str(disk), 9, Incident(
+        SeenKill(OomKill(victim_pid=1), 0.0), sample(), (),
+        tuple(process(pid) for pid in range(1, 9000))))
+    assert 500 < max(written) <= 1600 and len(written) < 5
 
 
 @pytest.mark.parametrize('name', ['../../etc/passwd', 'a b\n', '', '/' * 300, 'Ω'])

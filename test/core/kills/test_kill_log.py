@@ -15,6 +15,7 @@
 """What the sentinel makes of the kernel's words and counters, one cycle after the other."""
 
 from dataclasses import replace
+import json
 import os
 import pathlib
 import subprocess
@@ -479,6 +480,27 @@ def test_a_kill_in_a_group_of_none_of_our_processes_is_elsewhere(monkeypatch):
         case.log.kill(12)
         (seen,) = case.cycle().fresh
         assert seen.elsewhere is elsewhere
+
+
+@pytest.mark.parametrize('uid, group, written', [
+    (1, '/shared', [12]), (1, '/other', []), (0, '/shared', [10, 12])])
+def test_the_incident_of_a_kill_elsewhere_holds_those_of_the_group_that_was_short(
+        monkeypatch, tmp_path, uid, group, written):
+    """Of a kill that concerns this user it holds all processes."""
+    case = Case(monkeypatch, tmp_path=tmp_path / 'incidents', groups={'/robot': 0, '/shared': 0})
+    mine = replace(LIDAR, uid=os.geteuid(), cgroup='/robot')
+    case.alive = (mine, replace(mine, pid=12, uid=os.geteuid() + uid, cgroup='/shared'))
+    case.scan()
+    case.cycle()
+    case.counter += 1
+    case.log.choice(group, 12 if group == '/shared' else 4711)
+    case.log.kill(12 if group == '/shared' else 4711)
+    case.log.lines[-1] = case.log.lines[-1].replace(b'UID:0', b'UID:77')
+    case.cycle()
+    case.kill_log.close()
+    (found,) = (tmp_path / 'incidents').iterdir()
+    kept = json.loads((found / 'processes.json').read_text())['processes']
+    assert sorted(p['pid'] for p in kept) == written
 
 
 def test_a_storm_of_kills_is_told_whole_and_nobody_wrongly(monkeypatch):

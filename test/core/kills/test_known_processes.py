@@ -19,6 +19,7 @@ import subprocess
 from types import SimpleNamespace
 
 from oom_sentinel import settings
+from oom_sentinel.facts.cgroup import within
 from oom_sentinel.facts.kill import OomKill
 from oom_sentinel.facts.kill import OomTask
 from oom_sentinel.facts.memory import MIB
@@ -28,7 +29,6 @@ from oom_sentinel.facts.process import TaskMemory
 from oom_sentinel.facts.protection import Target
 from oom_sentinel.kills.attribution import Attribution
 from oom_sentinel.kills.circumstances import family_of
-from oom_sentinel.kills.circumstances import inside
 from oom_sentinel.kills.circumstances import largest_processes
 from oom_sentinel.kills.known_processes import DEAD_KEPT_S
 from oom_sentinel.kills.known_processes import DEAD_MAX
@@ -259,8 +259,8 @@ def test_in_a_namespace_the_control_group_tells_two_of_a_name_apart(own, killed,
 
 def test_a_process_of_an_unknown_control_group_is_in_none():
     """Not even in the root."""
-    assert inside(process(10, cgroup='/a/b'), '/a') and inside(process(10, cgroup='/a'), '/')
-    assert not inside(process(10), '/') and not inside(process(10, cgroup='/ab'), '/a')
+    assert within('/a/b', '/a') and within('/a', '/a') and within('/a', '/')
+    assert not within(None, '/') and not within('/ab', '/a')
 
 
 def test_the_parents_of_a_process_are_found_up_to_the_first_that_is_gone():
