@@ -52,6 +52,7 @@ YOUNG_S = 6.0
 # Another program is looked at less often.  On a small board a node takes many seconds to come up:
 # while one is expected, for so long.
 SLOW_LOOK_S = 0.4
+MET_S = 0.15  # new processes that were looked for so long ago are not looked for again yet
 SLOW_S = 20.0
 
 
@@ -90,6 +91,7 @@ class Wakes:
             self._tmpfs = TmpfsWrites(watch)
         self._woken_by: tuple[str, ...] = ()
         self._hurried_s = self._urgent_s = self._young_since_s = float('-inf')
+        self._met_s = float('-inf')
         self._protected_s = float('-inf')  # when there was a process of a group last
         self._has_run = False  # in this answer
 
@@ -158,6 +160,7 @@ class Wakes:
 
     def _read_new_programs(self, _wake: Wake) -> bool:
         """Read the processes that began a program; their nodes are in the graph a little later."""
+        self._met_s = time.monotonic()
         if self._sentinel.meet(self._new_programs.taken()):
             self._young_since_s = time.monotonic()
             self._watch.alarm(self._young_since_s + YOUNG_LOOK_S)
@@ -170,7 +173,8 @@ class Wakes:
         age_s = now_s - self._young_since_s
         expected = age_s < SLOW_S and self._node_expected()
         if age_s < YOUNG_S or expected:
-            if not self._new_programs.reported:
+            if not self._new_programs.reported and due(now_s, self._met_s, MET_S):
+                self._met_s = now_s
                 self._sentinel.meet(frozenset())  # what was forked runs its own program by now
             self._sentinel.read_young_again()  # a service changes its user after its start
             self._learn()

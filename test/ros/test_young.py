@@ -96,3 +96,24 @@ def test_new_programs_are_noticed_quickly_while_a_group_has_processes(monkeypatc
     made.close()
     watch.close()
     sentinel.close(False)
+
+
+def test_new_programs_are_looked_for_again_unless_that_was_done_a_moment_ago(monkeypatch):
+    """What was forked runs its own program by then; where the kernel reports it, it was met."""
+    clock, watch, met = Clock(), Watch(), []
+    monkeypatch.setattr(wakes, 'time', clock)
+    sentinel = Sentinel(Settings(), watching='a test')
+    made = wakes.Wakes(watch, sentinel, list, list)
+    monkeypatch.setattr(sentinel, 'meet', lambda pids: met.append(clock.now_s - 100.0) or 1)
+    for reported, expected in ((False, [0.0, 0.2, 0.6, 0.7, 0.9]), (True, [0.0, 0.7])):
+        monkeypatch.setattr(type(made._new_programs), 'reported', property(lambda self: reported))
+        met.clear()
+        for at_s, name in ((0.0, NEW_PROGRAMS), (0.2, ALARM), (0.3, ALARM), (0.6, ALARM),
+                           (0.7, NEW_PROGRAMS), (0.8, ALARM), (0.9, ALARM)):
+            clock.now_s = 100.0 + at_s
+            made.answers[name](Wake(name, 0.0))
+        assert [round(at_s, 1) for at_s in met] == expected
+    monkeypatch.undo()
+    made.close()
+    watch.close()
+    sentinel.close(False)

@@ -717,6 +717,49 @@ def test_for_a_kill_without_a_record_the_members_of_its_group_are_read(
     assert case.asked[0] == first and set(case.asked[1:]) == {then} and len(case.asked) == 4
 
 
+def test_for_a_kill_that_the_machine_alone_counted_the_whole_table_is_read_once(monkeypatch):
+    """The victim's group may have been removed since."""
+    case = Case(monkeypatch, 'counters', groups={'/robot': 0, '/else': 0})
+    case.alive = (replace(LIDAR, cgroup='/robot'), OTHER)
+    case.scan()
+    case.cycle(chains=stake('/robot'))
+    case.counter += 1
+    case.asked.clear()
+    for _ in range(5):
+        case.cycle(chains=stake('/robot'))
+    assert case.asked == [None, *[frozenset()] * 3]
+
+
+def test_the_group_whose_limit_was_reached_may_be_at_stake_though_the_victims_is_not(monkeypatch):
+    """A limit above our processes was reached; the victim was beside them."""
+    case = Case(monkeypatch, foreign_pids=True, container=True, groups={'/else': 0})
+    case.alive = (replace(LIDAR, cgroup='/robot'), OTHER)
+    case.scan()
+    case.cycle(0.5)
+    case.groups = {'/else': 1}
+    case.log.choice('/else', 4711)
+    case.log.lines[-1] = case.log.lines[-1].replace(b'oom_memcg=/else', b'oom_memcg=/all')
+    case.log.kill(4711)
+    case.asked.clear()
+    case.cycle(0.1, chains=stake('/all'))
+    case.cycle(0.1, chains=stake('/all'))
+    assert case.asked == [None, frozenset((10,))]
+
+
+def test_of_a_line_of_syslog_the_process_is_read_that_it_names(monkeypatch):
+    """By PID or name, until the line is told or given up."""
+    case = Case(monkeypatch, SYSLOG, groups={'/robot': 0, '/else': 0}, lives=True)
+    named = replace(LIDAR, pid=12, program=Program('renamed'), cgroup='/else')
+    case.alive = (replace(LIDAR, cgroup='/else'), OTHER, named)
+    case.scan()
+    case.cycle(chains=stake('/robot'))
+    case.log.lines.append(LINE % (12, b'lidar'))
+    case.asked.clear()
+    for _ in range(8):
+        case.cycle(0.5, chains=stake('/robot'))
+    assert case.asked[0] is None and set(case.asked[1:]) == {frozenset((10, 12))}
+
+
 SYSLOG = '/var/log/syslog'
 LINE = (b'kernel: Out of memory: Killed process %d (%s) total-vm:9kB, '
         b'anon-rss:4kB, file-rss:0kB, shmem-rss:0kB, UID:0 pgtables:8kB oom_score_adj:-500')

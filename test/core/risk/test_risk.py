@@ -471,6 +471,14 @@ def test_memory_stays_plentiful_while_others_alone_have_too_little(now, plentifu
     assert not is_plentiful(taken, None, found, SETTINGS)
 
 
+@pytest.mark.parametrize('unknown', [{'vmstat': VmStat(0, 9)}, {'chains': limited(None)}])
+def test_memory_is_not_plentiful_under_pressure_where_nothing_is_counted(unknown):
+    """Two readings without a counter are no standstill."""
+    taken = replace(sample(), **{**PRESSED, **unknown})
+    found, _ = risk.assess(taken, risk.History(), SETTINGS)
+    assert not is_plentiful(taken, taken, found, SETTINGS)
+
+
 def test_memory_is_not_plentiful_when_more_than_pressure_is_wrong():
     """Here CommitLimit; pressure is there as well."""
     info = replace(meminfo(60), commit_limit_bytes=100, committed_as_bytes=99)
