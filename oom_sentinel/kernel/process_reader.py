@@ -213,15 +213,17 @@ class ProcessReader:
                     known.start_time, entry.work, entry.rss_pages, known.program.comm):
                 return False
             maps_are_due = self.maps_due(entry, now_s)
-            if (maps_are_due and found.work != entry.maps_work) or \
-                    process_files.user(self.root, known.pid) != known.uid:
+            if process_files.user(self.root, known.pid) != known.uid:
+                return False
+            if maps_are_due and found.work != entry.maps_work \
+                    and process_files.maps_librcl(self.root, known.pid):
                 return False
         except (OSError, ParseError) as error:
             self._handle(error)
             return False
         if maps_are_due:
             entry.maps_reads = bisect_right(MAPS_AFTER_S, now_s - entry.since_s)
-        entry.read_s = now_s
+        entry.read_s, entry.maps_work = now_s, found.work if maps_are_due else entry.maps_work
         self.read_cgroup(entry)
         return True
 

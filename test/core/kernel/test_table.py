@@ -238,6 +238,33 @@ def test_maps_are_read_again_only_of_a_process_that_has_run(monkeypatch):
         child.communicate()
 
 
+def test_of_a_process_that_has_not_run_only_the_maps_are_read_that_were_not_yet(monkeypatch):
+    """Where librcl is found, its program is judged anew."""
+    child = subprocess.Popen(['sleep', '60'])
+    found, reads = [], []
+    try:
+        stat_file = pathlib.Path(f'/proc/{child.pid}/stat')
+        wait_for(lambda: '(sleep) S' in stat_file.read_text(), 'it sleeps')
+        monkeypatch.setattr(process_files, 'maps_librcl', lambda root, pid: (
+            reads.append('maps'), bool(found))[1])
+        monkeypatch.setattr(process_files, 'command_line', lambda root, pid: (
+            reads.append('words'), ['sleep', '60'])[1])
+        table = kernel.Table(kernel.Root('/'))
+        table.read_started([child.pid], 100.0)
+        assert reads == ['words']
+        for now_s, expected in ((100.2, []), (100.9, ['maps']), (104.0, [])):
+            reads.clear()
+            assert not table.read_young_again(now_s) and reads == expected
+        table.read_started([child.pid], 200.0)
+        found.append(True)
+        reads.clear()
+        assert table.read_young_again(200.6) and reads == ['maps', 'maps', 'words']
+        assert table._entries[child.pid].process.program.ros
+    finally:
+        child.kill()
+        child.wait()
+
+
 def test_the_control_group_of_a_tracked_process_is_read_at_each_look(tree):
     """It may be moved at any age."""
     table = kernel.Table(kernel.Root(str(tree)))
