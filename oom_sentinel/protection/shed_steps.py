@@ -180,8 +180,7 @@ def _grace_is_over(ending: Ending, now_s: float, left_bytes: int) -> bool:
     if waited_s >= GRACE_S[ending.present]:
         return True
     gone_bytes, passed_s = ending.looked_bytes - left_bytes, now_s - ending.looked_s
-    return (waited_s >= HASTY_GRACE_S and gone_bytes > 0
-            and left_bytes * passed_s < HURRY_S * gone_bytes)
+    return waited_s >= HASTY_GRACE_S and left_bytes * passed_s < HURRY_S * gone_bytes
 
 
 def _action(ending: Ending, sample: Sample, result: Brought, brought: int) -> Action:

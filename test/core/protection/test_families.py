@@ -17,6 +17,7 @@
 from dataclasses import replace
 
 from oom_sentinel import settings
+from oom_sentinel.facts.protection import UnmappedFile
 from oom_sentinel.protection import foreign_growth
 from oom_sentinel.protection import grouping
 from oom_sentinel.protection import level
@@ -325,3 +326,75 @@ def test_a_fork_that_is_alone_hides_no_family_behind_it():
     assert set(read(*tables)[0]) == {p.identity for p in tables[0][1]}
     without = (2, tuple(p for p in tables[0][1] if p is not parent))
     assert {i.pid for i in read(*tables, without)[0]} == {2000, 2001}
+
+
+def test_the_values_of_256_ended_processes_are_known():
+    """Until the kernel's record of their end has come."""
+    memory = Memory(4096)
+    table = [forked(pid, 5) for pid in range(1, 258)]
+    for count, one in enumerate(table, 1):
+        memory.wrote(one.identity, 0, 300)
+        memory.forget(one.identity)
+        assert memory.values_written(table[0].identity) == ((300,) if count < 257 else ())
+    assert memory.values_written(table[1].identity) == (300,)
+
+
+def test_a_program_is_matched_once_and_a_very_long_command_line_each_time(monkeypatch):
+    """256 programs are remembered; after them all are matched anew."""
+    asked = []
+    monkeypatch.setattr(grouping, 'group_of', lambda process, settings: asked.append(process))
+
+    def count(*commands):
+        memory, asked[:] = Memory(4096), []
+        for pid, command in enumerate(commands, 1):
+            memory.group_of(process(pid, command), SETTINGS)
+        return len(asked)
+    for length, matched in ((1000, 1), (1001, 2)):
+        assert count(*('x' * length,) * 2) == matched
+    programs = [f'/usr/bin/p{n}' for n in range(257)]
+    assert count(*programs[:255], programs[0]) == 255
+    assert count(*programs[:256], programs[0]) == 257
+
+
+def test_each_settled_process_is_asked_once_for_its_devices():
+    """One that was asked before hides none behind it."""
+    memory, asked = Memory(4096), []
+    table = (forked(1, 5), forked(2, 5), forked(3, 5))
+    memory.read(table[:1], 0.0)
+    memory.read(table[:1], 11.0)
+    assert not memory.look_for_devices(table, lambda pid: asked.append(pid) or False)
+    for now_s in (12.0, 23.0):
+        memory.read(tuple(holding(p, 5.001 * (now_s > 20) or 5) for p in table), now_s)
+    assert memory.look_for_devices(table, lambda pid: asked.append(pid) or pid == 2)
+    assert asked == [1, 2, 3]
+
+
+def test_files_of_four_mib_that_are_written_unmapped_count():
+    """The sum of a process's files."""
+    memory, one = Memory(4096), forked(1, 5)
+    half = UnmappedFile('/dev/shm/a', 2 * MIB)
+    less = replace(half, size_bytes=2 * MIB - 1)
+    for files, known in (((half, half), True), ((half, less), False)):
+        memory.look_for_unmapped_files((one,), lambda pid, found=files: found)
+        assert (one.identity in memory.unmapped) is known
+
+
+def test_a_group_of_value_0_is_not_protected():
+    """Its control group need not be read."""
+    zero = settings.build({'groups': ['a'], 'group.a.match': ['exe:forker'],
+                           'group.a.oom_score_adj': 0})
+    for chosen, found in ((zero, ()), (settings.build({
+            'groups': ['a'], 'group.a.match': ['exe:forker'], 'group.a.oom_score_adj': -1}),
+            ('/robot',))):
+        assert Memory(4096).protected_cgroups((forked(5, 5),), chosen, VIEW) == found
+
+
+def test_a_child_that_is_no_carrier_hides_no_other():
+    """Its parent is unknown; the second one has its parent's value."""
+    parent = process(40, '/usr/bin/a', adj=300)
+    orphan, child = (process(pid, '/usr/bin/a', ppid=ppid, adj=300)
+                     for pid, ppid in ((41, 39), (42, 40)))
+    memory = Memory(4096)
+    memory.wrote(parent.identity, 0, 300)
+    memory.inherit((parent, orphan, child), VIEW)
+    assert child.identity in memory.changes and orphan.identity not in memory.changes

@@ -239,3 +239,19 @@ def test_a_protected_process_is_a_victim_beyond_its_whole_head_start(grown, own,
     found = lowered.victims(made, [member(1, 60, grown, own, pace=30.0),
                                    member(2, 300, own=other, critical=False)])
     assert found.get(Identity(1, 1)) == value
+
+
+@pytest.mark.parametrize('pace, value', [(1.0, 240), (0.99, None)])
+def test_a_leak_that_takes_all_within_ten_seconds_makes_a_victim(pace, value):
+    """Ten pages are left."""
+    found = lowered.victims(Level(Domain('/a', 1000, 10), 100, 'x'), [
+        member(1, 60, 51, pace=pace), member(2, 300, own=0, critical=False)])
+    assert found.get(Identity(1, 1)) == value
+
+
+@pytest.mark.parametrize('left, kept', [(99, True), (100, False)])
+def test_a_victim_keeps_its_value_while_less_than_two_head_starts_are_left(left, kept):
+    """Of 50 pages each; it does not grow any more."""
+    found = lowered.victims(Level(Domain('/a', 1000, left), 100, 'x'), [
+        member(1, 60, 51, own=70, above=True), member(2, 300, own=0, critical=False)])
+    assert found == ({Identity(1, 1): 70} if kept else {})

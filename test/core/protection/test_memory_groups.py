@@ -309,3 +309,17 @@ def test_each_group_and_both_of_its_limits_are_told(tree):
     assert made.notes == (
         f'group critical: memory.low 100 MiB in {CRITICAL}',
         f'group recorders: memory.low 10 MiB, memory.max 200 MiB in {RECORDERS}')
+
+
+def test_a_process_of_no_group_or_of_an_unknown_place_hides_none_behind_it(tree):
+    """Each is sorted for itself."""
+    MemoryGroups(tree).update((target(4, None), target(5, 'critical', None), *BOTH), LIMITED, 0.0)
+    assert tree.inside[CRITICAL] == {2} and tree.inside[RECORDERS] == {3}
+
+
+@pytest.mark.parametrize('more, limited', [(0, True), (1, False)])
+def test_a_group_that_holds_just_its_maximum_is_limited(tree, more, limited):
+    """With one byte more the kernel would kill in it at once."""
+    tree.used[RECORDERS] = 200 * MIB + more
+    MemoryGroups(tree).update(BOTH, LIMITED, 0.0)
+    assert (RECORDERS in tree.limits) is limited

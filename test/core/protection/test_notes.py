@@ -107,6 +107,9 @@ def test_a_head_start_that_is_next_to_nothing_in_a_small_group_is_named():
     assert said(chosen(group__a__oom_score_adj=-500), known) == (
         '-500 is a head start of 48 MiB in control group /small and of 4095 MiB on this machine',)
     assert said(chosen(group__a__oom_score_adj=0), known) == ()
+    for mib, count in ((100, 0), (99, 1)):
+        known = Known(domains=(Domain(None, 5000 * 256), Domain('/small', mib * 256)))
+        assert len(said(chosen(group__a__oom_score_adj=-500), known)) == count
 
 
 def test_only_growth_that_lowers_the_others_loses_the_order():
@@ -131,6 +134,9 @@ def test_a_launch_keeps_its_value_in_its_group_and_the_reason_is_given():
     assert (found.group, found.value) == ('a', 0)
     assert found.why == ('group a; a launch is not lowered, because all that it starts would '
                          'inherit its value')
+    made = chosen(group__a__match=['cmd:*ros2 launch*'], group__a__oom_score_adj=0)
+    (found,) = values((replace(launch, oom_score_adj=50),), chosen=made)[1].targets
+    assert (found.value, found.why) == (0, 'group a')
 
 
 def test_what_started_the_sentinel_is_raised_by_no_group():

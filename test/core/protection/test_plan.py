@@ -301,3 +301,10 @@ def test_an_adjustment_says_what_is_written_for_which_group_and_why():
              node(1001, 'nav2_amcl/amcl', 'amcl', adj=-300))
     assert plan.adjustments(values(table)[1]) == (
         Adjustment(table[0].identity, 'drivers', 5, -400, 'group drivers'),)
+
+
+def test_a_process_that_may_not_be_written_to_hides_none_behind_it():
+    """Another user's, or one whose value cannot be read."""
+    driver = node(1000, 'rplidar_ros/rplidar_node')
+    for other in (replace(driver, pid=999, uid=7), replace(driver, pid=999, oom_score_adj=None)):
+        assert values((other, driver))[0] == {1000: -400}

@@ -127,11 +127,11 @@ def test_the_head_start_that_is_left_is_what_is_missing_to_the_level():
     assert dict(made.head_starts)[DRIVER.identity] == 15 * MIB
 
 
-@pytest.mark.parametrize('left_mib, said', [(74, True), (76, False)])
+@pytest.mark.parametrize('left_mib, said', [(74, True), (75.5, False)])
 def test_a_protected_process_whose_leak_would_cost_others_first_is_named(left_mib, said):
     """It rests at 39.5 MiB, 75.5 below the level: with less left, others are killed before it."""
     small = holding(node(1001, 'nav2_amcl/amcl', 'amcl', cgroup='/robot'), 39.5)
-    place = replace(ROBOT, left_pages=left_mib * PAGES + 1)
+    place = replace(ROBOT, left_pages=int(left_mib * PAGES) + said)
     _, made = values((DRIVER, small, inside(1003, '/usr/bin/a', 0)),
                      {**DENIED, small.identity: 0}, domains=(place,))
     found = [n for n in made.notes if 'may grow by 75 MiB in control group /robot' in n]
@@ -386,3 +386,26 @@ def test_the_edges_of_a_level():
         assert level.outgrown(Protected(DRIVER, 40, 91, grown_pages, 0), made) is outgrown
     for pages, reached in ((1000, True), (1001, False)):
         assert replace(made, pages=pages).reached is reached
+
+
+def test_a_sentinel_that_has_the_value_it_wants_is_not_denied():
+    """Then its head start is nobody's concern."""
+    wanted = SETTINGS.protection_self_oom_score_adj
+    for value, denied in ((wanted, False), (wanted + 1, True)):
+        sentinel = holding(process(99, '/opt/x/lib/oom_sentinel/node', adj=value,
+                                   cgroup='/robot'), 60)
+        _, made = values((DRIVER, sentinel), DENIED, domains=BOTH)
+        assert (sentinel.identity in dict(made.head_starts)) is denied
+
+
+@pytest.mark.parametrize('value, lost', [(0, (0, 1)), (-1, (1, 0))])
+def test_a_process_of_a_group_of_value_0_is_no_protected_loss(value, lost):
+    """The hog of another user takes it; nobody is raised."""
+    chosen = settings.build({'groups': ['drivers', 'plain'], 'group.plain.match': ['exe:plain'],
+                             'group.plain.oom_score_adj': value})
+    plain, taker = inside(1003, '/usr/bin/plain', 120), hog(1004, 50)
+    table = (DRIVER, plain, taker)
+    found = values(table, {**DENIED, plain.identity: 0}, chosen=chosen,
+                   domains=(replace(ROBOT, left_pages=10 * PAGES),),
+                   sizes={**at_rest(table), **grown(taker, 5, 50)})[1].foreign['/robot']
+    assert (found.without.critical, found.without.innocent) == lost

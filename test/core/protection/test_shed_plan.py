@@ -89,7 +89,8 @@ def chosen(targets, assessment=None, made=None, state=None, target_s=60.0):
 
 
 @pytest.mark.parametrize('middle_s, high_s, due_s', [
-    (14, 20, 0), (14, 40, 2), (25, 29, 10), (29, 50, 14), (31, 35, None), (14, 70, None)])
+    (14, 20, 0), (14, 29.9, 0), (14, 30, 2), (14, 40, 2), (25, 29, 10), (29, 50, 14),
+    (29, 59.9, 14), (30, 35, None), (14, 60, None)])
 def test_a_place_is_short_when_its_end_is_near_and_certain(middle_s, high_s, due_s):
     """Below shed.exhaustion_s, with the range's far end below twice that; said from 2 x on."""
     found = shed_plan.shortages(sample(), ends_in(middle_s, high_s), SETTINGS)
@@ -275,3 +276,24 @@ def test_what_frees_exactly_what_is_wanted_is_enough():
     targets = [target(1, 'expendable', 300, 50), target(2, 'expendable', 300, 90)]
     assert chosen(targets, target_s=2.5) == 1
     assert chosen(targets, target_s=2.6) == 2
+
+
+def test_a_process_that_may_not_be_shed_hides_none_behind_it():
+    """Of a group without steps, of another user, and one with a node of another group."""
+    mixed, last = target(3, 'expendable', 300), target(9, 'expendable', 300)
+    mixed, last = (replace(t, process=replace(t.process, listed_node_names=names))
+                   for t, names in ((mixed, ('/a', '/x')), (last, ('/x',))))
+    made = settings.build({'group.expendable.match': ['node:/x'],
+                           'group.expendable.shed': ['interrupt']})
+    for other in (target(1, 'drivers', -400), target(2, 'expendable', 300, uid=7), mixed):
+        found = shed_plan.candidates((other, last), Assessment(), made, 1000)
+        assert [c.process.pid for c in found][-1] == 9
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize('mib, pid', [(10, 1), (9.99, None)])
+def test_a_process_that_frees_a_hundredth_of_the_place_is_worth_its_end(mib, pid):
+    """Of 1000 MiB."""
+    one = target(1, 'expendable', 300)
+    one = replace(one, process=replace(one.process, memory=TaskMemory(int(mib * MIB), 0, 0)))
+    assert chosen((one,)) == pid

@@ -227,7 +227,7 @@ def test_what_it_held_before_it_had_settled_is_no_rest():
 @pytest.mark.parametrize('steps', [
     [(0, 40), (1, 40), (2, 40), (3, 40.2)], [(0, 40), (1, 60), (1.1, 80)],
     [(0, 40), (1, 40), (2, 60), (3, 60), (30, 45), (60, 45)],
-    [(0, 40), (1, 40), (5, 44), (6, 48)]])
+    [(0, 40), (1, 40), (5, 44), (6, 48)], [(0, 40), (1, 40), (1.2, 60)]])
 def test_what_did_not_leak_at_its_end_leaves_no_leak(steps):
     """At rest; still starting; above its least, but not growing any more; by 8 MiB only."""
     found = Sizes()
@@ -241,7 +241,7 @@ def test_what_did_not_leak_at_its_end_leaves_no_leak(steps):
 def test_the_young_that_start_or_hold_more_than_at_rest_are_restless():
     """One starts, one has settled and leaks from then on; a minute later neither is young."""
     found, seen = Sizes(), []
-    for now_s, starts, leaks in ((0.0, 40, 40), (1.0, 60, 40), (30.0, 60, 80), (61.0, 60, 90)):
+    for now_s, starts, leaks in ((0.0, 40, 40), (1.0, 60, 40), (30.0, 60, 80), (60.0, 60, 90)):
         found.add((process(starts, pid=3), process(leaks, pid=4)), 1000.0 + now_s)
         seen.append(found.restless())
     assert seen == [{3, 4}, {3}, {4}, set()]
@@ -270,3 +270,31 @@ def test_a_stretch_whose_floor_is_within_the_tolerance_of_the_one_before_was_res
     found = sizes._rest(size, 3.0)
     assert (found.high, found.stretch_s) == (high_mib * MIB, 3.0)
     assert (found.before_low, found.before_high) == (low, low)
+
+
+def test_the_edges_of_a_size(monkeypatch):
+    """A reading 0.3 s later counts, and after 10 s no start is corrected any more."""
+    monkeypatch.setattr(sizes, 'APART_S', 0.25)
+    first = sizes.first(process(40).memory, 0.0)
+    assert sizes.extend(first, process(40).memory, 0.25).read_s == 0.25
+    assert sizes.extend(first, process(40).memory, 0.24).read_s == 0.0
+    settled = replace(first, settled=True, settled_s=9.0, read_s=9.0)
+    for now_s, still_starts in ((9.9, True), (10.0, False)):
+        assert sizes.extend(settled, process(60).memory, now_s).settled is not still_starts
+    limit = 40 * MIB + sizes.tolerance_bytes(40 * MIB)
+    for held, still_starts in ((limit, False), (limit + 1, True)):
+        found = sizes.extend(settled, TaskMemory(held, 0, 0), 9.5)
+        assert found.settled is not still_starts and found.growing is still_starts
+    for settled_s, still_starts in ((8.5, False), (8.6, True)):
+        again = replace(settled, settled_s=settled_s, read_s=settled_s, first_s=5.0)
+        assert sizes.extend(again, process(60).memory, 10.5).settled is not still_starts
+    for pace, now_s, same in ((0.9, 2.9, True), (1.0, 2.9, False), (-1.0, 2.9, False),
+                              (0.0, 3.0, False)):
+        assert sizes.repeats(replace(first, settled=True, bytes_per_s=pace), now_s) is same
+    assert not sizes.repeats(first, 1.0)
+    tolerance = sizes.tolerance_bytes(40 * MIB)
+    for before, now_s, rests in ((tolerance, 1.0, True), (tolerance + 1, 9.9, False),
+                                 (tolerance + 1, 10.0, True)):
+        assert sizes._settle(first, 40 * MIB - before, now_s).settled is rests
+    for age_s, length_s in ((14.9, 3.0), (15.0, 10.0), (60.0, 60.0), (600.0, 600.0)):
+        assert sizes._stretch_length_s(replace(first, stretch_s=age_s)) == length_s

@@ -331,3 +331,10 @@ def test_a_peak_of_three_windows_ago_is_of_the_same_fall(since_s, lost):
     pace = series.Pace(16.0, 80.0, 5.0, 0.0, 8, 0.0)
     found = exhaustion._forecast_by(pace, 600.0, left, 80.0, 16.0, 0.1, False)
     assert found.lost_share == pytest.approx(lost / (lost + 600.0))
+
+
+@pytest.mark.parametrize('lost, falls', [(76.0, False), (77.0, True)])
+def test_a_window_that_lost_less_than_a_twelfth_of_what_is_left_shows_no_fall(lost, falls):
+    """1000 less 76 are 924, a twelfth of which is 77."""
+    points = points_of([lost / 4] * 4)
+    assert bool(series.paces(points, ((5, 4),))) is falls
