@@ -20,7 +20,7 @@ SOURCES := setup.py setup.cfg package.xml scripts/make_venv.sh scripts/link_pack
 
 .PHONY: setup run demo docs test test-together test-kills test-reported test-chosen test-again \
     test-unprivileged test-jazzy coverage fuzz mutation bench endurance chaos \
-    storm vm-test lint clean
+    setup-jazzy storm lint clean
 
 setup: $(VENV)/.ready
 
@@ -71,6 +71,9 @@ test-reported test-chosen: setup
 	@code=0; $(PYTEST) -o cache_dir=.pytest_cache/$(@:test-%=%) $(KILLS) >$(VENV)/$@.log 2>&1 || \
 	  code=$$?; cat $(VENV)/$@.log; exit $$code
 
+# make test-unprivileged AGAIN=1 and the like: only what failed the last time, all where it broke.
+LAST_FAILED = $(if $(AGAIN),--last-failed)
+
 # What failed the last time, alone; 5 says that nothing of that line did.
 test-again: setup
 	@code=5; for cache in $(CACHES); do \
@@ -83,11 +86,12 @@ test-again: setup
 test-unprivileged: setup
 	@command -v setpriv >/dev/null && [ "$$(id -u)" = 0 ] || \
 	  { echo 'test-unprivileged changes the user: it needs root and setpriv'; exit 1; }
-	home=$$(mktemp -d) && chmod 777 $$home && \
+	@mkdir -p .pytest_cache/unprivileged && chmod 777 .pytest_cache/unprivileged
+	home=$$(mktemp -d) && chmod 777 $$home && trap 'rm -rf "$$home"' EXIT && \
 	  $(LOOPBACK) HOME=$$home PYTHONDONTWRITEBYTECODE=1 setpriv --reuid=65534 --regid=65534 \
 	  --clear-groups sh -c 'ulimit -n 1024; unset XDG_RUNTIME_DIR; exec "$$@"' sh \
-	  $(BIN)/python -m pytest -p no:cacheprovider --numprocesses $(JOBS) --dist loadfile \
-	  test/core test/ros
+	  $(BIN)/python -m pytest -o cache_dir=.pytest_cache/unprivileged $(LAST_FAILED) \
+	  --numprocesses $(JOBS) --dist loadfile test/core test/ros
 
 # Branch coverage: of every file, 90 % together, then of the pure rooms, which promise 97 %.  What
 # the tests start is counted too (setup.cfg): the node by test/ros, the launch actions by test/launch.
@@ -135,10 +139,12 @@ mutation: $(VENV)/.ready
 
 # The tests that use ROS: test/core knows none.  Left out: Fast DDS 2.14 did not deliver from an
 # unprivileged publisher to root here, and a lifecycle node of Jazzy ends at a refused transition.
-test-jazzy:
-	$(MAKE) --no-print-directory setup VENV=.venv-jazzy DISTRO=jazzy
-	PYTEST_ADDOPTS='-k "not heard_by_another_user and not without_any_permission and not was_inactive_before"' \
+test-jazzy: setup-jazzy
+	PYTEST_ADDOPTS='-k "not heard_by_another_user and not without_any_permission and not was_inactive_before" -o cache_dir=.pytest_cache/jazzy $(LAST_FAILED)' \
 	  $(MAKE) --no-print-directory test-together VENV=.venv-jazzy DISTRO=jazzy TESTS=test/ros
+
+setup-jazzy:
+	@$(MAKE) --no-print-directory setup VENV=.venv-jazzy DISTRO=jazzy
 
 # The site, into site/; a virtual environment of its own, for no robot needs mkdocs.
 docs: .venv-docs/.ready
@@ -172,17 +178,32 @@ endurance: setup
 storm: setup
 	$(LOOPBACK) $(BIN)/python -m bench.storm $(STORM)
 
-# Every kernel is probed, then one runs the whole suite: make vm-test KERNELS='trixie sid'
+# Every kernel is probed, one runs the whole suite, and once more with systemd as process 1; two
+# guests at a time.  make vm-test KERNELS='trixie sid'; make vm-images only downloads and builds.
+KERNELS ?= bullseye bookworm trixie sid
+export KERNELS
+GUEST = PYTHON='$(PREFIX)/bin/python' VM_AGAIN='$(AGAIN)' test/vm/run
+.PHONY: vm-test vm-images vm-guest vm-systemd vm-probe
 vm-test: setup
-	code=0; $(BIN)/python -m pytest -p no:cacheprovider test/vm/probe || code=$$?; \
-	  PYTHON='$(PREFIX)/bin/python' test/vm/run || code=$$?; \
-	  VM_SYSTEMD=systemd PYTHON='$(PREFIX)/bin/python' test/vm/run || code=$$?; exit $$code
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going \
+	  vm-guest vm-systemd vm-probe
+
+vm-images: setup
+	VM_PREPARE='$(KERNELS)' $(GUEST)
+
+vm-guest: setup
+	$(GUEST)
+
+vm-systemd: setup
+	VM_SYSTEMD=systemd $(GUEST)
+
+vm-probe: setup
+	$(BIN)/python -m pytest -o cache_dir=.pytest_cache/probe $(LAST_FAILED) test/vm/probe
 
 # Once a release: 16 KiB pages on an emulated arm64 (qemu-system-arm), as on a Raspberry Pi 5.
 .PHONY: vm-arm64
 vm-arm64: setup
-	KERNELS=trixie/arm64-16k PROBE_TIMEOUT_S=900 $(BIN)/python -m pytest -p no:cacheprovider \
-	  test/vm/probe
+	@$(MAKE) --no-print-directory vm-probe KERNELS=trixie/arm64-16k PROBE_TIMEOUT_S=900
 
 lint: setup
 	$(BIN)/python -m pytest test/test_lint.py

@@ -47,6 +47,15 @@ STANDIN = os.path.join(HERE, 'standin.py')
 # An emulated guest (test/vm) is that many times slower than its host.
 SLOWNESS = float(os.environ.get('OOM_SENTINEL_TEST_SLOWNESS', '1'))
 TIMEOUT_S = 60.0 * SLOWNESS
+# By time.monotonic(): no test is begun after it, and each left out says so.
+UNTIL_S = float(os.environ.get('OOM_SENTINEL_TEST_UNTIL') or 'inf')
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    """Begin no further test when the time for all of them is used up."""
+    if time.monotonic() > UNTIL_S:
+        pytest.skip('not begun: the time for all tests is used up (OOM_SENTINEL_TEST_UNTIL)')
 
 
 def wait_for(condition, what, timeout_s=TIMEOUT_S):

@@ -20,7 +20,6 @@ sources as a tar archive, and an empty one onto which it writes its results as a
 Kernel log and test output come over a serial line each.
 """
 
-import fcntl
 import os
 import pathlib
 import shlex
@@ -49,6 +48,12 @@ KERNEL = os.environ.get('VM_KERNEL', '')
 # TCG works everywhere; /dev/kvm may exist and not work.
 ACCELERATOR = os.environ.get('VM_ACCEL', 'tcg,thread=multi')
 LONG = os.environ.get('VM_LONG', '')  # the tests that take long too, and podman in the guest
+SYSTEMD = os.environ.get('VM_SYSTEMD', '')
+# What failed the last time, alone; all of it where that guest brought nothing.
+AGAIN = bool(os.environ.get('VM_AGAIN'))
+# Only make ready: the guest's disk, and these kernels of the probe besides.
+KERNELS_ONLY = os.environ.get('VM_PREPARE')
+BROUGHT = VM / 'results' / (SYSTEMD or 'guest')
 RESULTS_BYTES = 32 << 20
 SWAP_MIB = int(os.environ.get('VM_SWAP_MIB', '0'))  # as /dev/vdd; the guest makes swap of it
 
@@ -72,9 +77,7 @@ def initramfs() -> pathlib.Path:
 
 def prepare() -> None:
     """Make kernel, initramfs and root disk, unless they are up to date; one run at a time."""
-    VM.mkdir(exist_ok=True)
-    with open(VM / 'lock', 'w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with kernel.locked(VM / 'lock'):
         _prepare()
 
 
@@ -105,6 +108,18 @@ def _prepare() -> None:
           f'{time.monotonic() - began_s:.0f} s', flush=True)
 
 
+def prepare_probes(names: list[str]) -> None:
+    """Download the kernels of the probe, which skips what cannot be had."""
+    for name in names:
+        began_s = time.monotonic()
+        try:
+            release = kernel.release(kernel.of_archive(name, VM) / 'unpacked')
+            print(f'vm-test: Linux {release} of {name} ready after '
+                  f'{time.monotonic() - began_s:.0f} s', flush=True)
+        except archive.Unavailable as error:
+            print(f'vm-test: no kernel of {name}: {error}', flush=True)
+
+
 def pack(target: pathlib.Path, arguments: list[str]) -> None:
     """Write the sources, the guest's init and its settings as a tar archive."""
     settings = target.with_name('settings')
@@ -112,11 +127,12 @@ def pack(target: pathlib.Path, arguments: list[str]) -> None:
                         f'PYTHON={shlex.quote(sys.executable)}\n'
                         f'PREFIX={shlex.quote(sys.prefix)}\n'
                         f'COMMAND={shlex.quote(os.environ.get("VM_COMMAND", ""))}\n'
-                        f'SYSTEMD={os.environ.get("VM_SYSTEMD", "")}\n'
+                        f'SYSTEMD={SYSTEMD}\n'
                         f'CGROUP_V1={os.environ.get("VM_CGROUP_V1", "")}\n'
                         f'SLOWNESS={os.environ.get("VM_SLOWNESS", "")}\n'
                         f'export LONG={LONG}\n'
-                        f'export BUDGET_S={os.environ.get("VM_BUDGET_S", "")}\n'
+                        # A guest's clock begins with its boot.
+                        f'export OOM_SENTINEL_TEST_UNTIL={os.environ.get("VM_BUDGET_S", "")}\n'
                         f'ARGUMENTS={shlex.quote(shlex.join(arguments))}\n', encoding='utf-8')
     with tarfile.open(target, 'w') as archive:
         for name in SOURCES:
@@ -126,6 +142,8 @@ def pack(target: pathlib.Path, arguments: list[str]) -> None:
         for name in ('usr', 'etc') if LONG else ():
             if (VM / 'podman.tree' / name).exists():
                 archive.add(VM / 'podman.tree' / name, f'/{name}')
+        if AGAIN and (BROUGHT / 'cache').exists():
+            archive.add(BROUGHT / 'cache', '/results/cache')
         if os.environ.get('VM_EXTRA'):  # a folder of files that the guest shall have besides
             archive.add(os.environ['VM_EXTRA'], '/')
         for name in ('init', 'tests', 'guest.service'):
@@ -168,19 +186,18 @@ def boot(run: pathlib.Path) -> bool:
 
 def results(run: pathlib.Path) -> int:
     """Unpack what the guest brought back and return pytest's exit code, 3 without one."""
-    shutil.copy2(run / 'console.log', VM / 'console.log')
-    folder = VM / 'results'
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    shutil.rmtree(BROUGHT, ignore_errors=True)
+    BROUGHT.mkdir(parents=True)
+    shutil.copy2(run / 'console.log', BROUGHT / 'console.log')
     try:
         with tarfile.open(run / 'results') as archive:
             for member in archive:
                 if member.isfile() and not os.path.isabs(member.name) and '..' not in member.name:
-                    archive.extract(member, folder)
-        return int((folder / 'code').read_text())
+                    archive.extract(member, BROUGHT)
+        return int((BROUGHT / 'code').read_text())
     except (tarfile.TarError, OSError, ValueError) as error:
         print(f'vm-test: the guest brought no results ({error}); the end of its kernel log:')
-        log = (VM / 'console.log').read_text(errors='replace').splitlines()
+        log = (BROUGHT / 'console.log').read_text(errors='replace').splitlines()
         print('\n'.join(log[-40:]))
         return 3
 
@@ -198,7 +215,10 @@ def main() -> int:
         print(f'vm-test: no kernel for the guest: {error}; apt-get update, or put a kernel '
               f'package and busybox-static into {VM / "packages"} yourself')
         return 2
-    if os.environ.get('VM_SYSTEMD') and not image.chosen(VM / 'system'):
+    if KERNELS_ONLY is not None:
+        prepare_probes(KERNELS_ONLY.split())
+        return 0
+    if SYSTEMD and not image.chosen(VM / 'system'):
         print("vm-test: skipped what needs systemd as process 1: Debian's packages cannot be had")
         return 0
     began_s = time.monotonic()
@@ -215,7 +235,7 @@ def main() -> int:
             print(f'vm-test: the guest did not end by itself within {TIMEOUT_S:g} s')
         code = results(run)
     print(f'vm-test: guest ran {time.monotonic() - began_s:.0f} s; kernel log and junit.xml '
-          f'in {VM}', flush=True)
+          f'in {BROUGHT}', flush=True)
     return code if ended else code or 3
 
 

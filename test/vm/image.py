@@ -82,7 +82,9 @@ def key(busybox: pathlib.Path, packages: pathlib.Path) -> str:
     digest.update(busybox.read_bytes())
     for place, folders, names in os.walk(sys.prefix):
         folders[:] = sorted(f for f in folders if f != '__pycache__')
-        for name in sorted(set(names) - {'pip.log', '.run', '.ready'}):
+        if place == sys.prefix:  # logs of the tests and of pip, marks of make
+            names = ['pyvenv.cfg']
+        for name in sorted(names):
             path = os.path.join(place, name)
             state = os.lstat(path)
             if os.path.islink(path):  # each `make setup` makes ours anew
@@ -138,7 +140,9 @@ class Staging:
         """Copy a folder without the names left out, links as they are, unless one is there."""
         def passed_over(place, names):
             there = self.inside(pathlib.Path(place))
+            # A module's code that is being written meanwhile has such a name: x.pyc.12345.
             return {name for name in names if name in left_out or '__mypyc.' in name
+                    or '.pyc.' in name
                     or (there / name).is_symlink()}
         shutil.copytree(path, self.inside(path), symlinks=True, dirs_exist_ok=True,
                         ignore=passed_over)

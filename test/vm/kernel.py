@@ -20,6 +20,9 @@ static busybox, those modules and a script.  Nothing is installed on the host: t
 downloaded and unpacked.
 """
 
+from collections.abc import Iterator
+import contextlib
+import fcntl
 import gzip
 import lzma
 import os
@@ -42,6 +45,15 @@ done
 /busybox mount -t ext4 -o rw,noatime /dev/vda /root || /busybox poweroff -f
 exec /busybox switch_root /root /init
 """
+
+
+@contextlib.contextmanager
+def locked(path: pathlib.Path) -> Iterator[None]:
+    """Hold a lock file, made with its folder: one run at a time downloads and builds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def download(folder: pathlib.Path, source: archive.Archive, packages: pathlib.Path,
@@ -76,11 +88,12 @@ def of_archive(name: str, vm: pathlib.Path) -> pathlib.Path:
     suite, _, flavour = name.partition('/')
     release, _, version = suite.partition(':')
     folder = vm / 'kernels' / name.replace(':', '_').replace('/', '_')
-    if not kernels(folder / 'unpacked'):
-        lists = vm / 'kernels' / 'apt' / f'{release}{"_arm64" if flavour else ""}'
-        source = archive.of_release(release, lists, 'arm64' if flavour else '')
-        download(folder / 'unpacked', source, folder / 'packages', version,
-                 flavour or archive.CLOUD)
+    with locked(folder / 'lock'):
+        if not kernels(folder / 'unpacked'):
+            lists = vm / 'kernels' / 'apt' / f'{release}{"_arm64" if flavour else ""}'
+            source = archive.of_release(release, lists, 'arm64' if flavour else '')
+            download(folder / 'unpacked', source, folder / 'packages', version,
+                     flavour or archive.CLOUD)
     return folder
 
 

@@ -20,7 +20,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import conftest
 import pytest
@@ -46,7 +45,6 @@ AS_ROBOT = ('setpriv', f'--reuid={ROBOT_UID}', f'--regid={ROBOT_UID}', '--clear-
             '--inh-caps=-all', '--bounding-set=-all')
 
 ROOT_WITHOUT_CAPABILITIES = ('setpriv', '--inh-caps=-all', '--bounding-set=-all')
-BUDGET_S = float(os.environ.get('BUDGET_S') or 'inf')
 
 
 def read(path):
@@ -133,12 +131,6 @@ def pytest_collection_modifyitems(items):
         return order.index(name) if name in order else len(order)
 
     items.sort(key=rank)
-
-
-def pytest_runtest_setup(item):
-    """Start no further test when the time is used up, and say so."""
-    if time.monotonic() > BUDGET_S:
-        pytest.skip(f'the {BUDGET_S:g} s that VM_BUDGET_S gives the guest are used up')
 
 
 @dataclass(frozen=True)
