@@ -18,6 +18,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -134,3 +135,13 @@ def test_what_hangs_is_ended_and_what_it_said_is_shown(clone, step):
     code, said, _ = clone.run(5)
     assert code == 124
     assert f'{step} speaks' in said and 'ended by force' in said
+
+
+def test_no_test_is_begun_after_the_end():
+    """And each that is left out names the reason."""
+    done = subprocess.run(
+        [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', 'test/test_layering.py'],
+        cwd=ROOT, env={**os.environ, 'OOM_SENTINEL_TEST_UNTIL': '0.1'}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0, done.stdout
+    assert 'passed' not in done.stdout and 'OOM_SENTINEL_TEST_UNTIL' in done.stdout
