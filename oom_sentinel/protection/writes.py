@@ -94,7 +94,8 @@ class Writes:
             return 0
         if outcome.result == Result.DENIED:
             self._memory.floors[identity] = outcome.achieved
-        self._memory.wrote(identity, adjustment.old, outcome.achieved)
+        old = adjustment.old if outcome.found is None else outcome.found
+        self._memory.wrote(identity, old, outcome.achieved)
         return 1
 
     def protect_self(self, settings: Settings) -> int:

@@ -136,6 +136,17 @@ def test_a_table_that_was_read_before_our_own_write_shows_no_drift(guard_over):
     assert [d.found for d in guard.protection(SETTINGS, (), ()).drifts] == [7]
 
 
+def test_the_old_value_is_the_one_that_our_first_write_found(guard_over):
+    """Another program may have set it since the table was read: up to a minute ago."""
+    guard, fake = guard_over(*robot())
+    stale = fake.table()
+    fake.processes[1001] = replace(fake.processes[1001], oom_score_adj=20)
+    guard.protect(stale, SETTINGS, lambda _paths: (MACHINE,), 0.0, 1e9)
+    assert fake.values()[1001] > 20
+    assert guard.restore(fake.table(), SETTINGS) == (2, 2)
+    assert fake.values()[1001] == 20
+
+
 def test_a_restore_and_an_apply_later_the_same_holds(guard_over):
     """~/restore empties what is known of the floors' outcomes; ~/apply asks again."""
     guard, fake = guard_over(*robot())
