@@ -162,7 +162,8 @@ def test_a_process_without_a_node_to_ask_is_ended_at_once(child, tmp_path):
 
 def test_a_step_after_one_that_nobody_could_take_has_its_grace(tmp_path):
     """SIGTERM is not followed by SIGKILL at the next look."""
-    deaf = subprocess.Popen(['sh', '-c', 'trap "" TERM; echo; sleep 600'], stdout=subprocess.PIPE)
+    deaf = subprocess.Popen(['sh', '-c', 'trap "" TERM; echo; exec sleep 600'],
+                            stdout=subprocess.PIPE)
     deaf.stdout.readline()
     try:
         steps = settings.build({
@@ -218,7 +219,8 @@ def test_a_process_that_ended_by_itself_meanwhile_gives_its_turn_to_another(chil
 
 def test_a_sentinel_that_stalled_itself_takes_no_step_too_much(child, tmp_path):
     """A look that comes 50 s late finds memory free: the process is left as it is."""
-    deaf = subprocess.Popen(['sh', '-c', 'trap "" TERM; echo; sleep 600'], stdout=subprocess.PIPE)
+    deaf = subprocess.Popen(['sh', '-c', 'trap "" TERM; echo; exec sleep 600'],
+                            stdout=subprocess.PIPE)
     deaf.stdout.readline()
     try:
         steps = settings.build({
