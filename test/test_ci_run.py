@@ -62,12 +62,14 @@ class Clone:
         """Let a step fail so many times."""
         (self.folder / f'fail-{step}').write_text('once\n' * times)
 
-    def run(self, seconds=1170):
+    def run(self, seconds=1170, hung_s=1800):
         """Run it with so much time; return exit code, output and the steps that were made."""
         env = {key: value for key, value in os.environ.items()
                if key not in ('CI_RUN_LOGS', 'OOM_SENTINEL_TEST_UNTIL', 'MAKEFLAGS', 'AGAIN')}
         done = subprocess.run(['.ci/run'], cwd=self.folder, text=True, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, env={**env, 'CI_SECONDS': str(seconds)})
+                              stderr=subprocess.STDOUT, env={
+                                  **env, 'CI_SECONDS': str(seconds),
+                                  'CI_HUNG_SECONDS': str(hung_s)})
         steps = (self.folder / 'steps').read_text().splitlines()
         return done.returncode, done.stdout, steps
 
@@ -132,7 +134,7 @@ def test_without_time_for_another_try_it_fails(clone):
 def test_what_hangs_is_ended_and_what_it_said_is_shown(clone, step):
     """Also of a step that ran beside another."""
     (clone.folder / f'hang-{step}').touch()
-    code, said, _ = clone.run(5)
+    code, said, _ = clone.run(hung_s=5)
     assert code == 124
     assert f'{step} speaks' in said and 'ended by force' in said
 
