@@ -133,9 +133,8 @@ MUTATE ?= $(wildcard oom_sentinel/risk/*.py)
 mutation: TESTS := $(if $(filter test/core/%,$(TESTS)),$(TESTS),test/core/risk)
 mutation: $(VENV)/.ready
 	@$(BIN)/python -m pip install --quiet mutmut==3.8.1
-	@nice -n 15 $(BIN)/python -m bench.mutants --tests '$(TESTS)' \
-	  $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) \
-	  $(if $(ONLY),--only $(ONLY)) $(MUTATE)
+	@nice -n 15 $(BIN)/python -m bench.mutants $(MUTATE) --tests '$(TESTS)' \
+	  $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
 # The tests that use ROS: test/core knows none.  Left out: Fast DDS 2.14 did not deliver from an
 # unprivileged publisher to root here, and a lifecycle node of Jazzy ends at a refused transition.

@@ -246,7 +246,7 @@ def main():
         copy = Path(folder)
         shutil.copytree('oom_sentinel', copy / 'oom_sentinel')
         shutil.copy('setup.cfg', copy)
-        return pytest.main(['-q', '-s', '-p', 'no:cacheprovider', '-p', 'no:xdist',
+        return pytest.main(['-qq', '-s', '-p', 'no:cacheprovider', '-p', 'no:xdist',
                             '-p', 'no:randomly', '-W', 'ignore::pytest.PytestAssertRewriteWarning',
                             options.tests],
                            [Trial(found, copy, options)])

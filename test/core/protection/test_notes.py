@@ -25,6 +25,7 @@ from oom_sentinel.facts.process import Identity
 from oom_sentinel.facts.protection import Adjustment
 from oom_sentinel.facts.protection import Change
 from oom_sentinel.facts.protection import Drift
+from oom_sentinel.facts.protection import UnmappedFile
 from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.protection import eligibility
 from oom_sentinel.protection import grouping
@@ -35,6 +36,7 @@ from oom_sentinel.protection.domains import Domain
 from oom_sentinel.protection.foreign_growth import Foreign
 from oom_sentinel.protection.foreign_growth import Loss
 from oom_sentinel.protection.known import Known
+from oom_sentinel.protection.level import Level
 from oom_sentinel.protection.memory_groups import MemoryGroups
 from oom_sentinel.protection.memory_groups import NoMemoryGroups
 import pytest
@@ -119,10 +121,34 @@ def test_only_growth_that_lowers_the_others_loses_the_order():
     assert notes.lost(denied, (), {}, settings.build({'protection.when_denied': 'report'})) == (
         'lowering is denied and protection.when_denied is report: protected processes are no '
         'safer than the others',)
-    for cap, words in ((None, ()), (5, ('other processes are raised only below it',)),
-                       (0, ('not raised, because they would be killed before it',))):
+    takes = 'hog (PID 9), which cannot be raised, uses up the memory of this machine: the other '
+    for cap, words in ((None, ()), (5, ('processes are raised only below it',)), (0, (
+            'processes are not raised, because they would be killed before it',))):
         found = notes.lost(denied, (), {None: replace(entry, cap_pages=cap)}, SETTINGS)
-        assert len(found) == len(words) and all(f.endswith(w) for w, f in zip(words, found))
+        assert found == tuple(takes + word for word in words)
+
+
+@pytest.mark.parametrize('pages, lost', [(1000, 0), (1001, 1)])
+def test_a_level_that_no_value_reaches_loses_the_order(pages, lost):
+    """A point weighs one page there."""
+    found = notes.lost((), (Level(Domain('/robot', 1000), pages, '/big'),), {}, SETTINGS)
+    assert found == (
+        'in control group /robot /big is so large that no value lifts a small process above it: '
+        'it is no safer than the others',) * lost
+
+
+def test_each_thing_that_is_worth_knowing_is_a_whole_sentence():
+    """Of four files in memory three are named."""
+    files = tuple(UnmappedFile(f'/dev/shm/{name}', int(5.5 * (1 << 20))) for name in 'abcd')
+    known = Known(unmapped={Identity(7, 1): files})
+    denied = values((DRIVER,), DENIED)[1].targets
+    spared = (process(8, '/opt/ros/jazzy/lib/x/lidar'),)
+    assert said(chosen(group__a__oom_score_adj=-400), known, denied, spared) == (
+        'processes of other users and those that are never raised are as safe as the protected '
+        'ones',
+        'not raised, because no group names it and it looks like a driver or a controller: lidar',
+        *(f'/dev/shm/{name} (5 MiB) takes memory that counts for no process; PID 7 holds it open '
+          'and is raised by as much' for name in 'abc'))
 
 
 def test_a_launch_keeps_its_value_in_its_group_and_the_reason_is_given():
