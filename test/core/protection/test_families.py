@@ -320,7 +320,7 @@ def test_the_groups_of_many_ended_processes_are_forgotten():
 
 def test_a_fork_that_is_alone_hides_no_family_behind_it():
     """Its parent has ended, and it forks nobody."""
-    alone, parent = forked(3001, 5, ppid=3000), forked(3000, 5, ppid=1)
+    alone, parent = forked(1501, 5, ppid=1500), forked(1500, 5, ppid=1)
     tables = [(now_s, (parent, alone, forked(2000, 5, ppid=1), forked(2001, 5)))
               for now_s in (0, 1)]
     assert set(read(*tables)[0]) == {p.identity for p in tables[0][1]}
@@ -360,9 +360,10 @@ def test_each_settled_process_is_asked_once_for_its_devices():
     """One that was asked before hides none behind it."""
     memory, asked = Memory(4096), []
     table = (forked(1, 5), forked(2, 5), forked(3, 5))
-    memory.read(table[:1], 0.0)
-    memory.read(table[:1], 11.0)
+    for now_s, mib in ((0.0, 5), (11.0, 5.001)):
+        memory.read((holding(table[0], mib),), now_s)
     assert not memory.look_for_devices(table, lambda pid: asked.append(pid) or False)
+    assert asked == [1]
     for now_s in (12.0, 23.0):
         memory.read(tuple(holding(p, 5.001 * (now_s > 20) or 5) for p in table), now_s)
     assert memory.look_for_devices(table, lambda pid: asked.append(pid) or pid == 2)
@@ -390,11 +391,11 @@ def test_a_group_of_value_0_is_not_protected():
 
 
 def test_a_child_that_is_no_carrier_hides_no_other():
-    """Its parent is unknown; the second one has its parent's value."""
-    parent = process(40, '/usr/bin/a', adj=300)
-    orphan, child = (process(pid, '/usr/bin/a', ppid=ppid, adj=300)
-                     for pid, ppid in ((41, 39), (42, 40)))
+    """The parent of one is unknown, that of another was never changed."""
+    parent, plain = process(40, '/usr/bin/a', adj=300), process(39, '/usr/bin/a')
+    table = tuple(process(pid, '/usr/bin/a', ppid=ppid, adj=300)
+                  for pid, ppid in ((41, 38), (42, 39), (43, 40)))
     memory = Memory(4096)
     memory.wrote(parent.identity, 0, 300)
-    memory.inherit((parent, orphan, child), VIEW)
-    assert child.identity in memory.changes and orphan.identity not in memory.changes
+    memory.inherit((parent, plain, *table), VIEW)
+    assert set(memory.changes) == {parent.identity, table[2].identity}

@@ -179,7 +179,7 @@ def test_the_slowest_growth_counts_where_hardly_anything_is_left(pages_per_s, le
     slow = Member(Task(Identity(9, 9), 20 * MIB, pages_per_s=pages_per_s), 'p9', 0, 20 * MIB,
                   False)
     made = level.Level(Domain('/robot', 300 * MIB, left), 45 * MIB, 'critical')
-    judgement = foreign_growth.judge(made, [member(1, 30, critical=True), slow])
+    judgement = foreign_growth.judge(made, [slow, member(1, 30, critical=True)])
     assert (judgement is not None) is found
 
 

@@ -313,7 +313,8 @@ def test_each_group_and_both_of_its_limits_are_told(tree):
 
 def test_a_process_of_no_group_or_of_an_unknown_place_hides_none_behind_it(tree):
     """Each is sorted for itself."""
-    MemoryGroups(tree).update((target(4, None), target(5, 'critical', None), *BOTH), LIMITED, 0.0)
+    MemoryGroups(tree).update((target(4, None), target(5, 'critical', None), target(
+        6, 'critical', '/elsewhere'), *BOTH), LIMITED, 0.0)
     assert tree.inside[CRITICAL] == {2} and tree.inside[RECORDERS] == {3}
 
 

@@ -18,6 +18,7 @@ import random
 
 from oom_sentinel.risk import floors
 from oom_sentinel.risk.floors import Step
+from oom_sentinel.risk.trend import Trend
 import pytest
 
 MIB = 1 << 20
@@ -181,6 +182,8 @@ def test_a_cycle_that_was_as_high_before_is_no_leak():
     assert floors._held_before(recent(100.0), long)
     assert not floors._held_before(recent(100.5), long)
     assert not floors._held_before(recent(100.0), long[2:])
+    assert floors._held_before(recent(100.0), ((3879.0, 500.0),))
+    assert not floors._held_before(recent(100.0), ((3880.0, 500.0),))
 
 
 def test_the_points_of_a_window_are_thinned_evenly_with_the_last_among_them():
@@ -288,3 +291,58 @@ def test_a_single_arena_is_named_from_two_minutes_after_it_to_eight(points, name
     """Of half a minute each."""
     recent = tuple((30.0 * i, MIB * (100.0 if i < 40 else 164.0)) for i in range(40 + points))
     assert (floors._arena(recent, recent[:40:4]) is not None) is named
+
+
+def test_the_edges_of_a_step():
+    """A rise of 2 MiB, a quarter of the least step, is none; 4 given back, 24 of 32 are fine."""
+    assert [s.height / MIB for s in floors.steps(climbed(0, 0, 8, 2, 0, 0, 0, 8, 2, 0, 0))] == [
+        8.0, 8.0]
+    for back, named in ((4, True), (4.1, False)):
+        assert bool(floors.steps(climbed(0, 0, 8, 0, -back, 0, 8, 0, 0))) is named
+    for more, named in ((0, True), (0.1, False)):
+        assert bool(floors.steps(climbed(0, 2, 2, 12, more, 2, 2, 12, 0, 0))) is named
+
+
+@pytest.mark.parametrize('moved, rests', [(MIB - 1, True), (MIB, False)])
+def test_what_moves_a_mib_within_half_an_hour_does_not_rest(moved, rests):
+    """Its pace is then a trend, or none."""
+    recent = tuple((30.0 * i, float(moved * (i % 2))) for i in range(20))
+    assert (floors._judge(recent, recent[::4])[0] == 0.0) is rests
+
+
+@pytest.mark.parametrize('minutes, steep, pace, sure', [
+    (90, 2.4, 0.4, True), (88, 2.4, 0.4, False), (90, 2.5, 0.4, False), (92, 2.4, 0.5, True),
+    (92, 2.4, 0.51, False)])
+def test_the_edges_of_a_sure_leak(minutes, steep, pace, sure, monkeypatch):
+    """An hour and a half, a narrow range, and a second half that grew as much as asked for."""
+    monkeypatch.setattr(floors, 'SURE_PACE', pace)
+    monkeypatch.setattr(floors, 'STEADY', 0.1)
+    half = minutes // 2 * 60.0
+    long = tuple((120.0 * i, 2.0 * min(120.0 * i, half) + max(0.0, 120.0 * i - half))
+                 for i in range(minutes // 2 + 1))
+    assert floors._leak(Trend(1.5, 2.0, steep), long, long).sure is sure
+
+
+def test_the_edges_of_a_pace_of_steps_and_of_an_arena(monkeypatch):
+    """Exactly the least pace is no leak; a MiB more is no rest, and 18 minutes are one."""
+    monkeypatch.setattr(floors, 'LEAK_BYTES_PER_S', 2.0)
+    for height, found in ((200.0, False), (201.0, True)):
+        leak = floors._stairs((Step(0.0, 5.0), Step(100.0, height)), ((0.0, 0.0), (9.0, 0.0)))
+        assert (leak is not None) is found
+    points = ((0.0, 0.0), (1.0, 1.0), (2.0, float(MIB)))
+    assert floors._resting(points) == points[1:] and floors._resting(points[1:]) == points[1:]
+    monkeypatch.setattr(floors, 'ARENA_ALIKE', 0.125)
+    for rest, height, named in ((36, 64, True), (35, 64, False), (36, 72, True), (36, 56, True),
+                                (36, 72.1, False), (36, 55.9, False)):
+        recent = tuple((30.0 * i, MIB * (100.0 + height * (i >= rest))) for i in range(rest + 6))
+        assert (floors._arena(recent, recent[:rest:4]) is not None) is named
+
+
+def test_the_edges_of_a_rest(monkeypatch):
+    """Exactly the least progress is some; exactly the longest pause is still one."""
+    monkeypatch.setattr(floors, 'PROGRESS', 0.25)
+    assert not floors.rested(((0.0, 0.0), (1.0, 3.0), (10.0, 4.0)))
+    assert floors.rested(((0.0, 0.0), (1.0, 3.1), (10.0, 4.0)))
+    monkeypatch.setattr(floors, 'PAUSE', 2.0)
+    for end_s, over in ((8.0, False), (8.1, True)):
+        assert floors.rested(((0.0, 0.0), (2.0, 4.0), (end_s, 4.0))) is over

@@ -817,3 +817,36 @@ def test_what_is_known_of_a_place_outlives_a_start():
     assert found == places.Place('/robot', found.left, silent_until_s=65.0, kills=2, refaults=8,
                                  pressed_s=3.0, calibration=errors)
     assert found.left.at_s == 10.0 and found.level == Level.OK and found.forecast is None
+
+
+@pytest.mark.parametrize('refaults, avg10, pressed', [
+    (355, 1.9, False), (356, 0.0, True), (100, 2.0, True)])
+def test_pages_that_are_read_again_and_waiting_tasks_press_a_place_from_here_on(
+        refaults, avg10, pressed):
+    """256 pages since the last reading, or 2 percent of ten seconds; each place by its own."""
+    stalls = Pressure(PressureLine(avg10, 0.0, 0.0, 0))
+    history = risk.History()
+    for at, count, some in ((1.0, 100, Unavailable('off')), (2.0, refaults, stalls)):
+        taken = sample(at, pressure=some, chains=(group(50, refaults=count, full_avg10=(
+            avg10 if at > 1 else None)),))
+        _, history = risk.assess(replace(taken, vmstat=VmStat(0, count)), history, SETTINGS)
+    for path in (None, '/robot'):
+        assert (history.places.of(path).pressed_s == 2.0) is pressed
+
+
+def young(count, now_s, born_s=0.0, last=starts.Starts()):
+    """Return the starts after so many processes of one label were seen."""
+    nodes = tuple(Process(i, int(100 * born_s), 1, 0, Program('n', ros=True))
+                  for i in range(10, 10 + count))
+    return starts.update(last, sample(now_s, processes=nodes), ())
+
+
+def test_the_edges_of_a_start():
+    """A process a minute old is young no more; as many as before are seen again, and no start."""
+    assert young(1, 60.0, 0.0).last(None) == float('-inf')
+    assert young(1, 60.0, 0.01).last(None) == 60.0
+    one = young(1, 10.0, 5.0)
+    again = young(1, 20.0, 5.0, one)
+    assert again.last(None) == 10.0 and again.seen == (starts.Seen('n', 1, 20.0),)
+    fewer = young(1, 30.0, 5.0, young(2, 20.0, 5.0, one))
+    assert fewer.seen == (starts.Seen('n', 2, 20.0),)

@@ -89,7 +89,8 @@ def zram(stored_mib, used_mib, limit_mib=None):
 @pytest.mark.parametrize('swaps, left_mib', [
     ((), 1800), (zram(200, 50), 1000 + 600), (zram(10, 1), 1000 + 400),
     (zram(200, 200), 1000), (zram(200, 400), 1000), (zram(200, 50, 100), 1000 + 150),
-    (zram(200, 0), 1000 + 800), (zram(200, 0, 100), 1000 + 800),
+    (zram(16, 8), 1000 + 400), (zram(16, 4), 1000 + 600), (zram(200, 0), 1000 + 800),
+    (zram(200, 0, 100), 1000 + 800),
     ((SwapDevice('/swapfile', 1000 * MIB, 200 * MIB),), 1800),
     ((SwapDevice('/swapfile', 500 * MIB, 0), *zram(200, 50)), 1000 + 600),
     ((*zram(200, 50), SwapDevice('/swapfile', 0, 0)), 1000 + 600)])

@@ -487,6 +487,17 @@ def test_memory_is_not_plentiful_when_more_than_pressure_is_wrong():
     assert not is_plentiful(taken, taken, found, SETTINGS)
 
 
+@pytest.mark.parametrize('machine, group, plentiful', [
+    (25, 26, False), (26, 25, False), (26, 26, True)])
+def test_exactly_twice_what_warns_is_not_plentiful(machine, group, plentiful):
+    """12.5 percent: numbers that floats hold exactly."""
+    chosen = settings.build({'memory.available_warn_percent': 12.5})
+    taken = sample(meminfo=meminfo(machine), chains=(CgroupChain('/robot', (MemoryCgroup(
+        '/robot', 2, limit_bytes=100 << 20, usage_bytes=(100 - group) << 20),)),))
+    found, _ = risk.assess(taken, risk.History(), chosen)
+    assert is_plentiful(taken, None, found, chosen) is plentiful
+
+
 def test_oom_risk_is_the_worst_of_what_was_read():
     """Half at each threshold, one at nothing left; an end after twice warn_s is none."""
     for available, expected in ((60, 0.0), (15, 0.5), (3, 0.9)):
@@ -499,6 +510,7 @@ def test_oom_risk_is_the_worst_of_what_was_read():
     for middle_s, expected in ((90.0, 0.75), (180.0, 0.5), (400.0, 0.0)):
         told = Forecast(middle_s / 2, middle_s, middle_s * 2, 60.0)
         assert score(sample(), None, told, SETTINGS) == pytest.approx(expected)
+    assert score(sample(), None, told, replace(SETTINGS, exhaustion_warn_s=0.0)) == 0.0
 
 
 def test_the_order_is_made_anew_while_memory_is_at_risk():
@@ -652,3 +664,21 @@ def test_the_wrong_victim_of_each_place_that_is_short_is_named():
     wrong = [r for r in found.risk.reasons if 'killed first' in r]
     assert wrong == ['the protected driver (PID 10) would be killed first',
                      'the protected driver (PID 10) would be killed first inside /robot']
+
+
+@pytest.mark.parametrize('available, expected', [
+    (25, Level.OK), (24.9, Level.WARN), (12.5, Level.WARN), (12.4, Level.ERROR)])
+def test_exactly_the_threshold_of_memory_is_no_shortage(available, expected):
+    """A quarter and an eighth: numbers that floats hold exactly."""
+    chosen = settings.build({'memory.available_warn_percent': 25.0,
+                             'memory.available_error_percent': 12.5})
+    assert level('memory', sample(meminfo=meminfo(available)), chosen=chosen) == expected
+
+
+@pytest.mark.parametrize('left_mib, domain', [(25, 'this machine'), (24, '/robot')])
+def test_a_group_that_has_as_much_left_as_the_machine_is_not_the_shorter(left_mib, domain):
+    """In percent: a quarter of both."""
+    group = MemoryCgroup('/robot', 2, limit_bytes=100 << 20, usage_bytes=(100 - left_mib) << 20)
+    found, _ = risk.assess(sample(meminfo=meminfo(25), chains=(
+        CgroupChain('/robot', (group,)),)), risk.History(), SETTINGS)
+    assert found.domain == domain

@@ -338,3 +338,68 @@ def test_a_window_that_lost_less_than_a_twelfth_of_what_is_left_shows_no_fall(lo
     """1000 less 76 are 924, a twelfth of which is 77."""
     points = points_of([lost / 4] * 4)
     assert bool(series.paces(points, ((5, 4),))) is falls
+
+
+def of_paces(value, *scales):
+    """Return a series of which only the paces of its windows are known, and what is left."""
+    return series.Left((((0.0, value),),) + ((),) * 4, scales + ((),) * (5 - len(scales)))
+
+
+def test_the_edges_of_a_quicker_pace(monkeypatch):
+    """Of a window twice as long, that knows its pace, and ends later by more than the factor."""
+    monkeypatch.setattr(exhaustion, 'QUICKER', 2.0)
+    best, longer = (series.Pace(span_s, 80.0, pace, 0.5, 8, 0.0)
+                    for span_s, pace in ((8.0, 10.0), (16.0, 4.0)))
+    wide = exhaustion._width(longer, 100.0)
+    monkeypatch.setattr(exhaustion, 'KNOWN_LONGER', wide * 1.01)
+
+    def quicker(found):
+        return exhaustion._quicker(best, of_paces(100.0, (best,), (found,)))
+    assert quicker(longer) and not quicker(replace(longer, span_s=15.9))
+    assert not quicker(replace(longer, pace=5.0)) and quicker(replace(longer, pace=4.9))
+    monkeypatch.setattr(exhaustion, 'KNOWN_LONGER', wide)
+    assert not quicker(longer)
+
+
+def test_a_pace_that_is_known_less_well_is_not_called_quicker(monkeypatch):
+    """The half width of its range must be below the limit."""
+    left = after(two_paces(4.0, 172, 8.0, 8))
+    widths = [exhaustion._width(p, left.scales[0][-1][1]) for p in left.paces[0]]
+    assert exhaustion.forecast(left).quicker
+    monkeypatch.setattr(exhaustion, 'KNOWN', min(widths))
+    assert not exhaustion.forecast(left).quicker
+
+
+@pytest.mark.parametrize('change, pace, half_way, grows', [
+    ({}, 10.0, 840.0, True), ({'BEFORE': 0.32}, 10.0, 840.0, False),
+    ({'BEFORE': 0.31}, 10.0, 840.0, True), ({}, 50.0, 840.0, False), ({}, 49.0, 840.0, True),
+    ({'SLOWER': 0.5}, 10.0, 840.0, False), ({'SLOWER': 0.5}, 10.5, 840.0, True),
+    ({'EVEN': 0.25}, 10.0, 920.0, False), ({'EVEN': 0.25}, 10.0, 919.0, True),
+    ({'EVEN': 0.25}, 10.0, 760.0, False), ({'EVEN': 0.25}, 10.0, 761.0, True)])
+def test_the_edges_of_a_slower_fall_before_the_window(change, pace, half_way, grows, monkeypatch):
+    """Of 1000 a third went within the 64 s before it, 5 a second; half of that after 32 s."""
+    for name, value in change.items():
+        monkeypatch.setattr(exhaustion, name, value)
+    left = series.Left((((32.0, half_way),),) + ((),) * 4,
+                       swing=series.Swing(1000.0, 360.0, 0.0))
+    window = series.Pace(32.0, 320.0, pace, 0.0, 8, 0.0)
+    found = exhaustion._growth(window, left, 640.0, 96.0)
+    assert found == (pytest.approx(2 * math.log(pace / 5.0) / 96.0) if grows else 0.0)
+    assert exhaustion._growth(window, left, 640.0, 32.0) == 0.0
+
+
+def test_a_habit_that_came_back_since_a_process_was_ended_is_forgotten():
+    """One of the very moment too."""
+    left = series.extend(series.Left(), 9.0, 100.0)
+    left = replace(left, swing=replace(left.swing, habits=((4.0, 9.0), (5.0, 8.0), (6.0, 7.0))))
+    assert series.relieved(left, 5.0).swing == series.Swing(100.0, 100.0, 9.0, ((4.0, 9.0),))
+    assert series.relieved(series.Left(), 5.0) == series.Left()
+
+
+def test_a_reading_0_9_seconds_after_the_last_counts():
+    """And half a second is missing at most of a coarser scale's point."""
+    left = series.extend(series.Left(), 0.0, 5.0)
+    assert series.extend(left, 0.9, 4.0).scales[0] == ((0.0, 5.0), (0.9, 4.0))
+    assert series.extend(left, 3.5, 4.0).scales[1] == ((0.0, 5.0), (3.5, 4.0))
+    assert series.extend(left, 3.4, 4.0).scales[1] == ((0.0, 5.0),)
+    assert series.value_at(left, 0.0) == 5.0 and series.last_above(left, 5.0) == 0.0

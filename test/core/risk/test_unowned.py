@@ -245,3 +245,11 @@ def test_what_zram_uses_is_nobodys_leak():
         found, _ = risk.assess(Sample(0.0, 0, Host('r', 4096, '6.1.0'), info, Unavailable('off'),
                                       VmStat(0), swaps=held), risk.History(), SETTINGS)
         assert found.unaccounted_bytes == free * MIB
+
+
+@pytest.mark.parametrize('dead_bytes, told', [(50 * MIB, True), (50 * MIB - 1, False)])
+def test_a_twentieth_of_memory_in_segments_of_the_dead_is_told(dead_bytes, told):
+    """Of 1000 MiB."""
+    info = MemInfo(1000 * MIB, 100 * MIB, 500 * MIB)
+    found = leaks.segments(DdsSegments(9, 2, dead_bytes), info)
+    assert bool(found) is told
