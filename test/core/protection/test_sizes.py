@@ -154,6 +154,8 @@ def test_a_reading_that_comes_too_soon_moves_the_rest_of_a_starting_process_alon
     high = [sizes.extend(last, process(60).memory, 1.2).high for last in (starting, settled)]
     assert high == [60 * MIB, 40 * MIB]
     assert sizes.extend(settled, process(60).memory, 1.2).now == 60 * MIB
+    assert [sizes.extend(settled, process(mib).memory, 1.2).low for mib in (60, 30)] == [
+        40 * MIB, 30 * MIB]
 
 
 def test_a_peak_within_a_stretch_belongs_to_the_most_that_it_holds_at_rest():

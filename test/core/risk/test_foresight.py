@@ -850,3 +850,42 @@ def test_the_edges_of_a_start():
     assert again.last(None) == 10.0 and again.seen == (starts.Seen('n', 1, 20.0),)
     fewer = young(1, 30.0, 5.0, young(2, 20.0, 5.0, one))
     assert fewer.seen == (starts.Seen('n', 2, 20.0),)
+
+
+@pytest.mark.parametrize('now_s, safe, told, points', [
+    (64.9, 2071.0, False, 33), (65.0, 2071.0, False, 1), (65.9, 2071.0, False, 1),
+    (66.9, 2071.0, False, 1), (67.0, 2071.0, True, 33), (64.9, 2072.0, True, 33),
+    (65.0, 2072.0, True, 33)])
+def test_the_edges_of_a_silent_start(now_s, safe, told, points, monkeypatch):
+    """It ends at 65 s, its fall two seconds later; with just a quarter too much none is silent."""
+    monkeypatch.setattr(places, 'START_SHARE', 1.25)
+    left = series.Left()
+    for at in range(41):
+        left = series.extend(left, now_s - 41.0 + at, 4230.0 - 40 * at)
+    last = places.Place('/robot', left, silent_until_s=65.0)
+    reading = places._Reading('/robot', 2590.0, safe, None, None)
+    found = places._place(last, now_s, reading, float('-inf'), SETTINGS)
+    assert (found.forecast is not None) is told
+    assert (found.since_s == now_s) is told and len(found.left.scales[0]) == points
+
+
+@pytest.mark.parametrize('since_s, then', [(30.0, 30.0), (50.0, 50.0), (50.1, 50.0)])
+def test_an_end_is_told_since_it_was_first_told(since_s, then):
+    """Not since a time that lies ahead, where the clock was set back."""
+    left = series.Left()
+    for at in range(41):
+        left = series.extend(left, 9.0 + at, 1000.0 - 10 * at)
+    last = places.Place('/robot', left, since_s, told_at(100.0))
+    reading = places._Reading('/robot', 590.0, 100.0, None, None)
+    assert places._place(last, 50.0, reading, float('-inf'), SETTINGS).since_s == then
+
+
+@pytest.mark.parametrize('pressed_s, level', [(40.0, Level.OK), (40.1, Level.WARN)])
+def test_a_place_is_pressed_for_ten_seconds(pressed_s, level):
+    """Then a fall of three tenths is no warning yet."""
+    left = series.Left()
+    for at in range(41):
+        left = series.extend(left, 9.0 + at, 1300.0 - 10 * at)
+    last = places.Place('/robot', left, 30.0, told_at(100.0), pressed_s=pressed_s)
+    reading = places._Reading('/robot', 890.0, 100.0, None, None)
+    assert places._place(last, 50.0, reading, float('-inf'), SETTINGS).level == level

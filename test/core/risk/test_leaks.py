@@ -422,3 +422,22 @@ def test_a_respawned_program_goes_on_where_one_that_lived_ten_minutes_ended(live
     found = leaks._extended(first, 'x', [node(11, 30, 'x')], 50.0 + lived_s)
     assert (found.base, found.born_s) == (base, 50.0 + lived_s)
     assert found.rests_until_s == (50.0 + lived_s + leaks.WARM_UP_S if base else -math.inf)
+
+
+def test_two_hundred_programs_are_kept_in_the_order_in_which_they_were_found():
+    """Of more the two hundred largest."""
+    nodes = [node(100 + i, 10 + i, f'n{i}') for i in range(leaks.PROGRAMS_MAX + 1)]
+    found = leaks._programs((), 0.0, nodes[:-1], Protection())
+    assert [p.name for p in found] == [f'n{i}' for i in range(leaks.PROGRAMS_MAX)]
+    found = leaks._programs((), 0.0, nodes, Protection())
+    assert [p.name for p in found] == [f'n{i}' for i in range(leaks.PROGRAMS_MAX, 0, -1)]
+
+
+def test_a_respawned_program_is_followed_from_the_end_of_its_warm_up_on():
+    """Two minutes: at their end its floors begin where the dead one's ended."""
+    first = leaks._extended(None, 'x', [node(10, 100, 'x')], 0.0)
+    second = [node(11, 30, 'x')]
+    warms = leaks._extended(first, 'x', second, 600.0)
+    assert leaks._extended(warms, 'x', second, 719.0).floors is first.floors
+    warmed = leaks._extended(leaks._extended(warms, 'x', second, 719.0), 'x', second, 720.0)
+    assert warmed.base == 70.0 * MIB and warmed.floors.recent[-1] == (720.0, 100.0 * MIB)

@@ -682,3 +682,27 @@ def test_a_group_that_has_as_much_left_as_the_machine_is_not_the_shorter(left_mi
     found, _ = risk.assess(sample(meminfo=meminfo(25), chains=(
         CgroupChain('/robot', (group,)),)), risk.History(), SETTINGS)
     assert found.domain == domain
+
+
+def test_the_edges_of_what_is_held():
+    """At the end of the hold it falls; ten minutes later to the second it still comes back."""
+    state = hold(Hold(), risk.Verdict(Level.WARN, ('a',)), 0.0, 5.0)[1]
+    state = hold(state, risk.Verdict(), 5.0, 5.0)[1]
+    assert state.warn.fell
+    again = hold(state, risk.Verdict(Level.WARN, ('b',)), 600.0, 5.0)[1]
+    assert again.warn.learned_s == 600.0 and not again.warn.fell
+    later = hold(state, risk.Verdict(Level.WARN, ('b',)), 600.1, 5.0)[1]
+    assert later.warn.learned_s == 0.0
+
+
+def test_the_order_of_a_group_is_made_anew_when_its_limit_changes():
+    """The same readings otherwise: a point weighs less in a smaller group."""
+    table, history = (process(10, 60, 0, 'a'), process(11, 50, 200, 'b')), risk.History()
+    for limit_mib, expected in ((100, [11, 10]), (40, [10, 11])):
+        group = MemoryCgroup('/robot', 2, limit_bytes=limit_mib << 20, usage_bytes=30 << 20)
+        taken = sample(meminfo=meminfo(80), processes=table, processes_monotonic_s=1.0,
+                       chains=(CgroupChain('/robot', (group,)),),
+                       members=(('/robot', frozenset({10, 11})),))
+        found, history = risk.assess(taken, history, SETTINGS)
+        assert found.risk.level == Level.OK
+        assert [c.process.pid for c in found.kill_order] == expected
