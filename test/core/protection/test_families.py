@@ -70,13 +70,10 @@ def storm(command='/usr/bin/forker', parent_mib=15, end_s=12, at_first_mib=0, **
 
 def test_a_family_that_holds_the_same_at_every_reading_has_no_pace():
     """Each of its processes was read, though none changed."""
-    sizes, families = Sizes(), Families()
-    tables = storm()
+    memory, tables = Memory(4096), storm()
     for now_s, table in (*tables, *((now_s, tables[-1][1]) for now_s in range(13, 60))):
-        reread = frozenset(p.pid for p in table)
-        sizes.read(table, now_s, reread)
-        families.read(table, sizes.known, now_s, reread)
-    family = families.by_member[tables[0][1][0].identity]
+        memory.read(table, now_s, frozenset(p.pid for p in table), families=True)
+    family = memory.families.by_member[tables[0][1][0].identity]
     assert family.size.now > 70 << 20 and family.size.bytes_per_s < 1000
 
 

@@ -259,6 +259,10 @@ def test_a_protected_process_is_no_candidate_whatever_its_group_says():
         assert len(found) == count
     filed = target(9, 'a', 0, mib=5, file_mib=6)
     assert [c.frees_bytes for c in shed_plan.candidates((filed,), Assessment(), made, 1000)] == [0]
+    held = TaskMemory(5 * MIB, 4 * MIB, 0, 2 * MIB)
+    swapped = replace(filed, process=replace(filed.process, memory=held))
+    (found,) = shed_plan.candidates((swapped,), Assessment(), made, 1000)
+    assert found.frees_bytes == 7 * MIB
     protected = replace(target(9, 'drivers', -400), wanted=0)
     assert shed_plan.candidates((protected,), Assessment(), SETTINGS, 1000) == ()
 

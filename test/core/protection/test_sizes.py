@@ -298,5 +298,9 @@ def test_the_edges_of_a_size(monkeypatch):
     for before, now_s, rests in ((tolerance, 1.0, True), (tolerance + 1, 9.9, False),
                                  (tolerance + 1, 10.0, True)):
         assert sizes._settle(first, 40 * MIB - before, now_s).settled is rests
+    started = replace(sizes.first(process(2).memory, 0.0), now=40 * MIB)
+    found = sizes._settle(started, 40 * MIB, 1.0)
+    assert {found.low, found.high, found.stretch_low, found.stretch_high, found.before_low,
+            found.before_high} == {40 * MIB} and found.stretch_s == found.settled_s == 1.0
     for age_s, length_s in ((14.9, 3.0), (15.0, 10.0), (60.0, 60.0), (600.0, 600.0)):
         assert sizes._stretch_length_s(replace(first, stretch_s=age_s)) == length_s

@@ -767,7 +767,7 @@ def test_the_next_reading_confirms_a_fall(since_s, level):
 
 
 @pytest.mark.parametrize('seconds, words', [
-    (0.0, '0 s'), (99.4, '99 s'), (99.5, '1.7 min'), (596.9, '9.9 min'), (597.1, '10 min'),
+    (0.0, '0 s'), (99.4, '99 s'), (99.5, '1.7 min'), (596.9, '9.9 min'), (597.0, '10 min'),
     (5399.0, '90 min'), (5400.0, '1.5 h'), (36000.0, '10 h'), (323000.0, '90 h'),
     (324000.0, '3.8 days'), (8640000.0, '100 days'), (10800000.0, '120 days'), (120.0, '2 min')])
 def test_a_duration_has_two_digits_in_the_unit_that_fits(seconds, words):
