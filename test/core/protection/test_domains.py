@@ -101,16 +101,16 @@ def test_a_look_says_whether_a_limit_changed_and_one_is_nearly_reached():
         group = replace(GROUP, limit_bytes=found['limit'] * MIB, usage_bytes=found['used'] * MIB)
         return (CgroupChain('/robot', (group,)),), INFO, (), 0
     limits = Limits(read, 4096)
-    assert limits.look(0.0) == (True, False)
-    assert limits.look(1.0) == (False, False)
+    assert limits.look(1000.0) == (True, False)
+    assert limits.look(1001.0) == (False, False)
     found['used'] = 50  # the rest is gone in 5 s
-    assert limits.look(2.0) == (False, True)
-    assert limits.look(3.0) == (False, False)
+    assert limits.look(1002.0) == (False, True)
+    assert limits.look(1003.0) == (False, False)
     found['limit'] = 200
-    assert limits.look(4.0) == (True, False)
+    assert limits.look(1004.0) == (True, False)
     found['paths'] = ('/robot',)
     assert [d.path for d in limits.of(('/robot',))] == [None, '/robot']
-    assert limits.look(5.0) == (False, False)
+    assert limits.look(1005.0) == (False, False)
 
 
 def test_a_plan_that_is_shown_reads_the_same_domains(tmp_path):

@@ -159,6 +159,10 @@ def test_only_a_sentinel_of_this_machine_reads_the_records(tmp_path, child, monk
     written(tmp_path, identity(os.getpid()), {who: Change(who, 0, -300)})
     live = policies.SentinelPolicy(ROOT, BOOT)
     assert set(live.launched()) == {who}
+    orphaned = written(tmp_path, Identity(os.getpid(), 1), {who: Change(who, 0, 1)})
+    assert os.path.exists(orphaned.path)
+    live.forget_ended_launches()
+    assert not os.path.exists(orphaned.path)
     tree = kernel.Root(str(pathlib.Path(__file__).parents[2] / 'fixtures' / 'vm-debian12-6.18'))
     assert policies.SentinelPolicy(tree, BOOT).launched() is None
 

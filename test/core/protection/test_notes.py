@@ -322,3 +322,14 @@ def test_a_value_of_0_that_is_not_permitted_is_no_denial():
     assert values((DRIVER,), {DRIVER.identity: 5}, chosen=made)[1].notes == ()
     made = chosen(group__a__oom_score_adj=-1)
     assert values((DRIVER,), {DRIVER.identity: 0}, chosen=made)[1].notes != ()
+
+
+def test_only_processes_of_this_user_and_pid_namespace_are_raised():
+    """Of a namespace that is unknown neither; with protection.raise ros only ROS processes."""
+    plain, ros = process(5, '/usr/bin/a'), settings.build({'protection.raise': 'ros'})
+    assert eligibility.raisable(plain, SETTINGS, VIEW)
+    assert not eligibility.raisable(plain, ros, VIEW)
+    assert eligibility.raisable(node(6, 'demo/talker'), ros, VIEW)
+    everybody = settings.build({'protection.other_users': True})
+    for change in ({'uid': 7}, {'same_pid_namespace': None}, {'same_pid_namespace': False}):
+        assert not eligibility.raisable(replace(plain, **change), everybody, VIEW)

@@ -215,3 +215,12 @@ def test_memory_that_lasts_a_second_leaves_a_step_its_grace(left, over):
     """25 MiB in half a second."""
     one = replace(ending()[0].endings[0], looked_bytes=(left + 25) * MIB, looked_s=100.5)
     assert shed_steps._grace_is_over(one, 101.0, left * MIB) is over
+
+
+def test_each_look_is_compared_with_the_one_before():
+    """Also while the step has its grace."""
+    state, identity = ending()
+    _, _, state = look(state, 100.5, 90, (identity,))
+    (one,) = state.endings
+    assert (one.looked_bytes, one.looked_s, one.since_s) == (90 * MIB, 100.5, 100.0)
+    assert one.left_bytes == ending()[0].endings[0].left_bytes

@@ -653,6 +653,15 @@ def test_each_shortage_of_the_machine_is_named():
         '14 % of memory', '75 % of swap', '10 % of CommitLimit']
 
 
+@pytest.mark.parametrize('limit, left', [(100, 4), (0, None)])
+def test_memory_that_is_low_is_named_beside_the_commit_limit(limit, left):
+    """The gravest first; without a limit there is none to reach."""
+    info = replace(meminfo(14), commit_limit_bytes=limit, committed_as_bytes=96)
+    found, _ = risk.assess(sample(meminfo=info, policy=VmPolicy(2)), risk.History(), SETTINGS)
+    assert [reason.split(' is ')[0] for reason in found.memory.reasons] == [
+        *([f'{left} % of CommitLimit'] if left else []), '14 % of memory']
+
+
 def test_the_wrong_victim_of_each_place_that_is_short_is_named():
     """Of the machine and of the control group."""
     driver = process(10, 300, -1, 'driver')

@@ -403,3 +403,23 @@ def test_a_reading_0_9_seconds_after_the_last_counts():
     assert series.extend(left, 3.5, 4.0).scales[1] == ((0.0, 5.0), (3.5, 4.0))
     assert series.extend(left, 3.4, 4.0).scales[1] == ((0.0, 5.0),)
     assert series.value_at(left, 0.0) == 5.0 and series.last_above(left, 5.0) == 0.0
+
+
+@pytest.mark.parametrize('drops, gains', [
+    ((2, 2, 3, 3, 4, 4, 6, 6), True), ((2, 2, 3, 3, 3.75, 3.75, 6, 6), False),
+    ((2, 2, 3, 3, 4, 4, 5, 5), False), ((2, 2, 3, 3, 4, 4, 5.1, 5.1), True),
+    ((1, 1, 4, 4, 6, 6, 8, 8), True), ((0.75, 0.75, 4, 4, 6, 6, 8, 8), False),
+    ((2, 2, 2, 2, 4, 4, 6, 6), False)])
+def test_the_edges_of_a_fall_that_gains(drops, gains, monkeypatch):
+    """A quarter faster each time, and an eighth of the pace at the beginning: exact in floats."""
+    monkeypatch.setattr(series, 'FASTER', 1.25)
+    monkeypatch.setattr(series, 'SLOW_START', 0.125)
+    assert (series._gains([float(d) for d in drops], 1.0) > 0) is gains
+
+
+def test_exactly_the_longest_pause_has_not_ended_a_fall(monkeypatch):
+    """Twice the longest, and one reading: 5 s."""
+    monkeypatch.setattr(series, 'PAUSE', 2.0)
+    for rest_s, over in ((5, False), (6, True)):
+        points = ((0.0, 9.0), (2.0, 5.0), *((2.0 + s, 5.0) for s in range(1, rest_s + 1)))
+        assert series.ended(points, 1.0) is over
