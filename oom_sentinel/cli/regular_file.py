@@ -14,10 +14,8 @@
 
 """Read a file that a user named: a regular one, never more of it than a limit."""
 
-import os
-import stat
-
 from oom_sentinel.cli.output import Unusable
+from oom_sentinel.kernel import private_files
 
 
 def read_regular(path: str, most: int) -> bytes:
@@ -28,16 +26,9 @@ def read_regular(path: str, most: int) -> bytes:
     :raises Unusable: naming the file and why it cannot be read.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        content = private_files.read_regular(path, most)
     except (OSError, ValueError) as error:
         raise Unusable(f'{path}: {getattr(error, "strerror", None) or error}') from error
-    with open(descriptor, 'rb') as stream:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise Unusable(f'{path}: no regular file')
-        try:
-            content = stream.read(most + 1)
-        except OSError as error:
-            raise Unusable(f'{path}: {error.strerror}') from error
     if len(content) > most:
         raise Unusable(f'{path}: larger than {most >> 20} MiB')
     return content

@@ -65,7 +65,7 @@ def load(*paths: str, node: str | None = None, read: Read = _open_and_read) -> L
 
     :param paths: files in rising order: a later one overrides an earlier one, as in rcl.
     :param node: the node's fully qualified name; None: the name that a file gives it.
-    :param read: reads a file; kernel.regular_files.read_regular refuses what is no file.
+    :param read: reads a file; kernel.private_files.read_regular refuses what is no file.
     :raises ParamsError: naming file and key, when one is unreadable or a value is refused.
     """
     values: dict[str, Any] = {}
