@@ -20,10 +20,10 @@ The sources know descriptors, moments and names; what a wake-up means is decided
 
 from oom_sentinel.kernel.wake.cgroup_events import GroupEvents
 from oom_sentinel.kernel.wake.cgroup_events import NAME as GROUP_EVENT
-from oom_sentinel.kernel.wake.execs import NAME as NEW_PROGRAMS
-from oom_sentinel.kernel.wake.execs import NewPrograms
 from oom_sentinel.kernel.wake.loop import ALARM
 from oom_sentinel.kernel.wake.loop import Watch
+from oom_sentinel.kernel.wake.new_programs import NAME as NEW_PROGRAMS
+from oom_sentinel.kernel.wake.new_programs import NewPrograms
 from oom_sentinel.kernel.wake.stalls import NAME as STALL
 from oom_sentinel.kernel.wake.stalls import Stalls
 from oom_sentinel.kernel.wake.tmpfs import NAME as TMPFS_WRITE

@@ -25,12 +25,13 @@ import time
 from conftest import wait_for
 from oom_sentinel.kernel.wake import execs
 from oom_sentinel.kernel.wake import NEW_PROGRAMS
+from oom_sentinel.kernel.wake import new_programs
 from oom_sentinel.kernel.wake import NewPrograms
 from oom_sentinel.kernel.wake import Watch
 import pytest
 
 
-class Pids(execs.LastPid):
+class Pids(new_programs.LastPid):
     """PIDs that were given last, one after the other; the last of them goes on."""
 
     def __init__(self, *pids):
@@ -160,14 +161,14 @@ def test_the_last_pid_is_compared_quickly_while_values_depend_on_it():
     for quick in (True, True, False, False, True):
         programs.hurry(quick)
     periods = [period_s for period_s, _ in watch.asked]
-    assert periods == [execs.SLOW_PERIOD_S, execs.QUICK_PERIOD_S, execs.SLOW_PERIOD_S,
-                       execs.QUICK_PERIOD_S]
-    assert execs.QUICK_PERIOD_S < 0.1
+    quick, slow = new_programs.QUICK_PERIOD_S, new_programs.SLOW_PERIOD_S
+    assert periods == [slow, quick, slow, quick]
+    assert quick < 0.1
 
 
 def test_the_pid_given_last_is_read_from_an_open_file():
     """A fork changes it."""
-    last_pid = execs.LastPid()
+    last_pid = new_programs.LastPid()
     before = last_pid()
     subprocess.run(['true'], check=True)
     assert before.strip().isdigit() and last_pid() != before
@@ -232,7 +233,7 @@ def test_a_storm_of_programs_wakes_a_few_times_a_second(watch):
 @pytest.mark.parametrize('path', ['/nowhere/loadavg', '/'])
 def test_a_last_pid_that_cannot_be_opened_or_read_is_unknown(path):
     """In a container whose lxcfs has ended every read of the file fails."""
-    last_pid = execs.LastPid(path)
+    last_pid = new_programs.LastPid(path)
     assert last_pid() == last_pid() == b''
     last_pid.close()
     last_pid.close()
