@@ -301,3 +301,10 @@ def test_a_process_that_frees_a_hundredth_of_the_place_is_worth_its_end(mib, pid
     one = target(1, 'expendable', 300)
     one = replace(one, process=replace(one.process, memory=TaskMemory(int(mib * MIB), 0, 0)))
     assert chosen((one,)) == pid
+
+
+def test_as_asked_for_each_place_is_short_the_fullest_first():
+    """60 of 1000 MiB are left on the machine, 50 of 100 in the group."""
+    group = replace(GROUP.groups[0], limit_bytes=100 * MIB, usage_bytes=50 * MIB)
+    found = shed_plan.now(sample(available=60, chains=(replace(GROUP, groups=(group,)),)))
+    assert [(s.path, s.left_bytes // MIB) for s in found] == [(None, 60), ('/robot', 50)]

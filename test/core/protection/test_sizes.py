@@ -304,3 +304,8 @@ def test_the_edges_of_a_size(monkeypatch):
             found.before_high} == {40 * MIB} and found.stretch_s == found.settled_s == 1.0
     for age_s, length_s in ((14.9, 3.0), (15.0, 10.0), (60.0, 60.0), (600.0, 600.0)):
         assert sizes._stretch_length_s(replace(first, stretch_s=age_s)) == length_s
+
+
+def test_what_is_resident_swapped_and_of_page_tables_is_held():
+    """As oom_badness() counts it."""
+    assert sizes.held_bytes(TaskMemory(5, 30, 200)) == 235

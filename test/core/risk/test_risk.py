@@ -715,3 +715,12 @@ def test_the_order_of_a_group_is_made_anew_when_its_limit_changes():
         found, history = risk.assess(taken, history, SETTINGS)
         assert found.risk.level == Level.OK
         assert [c.process.pid for c in found.kill_order] == expected
+
+
+def test_an_end_that_is_foreseen_counts_in_oom_risk_with_three_digits():
+    """20 MiB a second of 600 that are left: 30 s of twice 180."""
+    history, found = risk.History(), None
+    for at in range(21):
+        info = replace(meminfo(), mem_available_bytes=(1000 - 20 * at) << 20)
+        found, history = risk.assess(sample(float(at), meminfo=info), history, SETTINGS)
+    assert found.oom_risk == round(1 - found.exhaustion.middle_s / 360, 3)
