@@ -30,10 +30,13 @@ NODE = (f'#!{PYTHON} -I\nimport signal, sys, time\n'
         "print('first', open('/proc/self/oom_score_adj').read().strip(), flush=True)\n"
         "time.sleep(0 if 'short' in sys.argv else 600)\n")
 RUN = """
+import faulthandler
+import signal
 import sys
 from launch import LaunchDescription, LaunchService
 from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import AnyLaunchDescriptionSource
+faulthandler.register(signal.SIGUSR1)  # to show where a launch stands that does not end
 service = LaunchService(argv=sys.argv[2:], noninteractive=True)
 pairs = [argument.split(':=', 1) for argument in sys.argv[2:]]
 service.include_launch_description(LaunchDescription([IncludeLaunchDescription(
@@ -97,6 +100,8 @@ class Launched:
             self.child.wait(40)
         except subprocess.TimeoutExpired:
             if strict:
+                self.child.send_signal(signal.SIGUSR1)
+                wait_for(lambda: 'most recent call first' in self.text, 'it says where it stands')
                 pytest.fail(f'the launch did not end: {self.text}')
         finally:
             with contextlib.suppress(ProcessLookupError):  # all of its session have ended

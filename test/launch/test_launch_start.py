@@ -58,6 +58,7 @@ def test_before_and_after_the_include_and_in_other_scopes(launch, program, param
     inner = wait_for(lambda: pathlib.Path(f'/proc/{shell}/task/{shell}/children').read_text(),
                      'the shell has a child')
     is_(int(inner.split()[0]), 250)
+    made.says('[nobody-6] first 0')  # and is no interpreter that SIGINT meets while it starts
     assert oom_score_adj(made.pid('nobody')) == 0
     assert 'Caught exception' not in made.end()
 
