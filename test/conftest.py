@@ -192,6 +192,16 @@ class Robot:
 
 
 @pytest.fixture
+def utc(monkeypatch):
+    """Let local time be UTC."""
+    monkeypatch.setenv('TZ', 'UTC')
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture
 def robot(tmp_path):
     """Return a robot without any process yet."""
     made = Robot(tmp_path / 'robot')

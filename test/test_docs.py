@@ -17,7 +17,6 @@
 import pathlib
 import re
 import runpy
-import time
 
 from oom_sentinel import cli
 from oom_sentinel import settings
@@ -49,16 +48,6 @@ def test_every_file_that_a_page_links_to_exists(page):
         assert (page.parent / target).exists(), target
     for target in re.findall(r'`((?:docs|config|test|oom_sentinel|launch|bench)/[\w./-]+)`', text):
         assert (ROOT / target).exists(), target
-
-
-@pytest.fixture
-def utc(monkeypatch):
-    """Tell times as the pages do."""
-    monkeypatch.setenv('TZ', 'UTC')
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 def test_the_outputs_in_cli_md_are_real(capsys, monkeypatch, utc):

@@ -15,7 +15,6 @@
 """The status OOM kills: who, why, how sure, and what is never said."""
 
 from dataclasses import replace
-import time
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,6 +34,8 @@ from oom_sentinel.facts.status import Unavailable
 from oom_sentinel.report import kills as report
 import pytest
 
+pytestmark = pytest.mark.usefixtures('utc')
+
 MIB = 1 << 20
 HOST = Host('robot', 4096, '6.1.0')
 SETTINGS = settings.build({'kills.hold_s': 60.0})
@@ -49,16 +50,6 @@ def sample(oom_kill=0, at=0.0, **facts):
     """Return a sample with this counter."""
     return Sample(at, 1000.0 + at, HOST, MemInfo(1 << 30, 0, 1 << 29), Unavailable('off'),
                   VmStat(oom_kill), **facts)
-
-
-@pytest.fixture(autouse=True)
-def utc(monkeypatch):
-    """Let local time be UTC."""
-    monkeypatch.setenv('TZ', 'UTC')
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 def told(*seen, at=0.0, **facts):
